@@ -1,0 +1,285 @@
+//! The shape of `providers.toml`.
+//!
+//! The JSON Schema, the check for unknown keys and the documentation all come from these types.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What holds wherever a model says nothing else.
+    pub defaults: Defaults,
+    /// Companies and servers, by name.
+    pub provider: BTreeMap<String, Provider>,
+    /// Nominal models under which endpoints are compared, by name.
+    pub model: BTreeMap<String, Model>,
+}
+
+/// Settings of sampling, comparison and patience.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// Answers per sampled probe and endpoint.
+    pub samples: u32,
+    /// Answers per greedy probe and endpoint. With fewer than 2 the reference's own divergence stays unknown.
+    pub greedy_samples: u32,
+    /// Temperature of sampled probes.
+    pub temperature: f64,
+    /// Cap on the tokens of an answer, wherever a probe sets none.
+    pub max_tokens: u32,
+    /// Whether answers are streamed.
+    pub stream: bool,
+    /// Whether each request carries a seed of its own.
+    pub send_seed: bool,
+    /// Rate of false alarms over all endpoints of a run.
+    pub alpha: f64,
+    /// The largest effect that does not matter, as a share of answers.
+    pub tolerance: f64,
+    /// Permutations of each test.
+    pub permutations: u32,
+    /// The most that a run may cost, in US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<f64>,
+    /// The most requests that one endpoint may be ahead of the slowest one.
+    pub window: u32,
+    /// How failures are met.
+    pub retry: Retry,
+    /// Time limits.
+    pub timeout: Timeouts,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            samples: 10,
+            greedy_samples: 2,
+            temperature: 1.0,
+            max_tokens: 64,
+            stream: true,
+            send_seed: false,
+            alpha: 0.05,
+            tolerance: 0.05,
+            permutations: 1999,
+            budget: None,
+            window: 64,
+            retry: Retry::default(),
+            timeout: Timeouts::default(),
+        }
+    }
+}
+
+/// How failures are met.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// The most attempts for one request, the first included.
+    pub tries: u32,
+    /// The first wait, in seconds; it doubles with each try.
+    pub first_wait: f64,
+    /// The longest wait of our own choosing, in seconds.
+    pub longest_wait: f64,
+    /// The longest wait that a host may ask for, in seconds; above it the request is given up.
+    pub longest_asked_wait: f64,
+    /// The most seconds from the first attempt to the start of the last.
+    pub total: f64,
+    /// Requests given up in a row after which an endpoint counts as down for this run.
+    pub down_after: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { tries: 5, first_wait: 0.5, longest_wait: 8.0, longest_asked_wait: 120.0, total: 300.0, down_after: 5 }
+    }
+}
+
+/// Time limits of one request, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: f64,
+    /// Until the first byte of the body.
+    pub first_byte: f64,
+    /// Between two pieces of the body.
+    pub idle: f64,
+    /// For the whole request.
+    pub total: f64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: 5.0, first_byte: 120.0, idle: 60.0, total: 600.0 }
+    }
+}
+
+/// A company or server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Where its OpenAI-compatible interface begins, such as `https://api.together.ai/v1`; `lab:` for the lab.
+    /// `${NAME}` stands for an environment variable, for hosts whose address holds an account.
+    pub base_url: String,
+    /// The environment variable that holds the key; with `_FILE` appended it names a file that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// How the key is sent.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Headers sent with each request; not for credentials.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The most requests under way at once.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: u32,
+    /// The most requests in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Where this host differs from OpenAI's interface.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// Time limits, where they differ from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Timeouts>,
+}
+
+fn default_concurrency() -> u32 {
+    8
+}
+
+/// How a key is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auth {
+    /// `Authorization: Bearer …`.
+    #[default]
+    Bearer,
+    /// `api-key: …`, as Azure does.
+    ApiKey,
+}
+
+/// Where a host differs from OpenAI's interface, as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dialect {
+    /// What follows the base URL.
+    pub path: String,
+    /// The name of the field that caps the answer's tokens.
+    pub max_tokens: MaxTokensField,
+    /// Whether `stream_options: {include_usage: true}` may be sent.
+    pub stream_usage: bool,
+    /// The temperature sent for 0, for hosts that refuse or rewrite 0.
+    pub zero_temperature: f64,
+    /// Whether the host accepts a seed.
+    pub seed: bool,
+    /// Statuses that mean "slow down" beside 429.
+    pub rate_limit_statuses: Vec<u16>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            path: "chat/completions".into(),
+            max_tokens: MaxTokensField::MaxTokens,
+            stream_usage: true,
+            zero_temperature: 0.0,
+            seed: true,
+            rate_limit_statuses: Vec::new(),
+        }
+    }
+}
+
+/// The name of the field that caps the answer's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+/// A nominal model and the endpoints that offer it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// What the others are held against: the name of an endpoint, or a file of recorded samples.
+    pub reference: Reference,
+    /// Folders or files of probes.
+    pub probes: Vec<String>,
+    /// An endpoint that is known to serve another model: it shows in every run that the tests can fire, and its
+    /// distance from the reference is the unit of the effects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// Answers per sampled probe, where they differ from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u32>,
+    /// Answers per greedy probe, where they differ from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greedy_samples: Option<u32>,
+    /// Cap on the tokens of an answer, where it differs from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// The tolerance, where it differs from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// The endpoints.
+    #[serde(default)]
+    pub endpoint: Vec<Endpoint>,
+}
+
+/// What the others are held against.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Reference {
+    /// An endpoint by name.
+    Endpoint(String),
+    /// Samples recorded earlier.
+    Recorded(RecordedReference),
+}
+
+/// A file of recorded samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedReference {
+    /// The file, as JSON lines of `samemodel.sample/1`.
+    pub samples: String,
+    /// The endpoint within it; needed when the file holds several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// One way to reach a model: model × provider × route × variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Its name in reports.
+    pub name: String,
+    /// The provider by name.
+    pub provider: String,
+    /// The model's name at that provider.
+    pub model: String,
+    /// The price, from which costs are computed; unknown when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// Fields added to each request's body, such as a router's instructions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_body: Option<BTreeMap<String, Value>>,
+    /// Whether answers are streamed, where it differs from the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// For tokens of the prompt.
+    pub input: f64,
+    /// For tokens of the answer.
+    pub output: f64,
+}

@@ -1,0 +1,26 @@
+//! Are these hosts serving the same model?
+//!
+//! `samemodel` sends identical prompts to every host that offers one nominal model, compares the answers with a
+//! reference, and says which endpoints drift, by how much, how sure that is, and what is probably wrong.
+//!
+//! Data goes one way, and modules import only downwards; `docs/src/architecture.md` draws the map:
+//!
+//! ```text
+//! configuration → plan → attempts → samples → comparison → verdict → report
+//! ```
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 5 | [`cli`], [`exit`] |
+//! | 4 | [`runner`], [`report`] |
+//! | 3 | [`client`], [`store`], `lab` |
+//! | 2, pure | [`plan`], [`retry`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
+//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`] |
+
+pub mod attempt;
+pub mod config;
+pub mod event;
+pub mod probe;
+pub mod redact;
+pub mod sample;
+pub mod verdict;

@@ -1,0 +1,192 @@
+//! A sample: one completed answer, as it travels between hosts, the store, files and the comparison.
+//!
+//! Layer 1. The serialised form is the contract `samemodel.sample/1`, one JSON object a line. Only `endpoint`, `probe`
+//! and `text` are required, so that anyone can bring samples from elsewhere. Nothing here is ever filled in: what a
+//! host did not send is absent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The schema name that every sample line carries.
+pub const SCHEMA: &str = "samemodel.sample/1";
+
+fn schema_name() -> String {
+    SCHEMA.to_owned()
+}
+
+/// One answer of one endpoint to one probe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// Always `samemodel.sample/1`.
+    #[serde(default = "schema_name")]
+    pub schema: String,
+    /// The nominal model under which endpoints are compared.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// The endpoint that answered.
+    pub endpoint: String,
+    /// The probe that was asked.
+    pub probe: String,
+    /// The digest of the probe as it was asked, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_digest: Option<String>,
+    /// The number of this answer among those to the same probe, from 0.
+    #[serde(default)]
+    pub replicate: u32,
+    /// When the answer was complete.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub at: Option<Timestamp>,
+    /// The answer's text, exactly as received; empty when the host sent none.
+    pub text: String,
+    /// What the host sent in a reasoning channel, if it sent any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// Why the answer ended, in the host's own word.
+    #[serde(default)]
+    pub finish_reason: Option<String>,
+    /// Token counts as the host reports them.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    /// Tool calls, in order.
+    #[serde(default)]
+    pub tool_calls: Vec<ToolCall>,
+    /// Log-probabilities of the answer's tokens, as the host sent them.
+    #[serde(default)]
+    pub logprobs: Option<serde_json::Value>,
+    /// The model name that the host says answered.
+    #[serde(default)]
+    pub response_model: Option<String>,
+    /// The host's fingerprint of its own configuration.
+    #[serde(default)]
+    pub system_fingerprint: Option<String>,
+    /// The host that answered behind a router, where the router says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// How long the answer took.
+    #[serde(default)]
+    pub latency_ms: Option<Latency>,
+    /// Set when there is no answer: such a line counts as an attempt, never as an answer.
+    #[serde(default)]
+    pub error: Option<SampleError>,
+    /// How the answer was asked for.
+    #[serde(default)]
+    pub parameters: Option<SampleParameters>,
+    /// Response headers that say something about the host (never credentials), lower-case names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Sample {
+    /// A sample with the three required fields and nothing else.
+    pub fn new(endpoint: impl Into<String>, probe: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            schema: schema_name(),
+            model: None,
+            endpoint: endpoint.into(),
+            probe: probe.into(),
+            probe_digest: None,
+            replicate: 0,
+            at: None,
+            text: text.into(),
+            reasoning: None,
+            finish_reason: None,
+            usage: None,
+            tool_calls: Vec::new(),
+            logprobs: None,
+            response_model: None,
+            system_fingerprint: None,
+            provider: None,
+            latency_ms: None,
+            error: None,
+            parameters: None,
+            headers: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this line is an answer; a line with an error is only an attempt.
+    pub fn is_answer(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// How the probe was asked: greedy when the recorded temperature is 0, otherwise sampled.
+    pub fn asking(&self) -> Asking {
+        match self.parameters.as_ref().and_then(|p| p.temperature) {
+            Some(t) if t == 0.0 => Asking::Greedy,
+            _ => Asking::Sampled,
+        }
+    }
+}
+
+/// The two kinds of asking, which see different faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Asking {
+    /// Temperature 0: many different probes, one or two answers each.
+    Greedy,
+    /// Temperature above 0: fewer probes, many answers each.
+    Sampled,
+}
+
+/// Token counts as a host reports them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// Tokens of the prompt after templating.
+    #[serde(default)]
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer.
+    #[serde(default)]
+    pub completion_tokens: Option<u64>,
+}
+
+/// One tool call of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// The function's name.
+    pub name: String,
+    /// The arguments as text, exactly as received: whether they are JSON is for the comparison to find out.
+    pub arguments: String,
+}
+
+/// Times of one answer in milliseconds since the request was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Until the first token; absent when the answer was not streamed.
+    #[serde(default)]
+    pub first_token: Option<u64>,
+    /// Until the answer was complete.
+    pub total: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SampleError {
+    /// The class of the failure, such as `rate_limited` or `transport`.
+    pub kind: String,
+    /// What the host or the connection said.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// The sampling parameters with which an answer was asked for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SampleParameters {
+    /// 0 makes the probe greedy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// The cap on the answer's tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Nucleus sampling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// The seed that was sent, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Stop sequences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+}

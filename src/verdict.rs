@@ -1,0 +1,120 @@
+//! A verdict on one endpoint, and the words and numbers it rests on.
+//!
+//! Layer 1. A verdict is earned: `consistent` means that the interval of every measured effect lies inside the
+//! tolerance, not that a test failed to reject; too little evidence is `inconclusive`, none is `unmeasured`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What can be said of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Every measured effect lies below the tolerance with its whole interval.
+    Consistent,
+    /// A difference is significant after multiplicity and larger than the tolerance.
+    Drifted,
+    /// Neither can be said with the answers there are.
+    Inconclusive,
+    /// There is no evidence: no key, no answers, or nothing to compare with.
+    Unmeasured,
+}
+
+impl Verdict {
+    /// The word used in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Consistent => "consistent",
+            Self::Drifted => "drifted",
+            Self::Inconclusive => "inconclusive",
+            Self::Unmeasured => "unmeasured",
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A size of difference with its interval, as a share between 0 and 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Effect {
+    /// What was measured: `substitution`, `dispersion` or `divergence`.
+    pub name: EffectName,
+    /// The estimate.
+    pub estimate: f64,
+    /// The lower end of the interval.
+    pub low: f64,
+    /// The upper end of the interval.
+    pub high: f64,
+}
+
+/// The three sizes of difference; each is a share of answers, so that one tolerance holds for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EffectName {
+    /// Equivalent substitution fraction: as if this share of sampled answers came from another model.
+    Substitution,
+    /// Share of the reference's diversity that is lost (or gained) within the endpoint's own answers.
+    Dispersion,
+    /// Excess hazard of leaving the reference's greedy answer, as a share of that of another model.
+    Divergence,
+}
+
+impl EffectName {
+    /// The word used in files and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Substitution => "substitution",
+            Self::Dispersion => "dispersion",
+            Self::Divergence => "divergence",
+        }
+    }
+}
+
+/// One thing compared between endpoint and reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SignalResult {
+    /// The signal's name, such as `mmd_hamming`.
+    pub name: String,
+    /// The statistic's value, when it could be computed.
+    pub statistic: Option<f64>,
+    /// Its p-value before any correction, when the signal is a test.
+    pub p_value: Option<f64>,
+}
+
+/// What one probe shows by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeResult {
+    /// The probe's id.
+    pub probe: String,
+    /// Its own permutation p-value, uncorrected, when it has one.
+    pub p_value: Option<f64>,
+    /// Its own effect: for sampled probes MMD², for greedy ones the share of answers that left the reference.
+    pub effect: Option<f64>,
+}
+
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// An exact disagreement: no chance is involved.
+    Certain,
+    /// The evidence points to this fault more than to any other.
+    Likely,
+    /// The evidence fits this fault among others.
+    Possible,
+}
+
+/// A difference put down to a likely fault, with its evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// The fault's id in the catalogue, such as `double-bos`.
+    pub fault: String,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// What was seen, in one line.
+    pub evidence: String,
+}
