@@ -115,7 +115,7 @@ impl Sample {
     /// How the probe was asked: greedy when the recorded temperature is 0, otherwise sampled.
     pub fn asking(&self) -> Asking {
         match self.parameters.as_ref().and_then(|p| p.temperature) {
-            Some(t) if t == 0.0 => Asking::Greedy,
+            Some(0.0) => Asking::Greedy,
             _ => Asking::Sampled,
         }
     }
