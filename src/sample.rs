@@ -4,7 +4,9 @@
 //! and `text` are required, so that anyone can bring samples from elsewhere. Nothing here is ever filled in: what a
 //! host did not send is absent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -110,6 +112,18 @@ impl Sample {
     /// Whether this line is an answer; a line with an error is only an attempt.
     pub fn is_answer(&self) -> bool {
         self.error.is_none()
+    }
+
+    /// What is compared: the text, followed by the tool calls, each on a line of its own.
+    pub fn compared_text(&self) -> Cow<'_, str> {
+        if self.tool_calls.is_empty() {
+            return Cow::Borrowed(&self.text);
+        }
+        let mut out = self.text.clone();
+        for call in &self.tool_calls {
+            let _ = write!(out, "\n{} {}", call.name, call.arguments);
+        }
+        Cow::Owned(out)
     }
 
     /// How the probe was asked: greedy when the recorded temperature is 0, otherwise sampled.
