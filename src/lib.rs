@@ -18,10 +18,15 @@
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`] |
 
 pub mod attempt;
+pub mod compare;
 pub mod config;
+pub mod diagnose;
 pub mod event;
+pub mod exit;
 pub mod probe;
 pub mod redact;
+pub mod report;
 pub mod sample;
+pub mod signal;
 pub mod stats;
 pub mod verdict;

@@ -131,8 +131,7 @@ impl Stratum {
 
     /// The statistic of the observed labels first, then of each permutation.
     fn run(&self, hazard: &StepFunction, settings: Settings<'_>) -> Vec<f64> {
-        let scores: Vec<f64> =
-            self.pairs.iter().map(|o| f64::from(u8::from(o.event)) - hazard.at(o.time)).collect();
+        let scores: Vec<f64> = self.pairs.iter().map(|o| f64::from(u8::from(o.event)) - hazard.at(o.time)).collect();
         let mut rng = rng::derive(settings.seed, &["divergence", settings.label, &self.probe]);
         let mut order: Vec<usize> = (0..self.answers).collect();
         let mut out = Vec::with_capacity(settings.permutations as usize + 1);
@@ -151,8 +150,11 @@ impl Stratum {
     fn statistic(&self, scores: &[f64], order: &[usize]) -> f64 {
         let (reference, endpoint) = order.split_at(self.reference);
         let cross: f64 = endpoint.iter().flat_map(|&e| reference.iter().map(move |&r| scores[at(e, r)])).sum();
-        let own: f64 =
-            reference.iter().enumerate().flat_map(|(k, &i)| reference[..k].iter().map(move |&j| scores[at(i, j)])).sum();
+        let own: f64 = reference
+            .iter()
+            .enumerate()
+            .flat_map(|(k, &i)| reference[..k].iter().map(move |&j| scores[at(i, j)]))
+            .sum();
         let (r, e) = (reference.len() as f64, endpoint.len() as f64);
         cross / (r * e) - own / (r * (r - 1.0) / 2.0)
     }
@@ -186,8 +188,7 @@ mod tests {
 
     #[test]
     fn a_dozen_probes_that_always_differ_are_significant_among_a_hundred() {
-        let found =
-            probes(100, |i| (vec!["one two"; 2], if i < 12 { vec!["one too"; 2] } else { vec!["one two"; 2] }));
+        let found = probes(100, |i| (vec!["one two"; 2], if i < 12 { vec!["one too"; 2] } else { vec!["one two"; 2] }));
         assert!(found.expect("answers").p.expect("two reference answers") <= 0.002);
     }
 

@@ -62,8 +62,7 @@ pub fn clustered(clusters: usize, level: f64, rng: &mut ChaCha8Rng, statistic: i
 }
 
 fn jackknife(n: usize, level: f64, estimate: f64, statistic: impl Fn(&[usize]) -> f64) -> Interval {
-    let without: Vec<f64> =
-        (0..n).map(|i| statistic(&(0..n).filter(|&j| j != i).collect::<Vec<_>>())).collect();
+    let without: Vec<f64> = (0..n).map(|i| statistic(&(0..n).filter(|&j| j != i).collect::<Vec<_>>())).collect();
     let mean = without.iter().sum::<f64>() / n as f64;
     let m = n as f64;
     let variance = without.iter().map(|v| (v - mean).powi(2)).sum::<f64>() * (m - 1.0) / m;

@@ -215,7 +215,9 @@ mod tests {
 
     /// The definition, as slowly as it can be written.
     fn hamming(a: &str, b: &str, length: usize) -> f64 {
-        let pad = |t: &str| -> Vec<Option<char>> { t.chars().map(Some).chain(std::iter::repeat(None)).take(length).collect() };
+        let pad = |t: &str| -> Vec<Option<char>> {
+            t.chars().map(Some).chain(std::iter::repeat(None)).take(length).collect()
+        };
         pad(a).iter().zip(pad(b)).filter(|(x, y)| **x == *y).count() as f64 / length as f64
     }
 

@@ -45,6 +45,12 @@ pub struct TwoSample {
     pub dispersion_p: f64,
     /// p-value of the larger of both: the endpoint's p-value of layer 1.
     pub p: f64,
+    /// Standard deviation, over permutations, of the mean of the combined kernels' `T`: the noise of equal sources.
+    pub t_null_sd: f64,
+    /// The same of `D`.
+    pub d_null_sd: f64,
+    /// Mean number of answers of a side to a probe: the harmonic mean of both sides', averaged over probes.
+    pub answers_per_probe: f64,
     /// MMD² with the Hamming kernel at 1000 characters, pooled over same-probe pairs instead of averaged over probes: the
     /// statistic of the Python package `model-equality-testing`.
     pub pooled_hamming1000: f64,
@@ -138,6 +144,11 @@ impl Stratum {
 
     fn endpoint(&self) -> usize {
         self.kernels.answers() - self.reference
+    }
+
+    fn size(&self) -> f64 {
+        let (r, e) = (self.reference as f64, self.endpoint() as f64);
+        2.0 * r * e / (r + e)
     }
 
     /// With `a = zᵀKz` and row sums `r`: `re = zᵀr − a` and `rr = ΣK − 2 zᵀr + a`, so that only pairs within the
@@ -260,6 +271,9 @@ fn summarise(all: &[Statistic], strata: &[Stratum], probes: Vec<ProbeStatistic>)
         mmd_p: p_of(&mmd),
         dispersion_p: p_of(&dispersion),
         p: p_of(&both),
+        t_null_sd: spread(all[1..].iter().map(|s| mean_of_combined(&s.t))),
+        d_null_sd: spread(all[1..].iter().map(|s| mean_of_combined(&s.d))),
+        answers_per_probe: strata.iter().map(Stratum::size).sum::<f64>() / strata.len() as f64,
         pooled_hamming1000: pooled_hamming1000(strata),
         probes,
     }
@@ -267,6 +281,13 @@ fn summarise(all: &[Statistic], strata: &[Stratum], probes: Vec<ProbeStatistic>)
 
 fn p_of(observed_first: &[f64]) -> f64 {
     permutation_p_value(observed_first[0], observed_first[1..].iter().copied())
+}
+
+/// Standard deviation; 0 without values.
+fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / n;
+    (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 /// Centres and scales over the observed value and its permutations alike, which treats all of them the same and so
@@ -322,9 +343,7 @@ mod tests {
     /// Answers of a toy source: words drawn with the given weights' generator.
     fn answers(seed: u64, probe: &str, words: &[&str], n: usize) -> Vec<String> {
         let mut rng = rng::derive(seed, &[probe]);
-        (0..n)
-            .map(|_| (0..4).map(|_| words[rng.random_range(0..words.len())]).collect::<Vec<_>>().join(" "))
-            .collect()
+        (0..n).map(|_| (0..4).map(|_| words[rng.random_range(0..words.len())]).collect::<Vec<_>>().join(" ")).collect()
     }
 
     fn compare(reference: &[&str], endpoint: &[&str], seed: u64) -> TwoSample {

@@ -1,0 +1,184 @@
+//! The decision: from effects and p-values to a verdict.
+//!
+//! Equivalence testing with a tolerance. *Drifted*: significant after correction over endpoints, and an effect whose whole
+//! interval lies beyond its tolerance. *Consistent*: the share of answers as if from another model lies within the tolerance
+//! with its whole interval, and so does the dispersion. Otherwise *inconclusive*.
+//!
+//! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
+//! hold it with 95 %, and the tighter of the two upper ends decides. An exact disagreement, such as one prompt token more on
+//! every probe, decides what the statistics leave open.
+
+use super::{EndpointComparison, Settings};
+use crate::verdict::{Confidence, Effect, EffectName, Verdict};
+
+/// A verdict with what decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in a line.
+    pub reason: String,
+    /// The effect that decided.
+    pub effect: Option<Effect>,
+}
+
+/// Judges one endpoint whose p-value is already corrected.
+pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
+    let judge =
+        |verdict, reason: String, effect: Option<&Effect>| Judgement { verdict, reason, effect: effect.cloned() };
+    if endpoint.answers == 0 {
+        return judge(Verdict::Unmeasured, "no answers".into(), None);
+    }
+    if endpoint.probes.is_empty() {
+        let reason = "no probe that both it and the reference answered often enough to compare";
+        return judge(Verdict::Unmeasured, reason.into(), None);
+    }
+    // Without any test (one reference answer to each greedy probe) the tolerance alone decides.
+    let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
+    let clearance = |e: &Effect| clearance(e, settings);
+    let farthest = endpoint.effects.iter().max_by(|a, b| clearance(a).total_cmp(&clearance(b)));
+    if let Some(effect) = farthest.filter(|e| significant && clearance(e) > 0.0) {
+        return judge(Verdict::Drifted, describe(effect), Some(effect));
+    }
+    let tightest = share(&endpoint.effects).min_by(|a, b| a.high.total_cmp(&b.high));
+    if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
+        return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
+    }
+    if let Some(finding) = endpoint.findings.iter().find(|f| f.confidence == Confidence::Certain) {
+        return judge(Verdict::Drifted, finding.evidence.clone(), tightest);
+    }
+    judge(Verdict::Inconclusive, what_is_missing(endpoint, significant), tightest)
+}
+
+/// The effects that bound the share of answers as if from another model.
+fn share(effects: &[Effect]) -> impl Iterator<Item = &Effect> {
+    effects.iter().filter(|e| e.name != EffectName::Dispersion)
+}
+
+/// By how much the nearer end of the interval lies beyond its tolerance; negative when it does not.
+fn clearance(effect: &Effect, settings: &Settings) -> f64 {
+    match effect.name {
+        EffectName::Dispersion => {
+            (effect.low - settings.dispersion_tolerance).max(-settings.dispersion_tolerance - effect.high)
+        }
+        // Leaving the reference less often than it leaves itself is no drift.
+        EffectName::Substitution | EffectName::Divergence => effect.low - settings.tolerance,
+    }
+}
+
+fn is_consistent(effects: &[Effect], settings: &Settings) -> bool {
+    let bounded = share(effects).any(|e| e.high < settings.tolerance);
+    let contradicted = effects.iter().any(|e| clearance(e, settings) > 0.0);
+    let mut dispersions = effects.iter().filter(|e| e.name == EffectName::Dispersion);
+    let limit = settings.dispersion_tolerance;
+    bounded && !contradicted && dispersions.all(|e| e.low > -limit && e.high < limit)
+}
+
+fn what_is_missing(endpoint: &EndpointComparison, significant: bool) -> String {
+    let tested = endpoint.q_value.is_some();
+    match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
+        _ if significant && tested => "a difference, but its size against the tolerance is not settled".to_owned(),
+        (Some(n), _) => format!("too few answers: about {n} greedy probes would decide"),
+        (None, Some(n)) => format!("too few answers: about {n} for each sampled probe would decide"),
+        (None, None) => "too few answers to decide".to_owned(),
+    }
+}
+
+fn describe(effect: &Effect) -> String {
+    let percent = |x: f64| format!("{:.0} %", 100.0 * x);
+    let (estimate, low, high) = (percent(effect.estimate), percent(effect.low), percent(effect.high));
+    match effect.name {
+        EffectName::Substitution => {
+            format!("as if {estimate} of its answers ({low} to {high}) came from another model")
+        }
+        EffectName::Divergence => {
+            format!("greedy answers leave the reference's at {estimate} ({low} to {high}) of another model's rate")
+        }
+        EffectName::Dispersion if effect.estimate > 0.0 => {
+            format!("its answers vary {estimate} less ({low} to {high}) than the reference's")
+        }
+        EffectName::Dispersion => {
+            let (low, high) = (percent(-effect.high), percent(-effect.low));
+            format!("its answers vary {} more ({low} to {high}) than the reference's", percent(-effect.estimate))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Finding, ProbeResult};
+
+    const SETTINGS: Settings =
+        Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
+
+    fn endpoint(q_value: Option<f64>, effects: &[(EffectName, f64, f64)]) -> EndpointComparison {
+        let effects =
+            effects.iter().map(|&(name, low, high)| Effect { name, estimate: f64::midpoint(low, high), low, high });
+        EndpointComparison {
+            answers: 10,
+            q_value,
+            effects: effects.collect(),
+            probes: vec![ProbeResult { probe: "p".into(), p_value: None, effect: None }],
+            ..EndpointComparison::unmeasured("e", "")
+        }
+    }
+
+    fn verdict(q_value: Option<f64>, effects: &[(EffectName, f64, f64)]) -> Verdict {
+        decide(&endpoint(q_value, effects), &SETTINGS).verdict
+    }
+
+    use EffectName::{Dispersion, Divergence, Substitution};
+
+    #[test]
+    fn a_large_effect_that_is_significant_is_drift() {
+        assert_eq!(verdict(Some(0.01), &[(Substitution, 0.2, 0.4)]), Verdict::Drifted);
+        assert_eq!(verdict(Some(0.01), &[(Dispersion, -0.4, -0.2)]), Verdict::Drifted);
+    }
+
+    #[test]
+    fn a_large_effect_that_is_not_significant_is_not() {
+        assert_eq!(verdict(Some(0.2), &[(Substitution, 0.2, 0.4)]), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_significant_difference_within_the_tolerance_is_consistent() {
+        assert_eq!(verdict(Some(0.001), &[(Divergence, 0.01, 0.04)]), Verdict::Consistent);
+    }
+
+    #[test]
+    fn failing_to_reject_is_not_consistency() {
+        assert_eq!(verdict(Some(0.9), &[(Substitution, 0.0, 0.2)]), Verdict::Inconclusive);
+        assert_eq!(verdict(None, &[]), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn the_tighter_of_both_instruments_bounds_the_share_unless_the_other_contradicts() {
+        assert_eq!(verdict(Some(0.9), &[(Substitution, 0.0, 0.2), (Divergence, 0.0, 0.02)]), Verdict::Consistent);
+        assert_eq!(verdict(Some(0.9), &[(Substitution, 0.1, 0.2), (Divergence, 0.0, 0.02)]), Verdict::Inconclusive);
+        assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.02), (Dispersion, -0.02, 0.2)]), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn without_a_test_the_tolerance_alone_decides() {
+        assert_eq!(verdict(None, &[(Divergence, 0.1, 0.3)]), Verdict::Drifted);
+        assert_eq!(verdict(None, &[(Divergence, 0.0, 0.03)]), Verdict::Consistent);
+    }
+
+    #[test]
+    fn an_exact_disagreement_decides_what_statistics_leave_open_and_no_more() {
+        let certain =
+            Finding { fault: "double-bos".into(), confidence: Confidence::Certain, evidence: "13 for 12".into() };
+        let mut open = endpoint(Some(0.5), &[(Divergence, 0.0, 0.2)]);
+        open.findings = vec![certain.clone()];
+        assert_eq!(decide(&open, &SETTINGS).verdict, Verdict::Drifted);
+        let mut settled = endpoint(Some(0.5), &[(Divergence, 0.0, 0.01)]);
+        settled.findings = vec![certain];
+        assert_eq!(decide(&settled, &SETTINGS).verdict, Verdict::Consistent);
+    }
+
+    #[test]
+    fn no_answers_are_unmeasured() {
+        assert_eq!(decide(&EndpointComparison::unmeasured("e", ""), &SETTINGS).verdict, Verdict::Unmeasured);
+    }
+}

@@ -1,0 +1,174 @@
+//! Diagnosis: a difference put down to a likely fault.
+//!
+//! Layer 2, pure. Rules over what was measured, each with the evidence in words. A finding is `certain` only where an exact
+//! count disagrees; a statistic alone never makes one.
+
+use crate::compare::effect::Sized;
+use crate::signal::finish::Finish;
+use crate::signal::metadata::Metadata;
+use crate::signal::tokens::{PromptTokens, Shape};
+use crate::stats::permutation::TwoSample;
+use crate::verdict::{Confidence, EffectName, Finding};
+
+/// Fewest probes on which an exact offset counts as a rule.
+const FEWEST_PROBES: usize = 3;
+
+/// From this share of answers on, as if from another model, the model itself is doubted.
+const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
+
+/// What is known of one endpoint.
+pub struct Evidence<'a> {
+    /// Prompt tokens beside the reference's.
+    pub tokens: &'a PromptTokens,
+    /// Its finish reasons.
+    pub finish: &'a Finish,
+    /// The reference's.
+    pub reference_finish: &'a Finish,
+    /// What it says of itself.
+    pub metadata: &'a Metadata,
+    /// What the reference says of itself.
+    pub reference_metadata: &'a Metadata,
+    /// The test on sampled answers.
+    pub sampled: Option<&'a TwoSample>,
+    /// The effects.
+    pub effects: &'a [Sized],
+    /// The tolerance of effects.
+    pub tolerance: f64,
+    /// The tolerance of the dispersion.
+    pub dispersion_tolerance: f64,
+    /// The level of tests.
+    pub alpha: f64,
+}
+
+/// All findings, the surest first.
+pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = prompt(evidence.tokens);
+    findings.extend(cap(evidence.finish));
+    findings.extend(special_tokens(evidence));
+    findings.extend(finish_reason(evidence));
+    findings.extend(distribution(evidence, &findings));
+    findings.sort_by_key(|f| f.confidence);
+    findings
+}
+
+fn finding(fault: &str, confidence: Confidence, evidence: String) -> Finding {
+    Finding { fault: fault.to_owned(), confidence, evidence }
+}
+
+fn prompt(tokens: &PromptTokens) -> Vec<Finding> {
+    let probes = tokens.counts.len();
+    let enough = probes >= FEWEST_PROBES;
+    let (r, e) = tokens.example().unwrap_or_default();
+    let seen = format!("prompt_tokens {e} against {r} on {} of {probes} probes", tokens.differing());
+    let found = match tokens.shape() {
+        Shape::Offset(1) if enough => finding("double-bos", Confidence::Certain, seen),
+        Shape::Offset(-1) if enough => finding("missing-bos", Confidence::Certain, seen),
+        Shape::Offset(o) if enough && o > 1 => {
+            finding("hidden-system-prompt", Confidence::Certain, format!("{seen}: {o} more on each"))
+        }
+        Shape::Offset(o) if enough => {
+            finding("wrong-template", Confidence::Certain, format!("{seen}: {} fewer on each", -o))
+        }
+        Shape::Ceiling(ceiling) if enough => finding(
+            "truncated-context",
+            Confidence::Certain,
+            format!(
+                "prompt_tokens never above {ceiling}: lower on {} of {probes} probes, equal on the rest",
+                tokens.differing()
+            ),
+        ),
+        Shape::Mixed { differing } if differing >= FEWEST_PROBES => finding("wrong-template", Confidence::Likely, seen),
+        _ => return Vec::new(),
+    };
+    vec![found]
+}
+
+fn cap(finish: &Finish) -> Option<Finding> {
+    (finish.over_cap > 0).then(|| {
+        let evidence = format!("completion_tokens over max_tokens on {} of {} answers", finish.over_cap, finish.capped);
+        finding("max-tokens-ignored", Confidence::Certain, evidence)
+    })
+}
+
+fn special_tokens(evidence: &Evidence<'_>) -> Option<Finding> {
+    let leaked: Vec<&str> = evidence
+        .metadata
+        .special_tokens
+        .difference(&evidence.reference_metadata.special_tokens)
+        .map(String::as_str)
+        .collect();
+    (!leaked.is_empty()).then(|| {
+        finding("leaked-tokens", Confidence::Likely, format!("special tokens in the text: {}", leaked.join(" ")))
+    })
+}
+
+fn finish_reason(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (theirs, ours) = (evidence.finish.share(None), evidence.reference_finish.share(None));
+    (theirs > 0.0 && ours == 0.0).then(|| {
+        finding(
+            "finish-reason-wrong",
+            Confidence::Possible,
+            format!("no finish reason on {:.0} % of answers", 100.0 * theirs),
+        )
+    })
+}
+
+/// What the shape of the difference suggests, where nothing exact explains it.
+fn distribution(evidence: &Evidence<'_>, exact: &[Finding]) -> Option<Finding> {
+    if exact.iter().any(|f| f.confidence == Confidence::Certain) {
+        return None;
+    }
+    let effect = |name| evidence.effects.iter().find(|s| s.effect.name == name);
+    let beyond = |s: &&Sized| s.effect.low > evidence.tolerance && s.p.is_none_or(|p| p <= evidence.alpha);
+    let substitution = effect(EffectName::Substitution).filter(beyond);
+    let divergence = effect(EffectName::Divergence).filter(beyond);
+    let dispersion = effect(EffectName::Dispersion).filter(|s| {
+        s.p.is_some_and(|p| p <= evidence.alpha)
+            && (s.effect.low > evidence.dispersion_tolerance || s.effect.high < -evidence.dispersion_tolerance)
+    });
+    if let Some(s) = substitution.filter(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL) {
+        let share = format!("as if {:.0} % of its answers came from another model", 100.0 * s.effect.estimate);
+        return Some(finding("swapped-model", Confidence::Likely, share));
+    }
+    if let Some(s) = dispersion {
+        let change = 100.0 * s.effect.estimate;
+        let words = if change > 0.0 { "less" } else { "more" };
+        let evidence = format!("sampled answers vary {:.0} % {words} than the reference's", change.abs());
+        return Some(finding("temperature-ignored", Confidence::Likely, evidence));
+    }
+    divergence.map(|s| {
+        let share = 100.0 * s.effect.estimate;
+        let evidence = format!("greedy answers drift away evenly, {share:.0} % as fast as another model's; text alone cannot tell weights from kernels");
+        finding("quantized-weights", Confidence::Possible, evidence)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(counts: &[(u64, u64)]) -> Vec<(String, Confidence)> {
+        let tokens = PromptTokens { counts: counts.to_vec(), wavering: 0 };
+        prompt(&tokens).into_iter().map(|f| (f.fault, f.confidence)).collect()
+    }
+
+    #[test]
+    fn one_token_more_on_every_probe_is_a_second_bos_for_certain() {
+        assert_eq!(tokens(&[(12, 13), (20, 21), (9, 10)]), [("double-bos".to_owned(), Confidence::Certain)]);
+    }
+
+    #[test]
+    fn two_probes_are_too_few_for_a_rule() {
+        assert!(tokens(&[(12, 13), (20, 21)]).is_empty());
+    }
+
+    #[test]
+    fn a_ceiling_is_a_truncated_context() {
+        assert_eq!(tokens(&[(12, 12), (80, 64), (99, 64)])[0].0, "truncated-context");
+    }
+
+    #[test]
+    fn equal_counts_say_nothing() {
+        assert!(tokens(&[(12, 12), (80, 80), (99, 99)]).is_empty());
+    }
+}

@@ -1,0 +1,260 @@
+//! Reports: a comparison with the accounts of its run, in one file a format.
+//!
+//! Layer 4. [`Report`] is the contract `samemodel.report/1`; all other formats are made from it and promise nothing. All text
+//! that came from a host is raw in the report and escaped by each format for where it goes.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{Comparison, EndpointComparison, GreedySummary, SelfCheck};
+use crate::signal::contrast::Contrast;
+use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
+
+/// The schema name that every report carries.
+pub const SCHEMA: &str = "samemodel.report/1";
+
+/// A whole report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Always `samemodel.report/1`.
+    pub schema: String,
+    /// The nominal model.
+    pub model: String,
+    /// The reference's name.
+    pub reference: String,
+    /// From which all random choices derive.
+    pub seed: u64,
+    /// Rate of false alarms over all endpoints together.
+    pub alpha: f64,
+    /// The largest effect that does not matter, as a share.
+    pub tolerance: f64,
+    /// The largest change of diversity that does not matter.
+    pub dispersion_tolerance: f64,
+    /// Permutations of each test.
+    pub permutations: u32,
+    /// The version of the program.
+    pub tool_version: String,
+    /// The run's id, where the samples come from a run.
+    pub run: Option<String>,
+    /// Set when the run did not ask all that was planned: why.
+    pub partial: Option<String>,
+    /// What happened to the requests to the reference.
+    pub reference_account: Account,
+    /// The unit of the effects, and whether the tests could have fired.
+    pub control: ControlReport,
+    /// The reference against itself.
+    pub self_check: Option<SelfCheck>,
+    /// The endpoints, in the configured order.
+    pub endpoints: Vec<EndpointReport>,
+    /// What the reader must know to trust the numbers.
+    pub warnings: Vec<String>,
+}
+
+/// The control of a report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ControlReport {
+    /// The endpoint that serves as control; absent when the unit is built in.
+    pub endpoint: Option<String>,
+    /// Its p-value by the same test; absent when there is none.
+    pub p_value: Option<f64>,
+    /// Requests to it.
+    pub account: Account,
+}
+
+/// What happened to the requests of one endpoint.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Account {
+    /// Answers.
+    pub samples: usize,
+    /// HTTP requests, retries included.
+    pub attempts: usize,
+    /// Attempts that failed.
+    pub errors: usize,
+    /// The same by class, such as `rate_limited`.
+    pub failures: BTreeMap<String, usize>,
+    /// Planned requests that have no answer.
+    pub unanswered: usize,
+    /// What was paid by the configured price, in US dollars; absent without a price or token counts.
+    pub cost: Option<f64>,
+}
+
+/// One endpoint of a report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointReport {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What decided it, or what is missing, in a line.
+    pub reason: String,
+    /// p-value before correction over endpoints.
+    pub p_value: Option<f64>,
+    /// p-value after correction (Holm).
+    pub q_value: Option<f64>,
+    /// e-value of the p-value before correction.
+    pub e_value: Option<f64>,
+    /// The effect that decides.
+    pub effect: Option<Effect>,
+    /// All effects measured.
+    pub effects: Vec<Effect>,
+    /// Answers compared.
+    pub samples: usize,
+    /// HTTP requests, retries included.
+    pub attempts: usize,
+    /// Attempts that failed.
+    pub errors: usize,
+    /// The same by class, such as `rate_limited`.
+    pub failures: BTreeMap<String, usize>,
+    /// Planned requests that have no answer.
+    pub unanswered: usize,
+    /// What was paid, in US dollars.
+    pub cost: Option<f64>,
+    /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
+    pub samples_to_decide: Option<u32>,
+    /// Greedy probes with which it would.
+    pub greedy_probes_to_decide: Option<u32>,
+    /// What was compared.
+    pub signals: Vec<SignalResult>,
+    /// What each probe shows by itself.
+    pub probes: Vec<ProbeResult>,
+    /// What greedy answers show.
+    pub greedy: Option<GreedySummary>,
+    /// Likely faults with evidence.
+    pub findings: Vec<Finding>,
+    /// Two answers that show the difference.
+    pub contrast: Option<Contrast>,
+}
+
+/// Where the samples of a report come from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Origin {
+    /// The nominal model.
+    pub model: String,
+    /// The run's id.
+    pub run: Option<String>,
+    /// Why not all that was planned was asked.
+    pub partial: Option<String>,
+    /// Accounts by endpoint.
+    pub accounts: BTreeMap<String, Account>,
+    /// Endpoints that could not be asked, with the reason: they appear as unmeasured.
+    pub unasked: Vec<(String, String)>,
+    /// The order of the report; endpoints that are not named come last.
+    pub order: Vec<String>,
+}
+
+impl Report {
+    /// Joins a comparison with the accounts of its run.
+    pub fn new(comparison: Comparison, origin: Origin) -> Self {
+        let account = |name: &str| origin.accounts.get(name).cloned().unwrap_or_default();
+        let warnings = warnings(&comparison);
+        let unasked = origin.unasked.iter().map(|(name, reason)| EndpointComparison::unmeasured(name, reason));
+        let mut endpoints: Vec<EndpointReport> = comparison
+            .endpoints
+            .into_iter()
+            .filter(|e| !origin.unasked.iter().any(|(name, _)| *name == e.endpoint))
+            .chain(unasked)
+            .map(|e| {
+                let account = account(&e.endpoint);
+                EndpointReport::new(e, account)
+            })
+            .collect();
+        let place = |name: &str| origin.order.iter().position(|o| o == name).unwrap_or(usize::MAX);
+        endpoints.sort_by_key(|e| place(&e.endpoint));
+        Self {
+            schema: SCHEMA.to_owned(),
+            seed: comparison.settings.seed,
+            alpha: comparison.settings.alpha,
+            tolerance: comparison.settings.tolerance,
+            dispersion_tolerance: comparison.settings.dispersion_tolerance,
+            permutations: comparison.settings.permutations,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            reference_account: Account { samples: comparison.reference_answers, ..account(&comparison.reference) },
+            control: ControlReport {
+                account: comparison.control.endpoint.as_deref().map(account).unwrap_or_default(),
+                endpoint: comparison.control.endpoint,
+                p_value: comparison.control.p_value,
+            },
+            reference: comparison.reference,
+            self_check: comparison.self_check,
+            model: origin.model,
+            run: origin.run,
+            partial: origin.partial,
+            endpoints,
+            warnings,
+        }
+    }
+
+    /// The verdict on all endpoints together: the worst of them, and unmeasured when there is none.
+    pub fn overall(&self) -> Verdict {
+        let has = |verdict| self.endpoints.iter().any(|e| e.verdict == verdict);
+        if has(Verdict::Drifted) {
+            Verdict::Drifted
+        } else if self.endpoints.is_empty() || has(Verdict::Unmeasured) {
+            Verdict::Unmeasured
+        } else if has(Verdict::Inconclusive) {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Consistent
+        }
+    }
+
+    /// What the whole run has cost, as far as prices are known; `None` when none is.
+    pub fn cost(&self) -> Option<f64> {
+        let accounts = [self.reference_account.cost, self.control.account.cost];
+        self.endpoints.iter().map(|e| e.cost).chain(accounts).flatten().reduce(|a, b| a + b)
+    }
+}
+
+/// What speaks against trusting the numbers.
+fn warnings(comparison: &Comparison) -> Vec<String> {
+    let mut out = Vec::new();
+    let alpha = comparison.settings.alpha;
+    if let (Some(name), Some(p)) = (&comparison.control.endpoint, comparison.control.p_value)
+        && p > alpha
+    {
+        out.push(format!(
+            "the control `{name}` was not told apart from the reference (p = {p:.3}): this run could not have found drift"
+        ));
+    }
+    if let Some(check) = comparison.self_check
+        && check.p_value <= alpha
+    {
+        out.push(format!(
+            "the reference differs from itself (p = {:.3}); by chance alone that happens in {:.0} % of runs: repeat the run \
+             before you act on it",
+            check.p_value,
+            100.0 * alpha
+        ));
+    }
+    out
+}
+
+impl EndpointReport {
+    fn new(e: EndpointComparison, account: Account) -> Self {
+        Self {
+            endpoint: e.endpoint,
+            verdict: e.verdict,
+            reason: e.reason,
+            p_value: e.p_value,
+            q_value: e.q_value,
+            e_value: e.e_value,
+            effect: e.effect,
+            effects: e.effects,
+            samples: e.answers,
+            attempts: account.attempts.max(e.answers),
+            errors: account.errors,
+            failures: account.failures,
+            unanswered: account.unanswered,
+            cost: account.cost,
+            samples_to_decide: e.samples_to_decide,
+            greedy_probes_to_decide: e.greedy_probes_to_decide,
+            signals: e.signals,
+            probes: e.probes,
+            greedy: e.greedy,
+            findings: e.findings,
+            contrast: e.contrast,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Signals: what can be seen of one endpoint beside the reference without a test.
+//!
+//! Layer 2, pure. [`answers`] groups samples; [`tokens`], [`finish`] and [`metadata`] are layer 0 of the statistics,
+//! exact observations; [`contrast`] picks the two answers that show a difference best.
+
+pub mod answers;
+pub mod contrast;
+pub mod finish;
+pub mod metadata;
+pub mod tokens;
