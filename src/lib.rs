@@ -23,6 +23,7 @@ pub mod config;
 pub mod diagnose;
 pub mod event;
 pub mod exit;
+pub mod plan;
 pub mod probe;
 pub mod redact;
 pub mod report;

@@ -1,0 +1,307 @@
+//! The plan: which requests a run sends, in which order, and what they cost at most.
+//!
+//! Layer 2, pure. Randomised complete blocks: a block is one probe and replicate put to every endpoint, so that all are
+//! asked within one window of time, the reference among them; blocks come in random order, and so do the endpoints within a
+//! block. Both derive from the seed, so a plan can be built again when a run is resumed.
+
+use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::Slot;
+use crate::config::{Defaults, Endpoint, Model, Price};
+use crate::probe::Probe;
+use crate::sample::Asking;
+use crate::stats::rng;
+
+/// The schema name that a stored plan carries.
+pub const SCHEMA: &str = "samemodel.plan/1";
+
+/// Tokens that a chat template adds to a message at most, as far as is known of any model.
+const TEMPLATE_TOKENS: u64 = 32;
+
+/// Tokens that an image costs at most at the hosts whose prices are public.
+const IMAGE_TOKENS: u64 = 4096;
+
+/// Seconds that one answer takes where nothing is known of a host, for the expected time only.
+const SECONDS_AN_ANSWER: f64 = 2.0;
+
+/// All that is asked in one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Always `samemodel.plan/1`.
+    pub schema: String,
+    /// The nominal model.
+    pub model: String,
+    /// From which the order of requests and all later random choices derive.
+    pub seed: u64,
+    /// The endpoints' names, in the configured order.
+    pub endpoints: Vec<String>,
+    /// The probes with how often each is asked.
+    pub probes: Vec<PlannedProbe>,
+}
+
+/// One probe of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedProbe {
+    /// The probe, kept whole so that a resumed run asks the same although its file may have changed.
+    pub probe: Probe,
+    /// Answers of each endpoint, at least 1.
+    pub answers: u32,
+    /// The cap on an answer's tokens.
+    pub max_tokens: u32,
+}
+
+/// One request of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// The position of its block in the plan, from 0.
+    pub block: usize,
+    /// Index into the plan's probes.
+    pub probe: usize,
+    /// Index into the plan's endpoints.
+    pub endpoint: usize,
+    /// The number of the answer among those to the same probe, from 0.
+    pub replicate: u32,
+}
+
+impl Plan {
+    /// Plans to put all probes to these endpoints.
+    pub fn new(name: &str, model: &Model, defaults: &Defaults, probes: Vec<Probe>, seed: u64) -> Self {
+        let planned = probes.into_iter().map(|probe| {
+            let answers = probe.samples.unwrap_or(match probe.asking {
+                Asking::Greedy => model.greedy_samples.unwrap_or(defaults.greedy_samples),
+                Asking::Sampled => model.samples.unwrap_or(defaults.samples),
+            });
+            let cap = probe.parameters.max_tokens.or(model.max_tokens).unwrap_or(defaults.max_tokens);
+            PlannedProbe { probe, answers: answers.max(1), max_tokens: cap }
+        });
+        Self {
+            schema: SCHEMA.to_owned(),
+            model: name.to_owned(),
+            seed,
+            endpoints: model.endpoint.iter().map(|e| e.name.clone()).collect(),
+            probes: planned.collect(),
+        }
+    }
+
+    /// All requests in the order in which they are sent.
+    pub fn requests(&self) -> Vec<Request> {
+        let mut blocks: Vec<(usize, u32)> = (0..self.probes.len())
+            .flat_map(|probe| (0..self.probes[probe].answers).map(move |replicate| (probe, replicate)))
+            .collect();
+        let mut rng = rng::derive(self.seed, &["plan", &self.model]);
+        blocks.shuffle(&mut rng);
+        let mut endpoints: Vec<usize> = (0..self.endpoints.len()).collect();
+        let mut requests = Vec::with_capacity(blocks.len() * endpoints.len());
+        for (block, (probe, replicate)) in blocks.into_iter().enumerate() {
+            endpoints.shuffle(&mut rng);
+            requests.extend(endpoints.iter().map(|&endpoint| Request { block, probe, endpoint, replicate }));
+        }
+        requests
+    }
+
+    /// The request's identity in the store.
+    pub fn slot(&self, request: Request) -> Slot {
+        Slot {
+            endpoint: self.endpoints[request.endpoint].clone(),
+            probe: self.probes[request.probe].probe.id.clone(),
+            replicate: request.replicate,
+        }
+    }
+
+    /// Requests to each endpoint.
+    pub fn requests_per_endpoint(&self) -> usize {
+        self.probes.iter().map(|p| p.answers as usize).sum()
+    }
+
+    /// The seed of one request, for hosts that take one. It differs by endpoint: the same seed at two endpoints would tie
+    /// their answers together, and the tests take them for independent.
+    pub fn request_seed(&self, slot: &Slot) -> u64 {
+        let replicate = slot.replicate.to_string();
+        // Hosts read seeds as signed or 32-bit numbers; 31 bits fit everywhere.
+        rng::derive_seed(self.seed, &["request", &slot.endpoint, &slot.probe, &replicate]) >> 33
+    }
+
+    /// What one endpoint is asked for, expected and at most.
+    pub fn estimate(&self, endpoint: &Endpoint, pace: Pace) -> Estimate {
+        let mut out = Estimate::default();
+        for planned in &self.probes {
+            let answers = u64::from(planned.answers);
+            let (expected, most) = planned.prompt_tokens();
+            out.requests += answers;
+            out.prompt_tokens += answers * expected;
+            out.most_prompt_tokens += answers * most;
+            out.most_completion_tokens += answers * u64::from(planned.max_tokens);
+        }
+        out.worst_cost =
+            endpoint.price.map(|price| cost(price, out.most_prompt_tokens, out.most_completion_tokens));
+        out.seconds = pace.seconds(out.requests);
+        out
+    }
+}
+
+impl PlannedProbe {
+    /// Tokens of the prompt: expected (four characters each) and at most (one for each byte, as a byte-level tokenizer
+    /// never makes more).
+    fn prompt_tokens(&self) -> (u64, u64) {
+        let messages = self.probe.messages.len() as u64;
+        let images: u64 = self.probe.messages.iter().map(|m| m.images.len() as u64).sum();
+        let bytes = self.probe.prompt_bytes() as u64;
+        let expected = self.probe.prompt_chars() as u64 / 4 + 4 * messages + images * IMAGE_TOKENS / 4;
+        (expected, bytes + TEMPLATE_TOKENS * (messages + 1) + images * IMAGE_TOKENS)
+    }
+
+    /// The most that one answer to it can cost, in US dollars.
+    pub fn worst_cost(&self, price: Price) -> f64 {
+        cost(price, self.prompt_tokens().1, u64::from(self.max_tokens))
+    }
+}
+
+/// What tokens cost, in US dollars.
+pub fn cost(price: Price, prompt_tokens: u64, completion_tokens: u64) -> f64 {
+    (price.input * prompt_tokens as f64 + price.output * completion_tokens as f64) / 1e6
+}
+
+/// How fast an endpoint may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Requests under way at once, at least 1.
+    pub concurrency: u32,
+    /// Requests in a minute.
+    pub requests_per_minute: Option<u32>,
+}
+
+impl Pace {
+    fn seconds(self, requests: u64) -> f64 {
+        let by_answers = requests as f64 * SECONDS_AN_ANSWER / f64::from(self.concurrency.max(1));
+        let by_rate = self.requests_per_minute.map_or(0.0, |rpm| 60.0 * requests as f64 / f64::from(rpm.max(1)));
+        by_answers.max(by_rate)
+    }
+}
+
+/// What an endpoint is asked for. Retries come on top.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Estimate {
+    /// Requests.
+    pub requests: u64,
+    /// Prompt tokens expected.
+    pub prompt_tokens: u64,
+    /// Prompt tokens at most.
+    pub most_prompt_tokens: u64,
+    /// Answer tokens at most.
+    pub most_completion_tokens: u64,
+    /// Cost at most, in US dollars; absent without a price.
+    pub worst_cost: Option<f64>,
+    /// Time expected, in seconds, if an answer takes two.
+    pub seconds: f64,
+}
+
+/// Money set aside before each request, so that a budget is never passed.
+///
+/// A request may start only when its worst case fits beside what is spent and what is set aside for others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Budget {
+    limit: Option<f64>,
+    spent: f64,
+    reserved: f64,
+}
+
+impl Budget {
+    /// A budget in US dollars of which some may be spent already; without a limit everything fits.
+    pub fn new(limit: Option<f64>, spent: f64) -> Self {
+        Self { limit, spent, reserved: 0.0 }
+    }
+
+    /// Sets an amount aside; `false` when it does not fit.
+    pub fn reserve(&mut self, worst: f64) -> bool {
+        let fits = self.limit.is_none_or(|limit| self.spent + self.reserved + worst <= limit);
+        if fits {
+            self.reserved += worst;
+        }
+        fits
+    }
+
+    /// Turns what was set aside into what was spent.
+    pub fn settle(&mut self, worst: f64, actual: f64) {
+        self.reserved = (self.reserved - worst).max(0.0);
+        self.spent += actual;
+    }
+
+    /// Spent so far, in US dollars.
+    pub fn spent(&self) -> f64 {
+        self.spent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn plan(endpoints: usize, answers: &[u32], seed: u64) -> Plan {
+        let probe = |i: usize| Probe {
+            id: format!("p{i}"),
+            about: String::new(),
+            asking: Asking::Sampled,
+            samples: None,
+            messages: Vec::new(),
+            parameters: crate::probe::Parameters::default(),
+            tools: Vec::new(),
+            response_schema: None,
+            checks: Vec::new(),
+        };
+        Plan {
+            schema: SCHEMA.into(),
+            model: "m".into(),
+            seed,
+            endpoints: (0..endpoints).map(|i| format!("e{i}")).collect(),
+            probes: answers
+                .iter()
+                .enumerate()
+                .map(|(i, &answers)| PlannedProbe { probe: probe(i), answers, max_tokens: 8 })
+                .collect(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_stands_once_and_each_block_holds_every_endpoint(
+            endpoints in 1_usize..5, answers in prop::collection::vec(1_u32..4, 1..6), seed: u64
+        ) {
+            let plan = plan(endpoints, &answers, seed);
+            let requests = plan.requests();
+            let slots: HashSet<Slot> = requests.iter().map(|&r| plan.slot(r)).collect();
+            prop_assert_eq!(slots.len(), requests.len());
+            prop_assert_eq!(requests.len(), endpoints * plan.requests_per_endpoint());
+            for block in requests.chunks(endpoints) {
+                prop_assert!(block.iter().all(|r| (r.block, r.probe, r.replicate) == (block[0].block, block[0].probe, block[0].replicate)));
+                prop_assert_eq!(block.iter().map(|r| r.endpoint).collect::<HashSet<_>>().len(), endpoints);
+            }
+            prop_assert_eq!(plan.requests(), requests);
+        }
+
+        #[test]
+        fn a_budget_is_never_passed(limit in 0.0..5.0_f64, costs in prop::collection::vec((0.0..1.0_f64, 0.0..=1.0_f64), 0..40)) {
+            let mut budget = Budget::new(Some(limit), 0.0);
+            for (worst, share) in costs {
+                if budget.reserve(worst) {
+                    budget.settle(worst, worst * share);
+                }
+                prop_assert!(budget.spent() <= limit + 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_depends_on_the_seed() {
+        assert_ne!(plan(3, &[4, 4], 1).requests(), plan(3, &[4, 4], 2).requests());
+    }
+
+    #[test]
+    fn seeds_of_requests_differ_by_endpoint() {
+        let plan = plan(2, &[1], 1);
+        let seeds: HashSet<u64> = plan.requests().iter().map(|&r| plan.request_seed(&plan.slot(r))).collect();
+        assert_eq!(seeds.len(), 2);
+    }
+}
