@@ -2,13 +2,15 @@
 //!
 //! Layer 1. The serialised form is the contract `samemodel.sample/1`, one JSON object a line. Only `endpoint`, `probe`
 //! and `text` are required, so that anyone can bring samples from elsewhere. Nothing here is ever filled in: what a
-//! host did not send is absent.
+//! host did not send is absent. Files of samples are read and written in [`file`].
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub mod file;
 
 /// The schema name that every sample line carries.
 pub const SCHEMA: &str = "samemodel.sample/1";
