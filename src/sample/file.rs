@@ -16,7 +16,7 @@
 //! What is refused, beside what does not fit the schema: two answers that give the same endpoint, probe and replicate
 //! (lines with `error` may repeat, since a retry serves the same request), and lines over [`MAX_LINE_BYTES`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
@@ -209,15 +209,14 @@ impl SampleReader {
         if let Some((place, reason)) = self.first_bad {
             return Err(SampleFileError::BadLine { place, reason, bad_lines: self.bad_lines });
         }
-        number(&mut self.lines, self.answers.into_keys().collect());
+        number(&mut self.lines, &self.answers);
         Ok(self.lines.into_iter().map(|line| line.sample).collect())
     }
 
     fn take(&mut self, place: Place, parsed: Result<Option<Parsed>, LineError>) {
         match parsed.and_then(|line| line.map(|line| self.check_duplicate(line, &place)).transpose()) {
-            Ok(None) => {}
             Ok(Some(line)) if self.first_bad.is_none() => self.lines.push(line),
-            Ok(Some(_)) => {}
+            Ok(_) => {}
             Err(reason) => {
                 self.bad_lines += 1;
                 self.first_bad.get_or_insert((place, reason));
@@ -244,11 +243,11 @@ fn slot_of(sample: &Sample, replicate: u32) -> Slot {
 }
 
 /// Gives each line without a number the next one that no answer has.
-fn number(lines: &mut [Parsed], taken: HashSet<Slot>) {
+fn number(lines: &mut [Parsed], taken: &HashMap<Slot, Place>) {
     let mut next: HashMap<(String, String), u32> = HashMap::new();
     for Parsed { sample, .. } in lines.iter_mut().filter(|line| !line.numbered) {
         let next = next.entry((sample.endpoint.clone(), sample.probe.clone())).or_default();
-        while taken.contains(&slot_of(sample, *next)) {
+        while taken.contains_key(&slot_of(sample, *next)) {
             *next += 1;
         }
         sample.replicate = *next;

@@ -2,7 +2,7 @@
 //!
 //! Layer 1. The serialised form is the contract `samemodel.sample/1`, one JSON object a line. Only `endpoint`, `probe`
 //! and `text` are required, so that anyone can bring samples from elsewhere. Nothing here is ever filled in: what a
-//! host did not send is absent. Files of samples are read and written in [`file`].
+//! host did not send is absent. Files of samples are read and written in [`mod@file`].
 
 use std::collections::BTreeMap;
 
