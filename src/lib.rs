@@ -23,4 +23,5 @@ pub mod event;
 pub mod probe;
 pub mod redact;
 pub mod sample;
+pub mod store;
 pub mod verdict;
