@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Latency, ToolCall, Usage};
+use crate::sample::{Latency, Sample, SampleParameters, ToolCall, Usage};
 
 /// Which request of the plan an attempt serves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +42,57 @@ pub struct Attempt {
     pub raw: String,
     /// What came of it.
     pub outcome: Outcome,
+}
+
+/// What was asked, as far as a sample says it: the part of its record that no host can know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// The nominal model under which endpoints are compared.
+    pub model: String,
+    /// The digest of the probe as it was asked.
+    pub probe_digest: String,
+    /// The sampling parameters as they were sent.
+    pub parameters: SampleParameters,
+}
+
+impl Attempt {
+    /// The sample that this attempt brought, or nothing if the host did not answer in full.
+    ///
+    /// All that describes the answer is what the host sent and nothing else: a finish reason, a count or a model name
+    /// that it left out stays out.
+    pub fn sample(&self, asked: &Asked) -> Option<Sample> {
+        let Outcome::Answered(answer) = &self.outcome else { return None };
+        let Answer {
+            text,
+            reasoning,
+            finish_reason,
+            usage,
+            tool_calls,
+            logprobs,
+            response_model,
+            system_fingerprint,
+            provider,
+            latency,
+        } = answer.as_ref().clone();
+        Some(Sample {
+            model: Some(asked.model.clone()),
+            probe_digest: Some(asked.probe_digest.clone()),
+            replicate: self.slot.replicate,
+            at: self.started_at.checked_add(self.elapsed).ok(),
+            reasoning,
+            finish_reason,
+            usage,
+            tool_calls,
+            logprobs,
+            response_model,
+            system_fingerprint,
+            provider,
+            latency_ms: latency,
+            parameters: Some(asked.parameters.clone()),
+            headers: self.headers.clone(),
+            ..Sample::new(&self.slot.endpoint, &self.slot.probe, text)
+        })
+    }
 }
 
 /// What came of an attempt.
@@ -156,5 +207,51 @@ impl FailureKind {
 impl std::fmt::Display for FailureKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(outcome: Outcome) -> Attempt {
+        Attempt {
+            slot: Slot { endpoint: "e".into(), probe: "p".into(), replicate: 3 },
+            number: 1,
+            started_at: Timestamp::UNIX_EPOCH,
+            elapsed: Duration::from_millis(1500),
+            status: Some(200),
+            headers: BTreeMap::from([("server".into(), "h".into())]),
+            raw: "{}".into(),
+            outcome,
+        }
+    }
+
+    fn asked() -> Asked {
+        let parameters = SampleParameters { temperature: Some(0.0), ..SampleParameters::default() };
+        Asked { model: "m".into(), probe_digest: "d".into(), parameters }
+    }
+
+    #[test]
+    fn a_sample_holds_what_was_asked_and_leaves_out_what_the_host_left_out() {
+        let answer = Answer { text: "hi".into(), ..Answer::default() };
+        let sample = attempt(Outcome::Answered(Box::new(answer))).sample(&asked()).unwrap();
+        let expected = Sample {
+            model: Some("m".into()),
+            probe_digest: Some("d".into()),
+            replicate: 3,
+            at: Some("1970-01-01T00:00:01.5Z".parse().unwrap()),
+            parameters: Some(asked().parameters),
+            headers: BTreeMap::from([("server".into(), "h".into())]),
+            ..Sample::new("e", "p", "hi")
+        };
+        assert_eq!(sample, expected);
+    }
+
+    #[test]
+    fn a_failed_attempt_brings_no_sample() {
+        let kind = FailureKind::CutStream;
+        let failure = Failure { kind, message: String::new(), retry_after: None, should_retry: None };
+        assert_eq!(attempt(Outcome::Failed(failure)).sample(&asked()), None);
     }
 }

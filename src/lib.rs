@@ -30,4 +30,5 @@ pub mod report;
 pub mod sample;
 pub mod signal;
 pub mod stats;
+pub mod store;
 pub mod verdict;

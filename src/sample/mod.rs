@@ -2,7 +2,7 @@
 //!
 //! Layer 1. The serialised form is the contract `samemodel.sample/1`, one JSON object a line. Only `endpoint`, `probe`
 //! and `text` are required, so that anyone can bring samples from elsewhere. Nothing here is ever filled in: what a
-//! host did not send is absent.
+//! host did not send is absent. Files of samples are read and written in [`mod@file`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub mod file;
 
 /// The schema name that every sample line carries.
 pub const SCHEMA: &str = "samemodel.sample/1";
