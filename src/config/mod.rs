@@ -2,7 +2,44 @@
 //!
 //! Layer 1. Later layers win: built-in defaults, `providers.toml`, `providers.local.toml`, environment
 //! (`SAMEMODEL__…`), flags. Unknown keys are errors that name file and line and suggest what was meant.
+//!
+//! ```text
+//! text ─ document ─┐
+//!                  ├─ walk (keys and types, against shape) ─ layer ─ merged ─ validate ─ Config
+//! variables, flags ┘ (assign)
+//! ```
+//!
+//! The types in [`Config`] are the only list of keys: the JSON Schema ([`json_schema`]) is generated from them, and the
+//! walk, the environment's names and the manual's tables come from that schema.
 
+mod address;
+mod assign;
+mod document;
+mod environment;
+mod key_path;
+mod layer;
+mod load;
+#[cfg(test)]
+mod manual;
+mod problem;
+mod secret;
+mod shape;
+mod start;
+mod suggest;
+#[cfg(test)]
+mod tests;
 mod types;
+mod validate;
+mod walk;
 
+pub use address::{Address, AddressError};
+pub use environment::Environment;
+pub use key_path::KeyPath;
+pub use load::Loaded;
+pub use problem::{ConfigError, Place, Problem};
+pub use secret::{Credentials, MissingKey};
+pub use shape::json_schema;
+pub use start::START_FILE;
+pub use suggest::nearest;
 pub use types::*;
+pub use validate::{Violation, validate};

@@ -1,16 +1,21 @@
 //! The shape of `providers.toml`.
 //!
-//! The JSON Schema, the check for unknown keys and the documentation all come from these types.
+//! The JSON Schema, the check for unknown keys and the tables of the manual all come from these types: their comments
+//! are read by users.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(title = "The configuration of samemodel, providers.toml")]
 pub struct Config {
     /// What holds wherever a model says nothing else.
     pub defaults: Defaults,
@@ -24,11 +29,11 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Defaults {
-    /// Answers per sampled probe and endpoint.
+    /// Answers per sampled probe and endpoint, at least 2.
     pub samples: u32,
     /// Answers per greedy probe and endpoint. With fewer than 2 the reference's own divergence stays unknown.
     pub greedy_samples: u32,
-    /// Temperature of sampled probes.
+    /// Temperature of sampled probes, above 0 and at most 2.
     pub temperature: f64,
     /// Cap on the tokens of an answer, wherever a probe sets none.
     pub max_tokens: u32,
@@ -36,11 +41,11 @@ pub struct Defaults {
     pub stream: bool,
     /// Whether each request carries a seed of its own.
     pub send_seed: bool,
-    /// Rate of false alarms over all endpoints of a run.
+    /// Rate of false alarms over all endpoints of a run, between 0 and 1.
     pub alpha: f64,
-    /// The largest effect that does not matter, as a share of answers.
+    /// The largest effect that does not matter, as a share of answers between 0 and 1.
     pub tolerance: f64,
-    /// Permutations of each test.
+    /// Permutations of each test, at least 99.
     pub permutations: u32,
     /// The most that a run may cost, in US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,7 +129,8 @@ pub struct Provider {
     /// Where its OpenAI-compatible interface begins, such as `https://api.together.ai/v1`; `lab:` for the lab.
     /// `${NAME}` stands for an environment variable, for hosts whose address holds an account.
     pub base_url: String,
-    /// The environment variable that holds the key; with `_FILE` appended it names a file that does.
+    /// The environment variable that holds the key, in capitals; with `_FILE` appended it names a file that does. Absent
+    /// where no key is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
     /// How the key is sent.
@@ -142,7 +148,7 @@ pub struct Provider {
     /// Where this host differs from OpenAI's interface.
     #[serde(default)]
     pub dialect: Dialect,
-    /// Time limits, where they differ from the defaults.
+    /// Time limits, where they differ from the defaults: what is not named here comes from `defaults.timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timeouts>,
 }
@@ -166,13 +172,13 @@ pub enum Auth {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dialect {
-    /// What follows the base URL.
+    /// What follows the base URL and a `/`; it may have a query.
     pub path: String,
     /// The name of the field that caps the answer's tokens.
     pub max_tokens: MaxTokensField,
     /// Whether `stream_options: {include_usage: true}` may be sent.
     pub stream_usage: bool,
-    /// The temperature sent for 0, for hosts that refuse or rewrite 0.
+    /// The temperature sent for 0, for hosts that refuse or rewrite 0; from 0 to 1.
     pub zero_temperature: f64,
     /// Whether the host accepts a seed.
     pub seed: bool,
@@ -209,13 +215,13 @@ pub enum MaxTokensField {
 pub struct Model {
     /// What the others are held against: the name of an endpoint, or a file of recorded samples.
     pub reference: Reference,
-    /// Folders or files of probes.
+    /// Folders or files of probes, from where the configuration lies.
     pub probes: Vec<String>,
     /// An endpoint that is known to serve another model: it shows in every run that the tests can fire, and its
     /// distance from the reference is the unit of the effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,
-    /// Answers per sampled probe, where they differ from the defaults.
+    /// Answers per sampled probe, at least 2, where they differ from the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<u32>,
     /// Answers per greedy probe, where they differ from the defaults.
@@ -233,13 +239,36 @@ pub struct Model {
 }
 
 /// What the others are held against.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Reference {
-    /// An endpoint by name.
+    /// The name of an endpoint of this model.
     Endpoint(String),
     /// Samples recorded earlier.
     Recorded(RecordedReference),
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    /// Takes a string or a table; unlike a derived untagged one it says what is wrong within the table.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StringOrTable;
+        impl<'de> Visitor<'de> for StringOrTable {
+            type Value = Reference;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an endpoint, or a table such as { samples = \"file.jsonl\" }")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Reference, E> {
+                Ok(Reference::Endpoint(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Reference, A::Error> {
+                RecordedReference::deserialize(MapAccessDeserializer::new(table)).map(Reference::Recorded)
+            }
+        }
+        deserializer.deserialize_any(StringOrTable)
+    }
 }
 
 /// A file of recorded samples.
@@ -257,7 +286,7 @@ pub struct RecordedReference {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
-    /// Its name in reports.
+    /// Its name in reports, of its own within the model and without spaces or slashes.
     pub name: String,
     /// The provider by name.
     pub provider: String,
@@ -266,7 +295,9 @@ pub struct Endpoint {
     /// The price, from which costs are computed; unknown when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
-    /// Fields added to each request's body, such as a router's instructions.
+    /// Fields added to each request's body, such as a router's instructions. Not those that the program sets itself:
+    /// `messages`, `model`, `stream`, `stream_options`, `temperature`, `max_tokens`, `max_completion_tokens`, `seed`,
+    /// `n`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_body: Option<BTreeMap<String, Value>>,
     /// Whether answers are streamed, where it differs from the defaults.
@@ -282,4 +313,41 @@ pub struct Price {
     pub input: f64,
     /// For tokens of the answer.
     pub output: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(toml: &str) -> Result<Reference, String> {
+        #[derive(Deserialize)]
+        struct Holder {
+            reference: Reference,
+        }
+        toml::from_str(toml).map(|holder: Holder| holder.reference).map_err(|e| e.message().to_owned())
+    }
+
+    #[test]
+    fn a_reference_is_a_name_or_a_table() {
+        assert_eq!(reference("reference = 'e'"), Ok(Reference::Endpoint("e".into())));
+        let recorded = RecordedReference { samples: "f.jsonl".into(), endpoint: Some("e".into()) };
+        let table = "reference = { samples = 'f.jsonl', endpoint = 'e' }";
+        assert_eq!(reference(table), Ok(Reference::Recorded(recorded)));
+    }
+
+    #[test]
+    fn a_wrong_reference_says_what_is_wrong_with_it() {
+        assert_eq!(reference("reference = { endpoint = 'e' }").unwrap_err(), "missing field `samples`");
+        let number = reference("reference = 3").unwrap_err();
+        assert!(number.contains("expected the name of an endpoint, or a table"), "{number}");
+    }
+
+    #[test]
+    fn a_configuration_survives_serialisation() {
+        let config = Config {
+            provider: [("p".into(), toml::from_str("base_url = 'lab:'").unwrap())].into(),
+            ..Config::default()
+        };
+        assert_eq!(toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(), config);
+    }
 }

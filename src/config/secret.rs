@@ -1,0 +1,230 @@
+//! Credentials: from the environment, or from a file that the environment names, and from nowhere else.
+//!
+//! A key is never printed, serialised or part of an error: messages name the variable to set.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::environment::Environment;
+use super::types::{Config, Provider};
+use crate::redact::Redactor;
+
+/// The longest key file that is read, in bytes. Session tokens have a few thousand.
+const LONGEST_KEY: u64 = 64 * 1024;
+
+/// Why a provider has no usable key. The endpoint is then unmeasured; others are not touched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MissingKey {
+    /// Neither the variable nor the one that names a file is set, or only to nothing.
+    #[error("no key: set {variable}, or {variable}_FILE to a file that holds the key")]
+    Unset {
+        /// The variable to set.
+        variable: String,
+    },
+    /// The file that the environment names cannot be read.
+    #[error("{variable} names {}, which cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// The variable that names the file.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// The file that the environment names holds nothing.
+    #[error("{variable} names {}, which holds no key", path.display())]
+    EmptyFile {
+        /// The variable that names the file.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The value cannot be a key.
+    #[error("the value of {variable} is no key: it has a space, a line break or a character outside ASCII")]
+    Malformed {
+        /// The variable that holds the value or names the file that does.
+        variable: String,
+    },
+}
+
+/// The keys of all providers, each found or missing for a reason.
+#[derive(Debug)]
+pub struct Credentials {
+    keys: BTreeMap<String, Result<Option<SecretString>, MissingKey>>,
+}
+
+impl Credentials {
+    /// Looks for the keys of all providers of a configuration.
+    pub fn of(config: &Config, env: &Environment) -> Self {
+        let keys = config.provider.iter().map(|(name, p)| (name.clone(), Self::resolve(p, env))).collect();
+        Self { keys }
+    }
+
+    /// The key of one provider: `None` when it needs none.
+    ///
+    /// Fails when the provider names a variable and neither it nor `<variable>_FILE` leads to a key. The variable goes
+    /// before the file; set to nothing but spaces it counts as not set.
+    pub fn resolve(provider: &Provider, env: &Environment) -> Result<Option<SecretString>, MissingKey> {
+        let Some(variable) = &provider.api_key_env else { return Ok(None) };
+        if let Some(value) = env.get(variable).filter(|v| !is_blank(v)) {
+            return key_from(value.to_str(), variable).map(Some);
+        }
+        let file_variable = format!("{variable}_FILE");
+        match env.get(&file_variable).filter(|v| !is_blank(v)) {
+            Some(path) => key_in_file(Path::new(path), file_variable).map(Some),
+            None => Err(MissingKey::Unset { variable: variable.clone() }),
+        }
+    }
+
+    /// The key of a provider of this configuration: `None` when it needs none or is not known.
+    pub fn key(&self, provider: &str) -> Result<Option<&SecretString>, &MissingKey> {
+        self.keys.get(provider).map_or(Ok(None), |key| key.as_ref().map(Option::as_ref))
+    }
+
+    /// What masks every key found wherever it turns up in text.
+    pub fn redactor(&self) -> Redactor {
+        Redactor::new(self.keys.values().flatten().flatten().map(ExposeSecret::expose_secret))
+    }
+}
+
+fn is_blank(value: &OsStr) -> bool {
+    value.to_str().is_some_and(|v| v.trim().is_empty())
+}
+
+fn key_in_file(path: &Path, variable: String) -> Result<SecretString, MissingKey> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|f| f.take(LONGEST_KEY).read_to_end(&mut bytes));
+    if let Err(cause) = read {
+        return Err(MissingKey::Unreadable { variable, path: path.to_owned(), cause: cause.to_string() });
+    }
+    let text = std::str::from_utf8(&bytes).ok().map(str::trim);
+    if text == Some("") {
+        return Err(MissingKey::EmptyFile { variable, path: path.to_owned() });
+    }
+    key_from(text, &variable)
+}
+
+/// Takes visible ASCII only: anything else would break the header that carries the key, or be a slip of the hand.
+fn key_from(text: Option<&str>, variable: &str) -> Result<SecretString, MissingKey> {
+    match text {
+        Some(key) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(SecretString::from(key)),
+        _ => Err(MissingKey::Malformed { variable: variable.to_owned() }),
+    }
+}
+
+/// Whether a key or a header of this name would hold a credential, such as `api_key` or `X-Auth-Token`.
+pub(super) fn names_a_credential(name: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "apikey",
+        "auth",
+        "authorization",
+        "bearer",
+        "cookie",
+        "credential",
+        "credentials",
+        "key",
+        "password",
+        "secret",
+        "token",
+    ];
+    let name = name.to_lowercase();
+    name.split(|c: char| !c.is_alphanumeric()).any(|word| WORDS.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn provider() -> Provider {
+        toml::from_str("base_url = 'https://h'\napi_key_env = 'H_KEY'").unwrap()
+    }
+
+    fn resolve<const N: usize>(variables: [(&str, &str); N]) -> Result<Option<SecretString>, MissingKey> {
+        Credentials::resolve(&provider(), &Environment::from_iter(variables))
+    }
+
+    fn exposed(key: Result<Option<SecretString>, MissingKey>) -> String {
+        key.unwrap().unwrap().expose_secret().to_owned()
+    }
+
+    #[test]
+    fn a_provider_without_a_variable_needs_no_key() {
+        let provider = Provider { api_key_env: None, ..provider() };
+        assert!(Credentials::resolve(&provider, &Environment::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_variable_goes_before_the_file_and_a_blank_one_counts_as_unset() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " from-file\r\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(exposed(resolve([("H_KEY", "from-env"), ("H_KEY_FILE", path)])), "from-env");
+        assert_eq!(exposed(resolve([("H_KEY", " \t"), ("H_KEY_FILE", path)])), "from-file");
+        assert_eq!(exposed(resolve([("H_KEY_FILE", path)])), "from-file");
+    }
+
+    #[test]
+    fn a_missing_key_names_the_variable_to_set() {
+        for unset in [resolve([]), resolve([("H_KEY", "")]), resolve([("H_KEY", " \n"), ("H_KEY_FILE", "")])] {
+            let error = unset.unwrap_err();
+            assert_eq!(error, MissingKey::Unset { variable: "H_KEY".into() });
+            assert_eq!(error.to_string(), "no key: set H_KEY, or H_KEY_FILE to a file that holds the key");
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_is_empty_absent_or_a_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        let error = |path: &Path| resolve([("H_KEY_FILE", path.to_str().unwrap())]).unwrap_err().to_string();
+        assert!(error(&empty).ends_with("empty, which holds no key"), "{}", error(&empty));
+        for path in [folder.path().join("absent"), folder.path().to_owned()] {
+            let message = error(&path);
+            assert!(message.starts_with(&format!("H_KEY_FILE names {}, which cannot be read: ", path.display())));
+        }
+    }
+
+    #[test]
+    fn a_key_with_a_line_break_or_beyond_ascii_is_refused_without_being_shown() {
+        for value in ["canary\nsecond", "canary é", "canary \u{7f}"] {
+            let error = resolve([("H_KEY", value)]).unwrap_err();
+            assert_eq!(error, MissingKey::Malformed { variable: "H_KEY".into() });
+            assert!(!format!("{error} {error:?}").contains("canary"));
+        }
+    }
+
+    #[test]
+    fn neither_debug_output_nor_redacted_text_shows_a_key() {
+        let config = Config { provider: [("h".to_owned(), provider())].into(), ..Config::default() };
+        let credentials = Credentials::of(&config, &Environment::from_iter([("H_KEY", "canary-123")]));
+        assert!(credentials.key("h").unwrap().is_some() && credentials.key("other").unwrap().is_none());
+        assert!(!format!("{credentials:?}").contains("canary"));
+        assert_eq!(credentials.redactor().redact("Bearer canary-123!"), "Bearer [redacted]!");
+    }
+
+    #[test]
+    fn names_of_credentials_are_told_from_names_that_merely_resemble_them() {
+        for name in ["api_key", "Authorization", "X-Auth-Token", "apikey", "client_secret", "cookie", "api_key_env"] {
+            assert!(names_a_credential(name), "{name}");
+        }
+        for name in ["max_tokens", "concurrency", "X-Title", "keyboard", "author"] {
+            assert!(!names_a_credential(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_of_the_variable_shows_in_an_error(value in "\\PC{6,40}") {
+            if let Err(error) = resolve([("H_KEY", value.as_str())]) {
+                let shown = format!("{error:?} {error}");
+                prop_assert!(!shown.contains(&value) || value.trim().is_empty());
+            }
+        }
+    }
+}

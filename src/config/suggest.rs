@@ -1,0 +1,44 @@
+//! "Did you mean …?": the nearest of the words that would have been right.
+
+/// The candidate nearest to `word`, when one is near enough to have been meant: at most one edit in three characters
+/// (one in shorter words, as long as something of the word is left), upper and lower case being the same. The first of
+/// equally near ones.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let length = word.chars().count();
+    let most = (length / 3).max(1).min(length.saturating_sub(1));
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
+        .filter(|&(distance, _)| distance <= most)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A hint for an unknown word: the nearest candidate, else all of them, else `None` when there are none.
+pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+    if let Some(near) = nearest(word, candidates.clone()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let known: Vec<String> = candidates.into_iter().map(|c| format!("`{c}`")).collect();
+    (!known.is_empty()).then(|| format!("known here: {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transposition_or_another_case_is_near_enough() {
+        assert_eq!(nearest("concurrecny", ["headers", "concurrency"]), Some("concurrency"));
+        assert_eq!(nearest("Together", ["together", "groq"]), Some("together"));
+    }
+
+    #[test]
+    fn a_word_that_resembles_nothing_gets_no_suggestion_but_the_list() {
+        assert_eq!(nearest("banana", ["alpha", "seed"]), None);
+        assert_eq!((nearest("c", ["a"]), nearest("", ["a"])), (None, None));
+        assert_eq!(hint("banana", ["alpha", "seed"]).unwrap(), "known here: `alpha`, `seed`");
+        assert_eq!(hint("banana", []), None);
+    }
+}

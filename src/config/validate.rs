@@ -1,0 +1,257 @@
+//! What must hold of a whole configuration beyond keys and types. All violations are found together.
+
+use std::collections::BTreeSet;
+
+use super::address;
+use super::key_path::KeyPath;
+use super::secret::names_a_credential;
+use super::suggest::hint;
+use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reference, Timeouts};
+
+/// Fields of a request's body that the program sets itself: another value would falsify what a sample says of itself.
+const RESERVED_FIELDS: [&str; 9] = [
+    "messages",
+    "model",
+    "stream",
+    "stream_options",
+    "temperature",
+    "max_tokens",
+    "max_completion_tokens",
+    "seed",
+    "n",
+];
+
+/// One rule that a configuration breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The value that breaks it.
+    pub path: KeyPath,
+    /// What is wrong, lowercase, naming the value.
+    pub message: String,
+    /// What to do about it, where that is not plain from the message.
+    pub help: Option<String>,
+}
+
+/// Every rule that the configuration breaks; empty when it is valid.
+pub fn validate(config: &Config) -> Vec<Violation> {
+    let mut rules = Rules(Vec::new());
+    rules.defaults(&config.defaults);
+    for (name, provider) in &config.provider {
+        let path = KeyPath::from(["provider", name]);
+        rules.name(name, &path);
+        rules.provider(provider, &path);
+    }
+    for (name, model) in &config.model {
+        let path = KeyPath::from(["model", name]);
+        rules.name(name, &path);
+        rules.model(model, &path);
+        for endpoint in &model.endpoint {
+            rules.endpoint(endpoint, config, &path.child("endpoint").child(&endpoint.name));
+        }
+    }
+    rules.0
+}
+
+/// The violations found so far. Each method checks one noun.
+struct Rules(Vec<Violation>);
+
+impl Rules {
+    fn defaults(&mut self, defaults: &Defaults) {
+        let path = &KeyPath::from(["defaults"]);
+        self.at_least(2, defaults.samples, &path.child("samples"));
+        self.at_least(1, defaults.greedy_samples, &path.child("greedy_samples"));
+        self.at_least(1, defaults.max_tokens, &path.child("max_tokens"));
+        self.at_least(99, defaults.permutations, &path.child("permutations"));
+        self.at_least(1, defaults.window, &path.child("window"));
+        self.within_0_and_1(defaults.alpha, &path.child("alpha"));
+        self.within_0_and_1(defaults.tolerance, &path.child("tolerance"));
+        if let Some(budget) = defaults.budget {
+            self.positive(budget, &path.child("budget"));
+        }
+        if !(defaults.temperature > 0.0 && defaults.temperature <= 2.0) {
+            let help = "this is the temperature of sampled probes; a greedy probe sets its own to 0";
+            self.violation(&path.child("temperature"), "must be above 0 and at most 2", Some(help.into()));
+        }
+        let retry = (&defaults.retry, &path.child("retry"));
+        self.at_least(1, retry.0.tries, &retry.1.child("tries"));
+        self.at_least(1, retry.0.down_after, &retry.1.child("down_after"));
+        self.positive(retry.0.first_wait, &retry.1.child("first_wait"));
+        self.positive(retry.0.longest_wait, &retry.1.child("longest_wait"));
+        self.positive(retry.0.longest_asked_wait, &retry.1.child("longest_asked_wait"));
+        self.positive(retry.0.total, &retry.1.child("total"));
+        self.timeouts(&defaults.timeout, &path.child("timeout"));
+    }
+
+    fn timeouts(&mut self, timeout: &Timeouts, path: &KeyPath) {
+        self.positive(timeout.connect, &path.child("connect"));
+        self.positive(timeout.first_byte, &path.child("first_byte"));
+        self.positive(timeout.idle, &path.child("idle"));
+        self.positive(timeout.total, &path.child("total"));
+    }
+
+    fn provider(&mut self, provider: &Provider, path: &KeyPath) {
+        if let Err(refused) = address::check(&provider.base_url) {
+            self.violation(&path.child("base_url"), &format!("is refused: {refused}"), None);
+        }
+        if provider.api_key_env.as_deref().is_some_and(|name| !address::is_variable(name)) {
+            let help = "the key itself never stands in a file: set it in the environment and write the variable's name";
+            let message = "must name an environment variable, in capitals";
+            self.violation(&path.child("api_key_env"), message, Some(help.into()));
+        }
+        for (name, value) in &provider.headers {
+            self.header(name, value, &path.child("headers").child(name));
+        }
+        self.at_least(1, provider.concurrency, &path.child("concurrency"));
+        if let Some(rate) = provider.requests_per_minute {
+            self.at_least(1, rate, &path.child("requests_per_minute"));
+        }
+        if let Some(timeout) = &provider.timeout {
+            self.timeouts(timeout, &path.child("timeout"));
+        }
+        self.dialect(&provider.dialect, &path.child("dialect"));
+    }
+
+    fn header(&mut self, name: &str, value: &str, path: &KeyPath) {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        let scheme = value.split_whitespace().next().unwrap_or("").to_lowercase();
+        if name.is_empty() || !name.chars().all(token) {
+            self.violation(path, "is no name of a header", None);
+        } else if names_a_credential(name) || ["bearer", "basic"].contains(&scheme.as_str()) {
+            let help = "name an environment variable in `api_key_env`, and `auth` if the key is not a bearer token";
+            self.violation(path, "must not hold a credential", Some(help.into()));
+        } else if !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+            self.violation(path, "must be printable ASCII in one line", None);
+        }
+    }
+
+    fn dialect(&mut self, dialect: &Dialect, path: &KeyPath) {
+        if dialect.path.is_empty() || dialect.path.starts_with('/') || dialect.path.contains("://") {
+            let help = "it follows the base URL and its `/`, such as `chat/completions`";
+            self.violation(&path.child("path"), "must be a relative path", Some(help.into()));
+        }
+        if !(0.0..=1.0).contains(&dialect.zero_temperature) {
+            self.violation(&path.child("zero_temperature"), "must be from 0 to 1", None);
+        }
+        if !dialect.rate_limit_statuses.iter().all(|status| (400..600).contains(status)) {
+            self.violation(&path.child("rate_limit_statuses"), "must be statuses from 400 to 599", None);
+        }
+    }
+
+    fn model(&mut self, model: &Model, path: &KeyPath) {
+        let mut names = BTreeSet::new();
+        for endpoint in &model.endpoint {
+            if !names.insert(endpoint.name.as_str()) {
+                let path = path.child("endpoint").child(&endpoint.name);
+                let help = "reports tell endpoints apart by name: give each a name of its own";
+                self.violation(&path, "is the second endpoint of this name in its model", Some(help.into()));
+            }
+        }
+        if model.endpoint.is_empty() {
+            let help = format!("add one under `[[{path}.endpoint]]`");
+            self.violation(path, "has no endpoint", Some(help));
+        }
+        if model.probes.iter().all(|p| p.trim().is_empty()) {
+            let help = "name a folder of probes, such as `prompts/core`";
+            self.violation(&path.child("probes"), "must name a folder or file of probes", Some(help.into()));
+        }
+        self.references(model, path);
+        if let Some(samples) = model.samples {
+            self.at_least(2, samples, &path.child("samples"));
+        }
+        if let Some(samples) = model.greedy_samples {
+            self.at_least(1, samples, &path.child("greedy_samples"));
+        }
+        if let Some(most) = model.max_tokens {
+            self.at_least(1, most, &path.child("max_tokens"));
+        }
+        if let Some(tolerance) = model.tolerance {
+            self.within_0_and_1(tolerance, &path.child("tolerance"));
+        }
+    }
+
+    /// The reference and the control, which name endpoints of the model.
+    fn references(&mut self, model: &Model, path: &KeyPath) {
+        let names: Vec<&str> = model.endpoint.iter().map(|e| e.name.as_str()).collect();
+        let reference = match &model.reference {
+            Reference::Endpoint(name) => Some(name),
+            Reference::Recorded(recorded) => {
+                if recorded.samples.trim().is_empty() {
+                    self.violation(&path.child("reference").child("samples"), "must name a file of samples", None);
+                }
+                None
+            }
+        };
+        for (key, name) in [("reference", reference), ("control", model.control.as_ref())] {
+            let Some(name) = name.filter(|name| !names.contains(&name.as_str())) else { continue };
+            let looks_like_a_file = std::path::Path::new(name).extension().is_some_and(|e| e == "jsonl" || e == "json");
+            let help = if key == "reference" && looks_like_a_file {
+                Some(format!("a file is named so: reference = {{ samples = \"{}\" }}", name.escape_debug()))
+            } else {
+                hint(name, names.iter().copied())
+            };
+            let message = format!("names no endpoint of this model: `{}`", name.escape_debug());
+            self.violation(&path.child(key), &message, help);
+        }
+        if let (Some(reference), Some(control)) = (reference, &model.control)
+            && reference == control
+        {
+            let help = "the control is an endpoint known to serve another model than the reference";
+            self.violation(&path.child("control"), "must not be the reference", Some(help.into()));
+        }
+    }
+
+    fn endpoint(&mut self, endpoint: &Endpoint, config: &Config, path: &KeyPath) {
+        self.name(&endpoint.name, path);
+        if !config.provider.contains_key(&endpoint.provider) {
+            let message = format!("names no provider: `{}`", endpoint.provider.escape_debug());
+            let help = hint(&endpoint.provider, config.provider.keys().map(String::as_str));
+            self.violation(&path.child("provider"), &message, help);
+        }
+        if endpoint.model.trim().is_empty() {
+            self.violation(&path.child("model"), "must be the model's name at the provider", None);
+        }
+        if let Some(Price { input, output }) = endpoint.price {
+            for (key, price) in [("input", input), ("output", output)] {
+                if !(price.is_finite() && price >= 0.0) {
+                    self.violation(&path.child("price").child(key), "must not be negative", None);
+                }
+            }
+        }
+        for field in endpoint.extra_body.iter().flatten().map(|(field, _)| field.as_str()) {
+            if RESERVED_FIELDS.contains(&field) {
+                let help = "this field is set from the probe and the configuration, so that samples record it truly";
+                self.violation(&path.child("extra_body").child(field), "is reserved", Some(help.into()));
+            }
+        }
+    }
+
+    /// Names go into tables, file names and annotations.
+    fn name(&mut self, name: &str, path: &KeyPath) {
+        let unfit = |c: char| c.is_control() || c.is_whitespace() || "/\\".contains(c);
+        if name.is_empty() || name.contains(unfit) {
+            self.violation(path, "must have a name without spaces and slashes", None);
+        }
+    }
+
+    fn at_least(&mut self, least: u32, value: u32, path: &KeyPath) {
+        if value < least {
+            self.violation(path, &format!("must be at least {least}, not {value}"), None);
+        }
+    }
+
+    fn positive(&mut self, value: f64, path: &KeyPath) {
+        if !(value.is_finite() && value > 0.0) {
+            self.violation(path, &format!("must be above 0, not {value}"), None);
+        }
+    }
+
+    fn within_0_and_1(&mut self, value: f64, path: &KeyPath) {
+        if !(value > 0.0 && value < 1.0) {
+            self.violation(path, &format!("must lie between 0 and 1, not {value}"), None);
+        }
+    }
+
+    fn violation(&mut self, path: &KeyPath, message: &str, help: Option<String>) {
+        self.0.push(Violation { path: path.clone(), message: format!("`{path}` {message}"), help });
+    }
+}
