@@ -1,7 +1,8 @@
 //! A probe: one prompt with its parameters and, where it has them, its checks.
 //!
-//! Layer 1. Parsing of probe files is in [`file`], folders are read in [`load`], and [`check`] says whether an answer
-//! is right.
+//! Layer 1. [`load()`] reads the folders that a configuration names, [`mod@file`] turns the bytes of one file into probes,
+//! and [`check`] says whether an answer is right. Below them, [`spec`] is the shape of a TOML file, `keys` finds
+//! misspelt keys, `family` fills templates from rows and `rules` says what makes no sense.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,18 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub mod check;
-// pub mod file;
-// pub mod load;
+mod error;
+mod family;
+pub mod file;
+mod keys;
+pub mod load;
+mod rules;
+pub mod spec;
+mod suggest;
 
-pub use check::Check;
-// pub use load::{LoadError, load};
+pub use check::{Check, Miss};
+pub use error::{FileError, Position, Problem};
+pub use load::{LoadError, load};
 
 use crate::sample::Asking;
 
@@ -23,7 +31,7 @@ pub struct Probe {
     /// The path of its file under the prompts folder without extension, such as `core/haiku`; members of a family
     /// add the name of their row: `core/capitals/france`.
     pub id: String,
-    /// What it is there to show, in a line.
+    /// What it is there to show, in a line; empty where a `.md` file says nothing.
     pub about: String,
     /// Greedy or sampled.
     pub asking: Asking,
@@ -63,7 +71,7 @@ pub struct Parameters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The system message.
+    /// Whoever sets the task: the system message.
     System,
     /// The user.
     User,
@@ -125,17 +133,43 @@ pub struct Tool {
     pub parameters: Value,
 }
 
+/// What [`Probe::digest`] is taken of: named field by field, in this order, so that a new field of [`Probe`] cannot
+/// change the digests of recorded answers. A new optional field of what is nested here must be left out of the JSON
+/// when absent; a test holds the digests of two known probes. Schemas keep the order of their keys, which hosts
+/// render into the prompt.
+#[derive(Serialize)]
+struct Asked<'a> {
+    schema: &'static str,
+    asking: Asking,
+    messages: &'a [Message],
+    parameters: &'a Parameters,
+    tools: &'a [Tool],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_schema: Option<&'a Value>,
+}
+
+/// The version of the form that digests are taken of.
+const DIGEST_SCHEMA: &str = "samemodel.probe/1";
+
 impl Probe {
-    /// The digest that identifies what is asked: SHA-256, in hex, of the probe's canonical JSON without its id and its
-    /// explanation, so that renaming a file changes nothing and changing a word changes everything.
+    /// The digest that identifies what is asked: SHA-256, in 64 hex digits, of the conversation, the parameters, the
+    /// tools and the response schema. Renaming a file, explaining it better, asking more often or judging answers
+    /// otherwise changes nothing; changing a word of what is sent changes everything.
+    ///
+    /// # Panics
+    ///
+    /// Never: all map keys are strings, the only thing that serialising to JSON can fail on.
     pub fn digest(&self) -> String {
-        let mut value = serde_json::to_value(self).unwrap_or(Value::Null);
-        if let Value::Object(map) = &mut value {
-            for name in ["id", "about", "samples", "checks"] {
-                map.shift_remove(name);
-            }
-        }
-        hex(&Sha256::digest(value.to_string().as_bytes()))
+        let asked = Asked {
+            schema: DIGEST_SCHEMA,
+            asking: self.asking,
+            messages: &self.messages,
+            parameters: &self.parameters,
+            tools: &self.tools,
+            response_schema: self.response_schema.as_ref(),
+        };
+        let json = serde_json::to_vec(&asked).expect("JSON with string keys");
+        hex(&Sha256::digest(json))
     }
 
     /// The characters of all messages, from which the plan estimates prompt tokens.
@@ -151,4 +185,105 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(s, "{b:02x}");
         s
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn message(role: Role, content: &str) -> Message {
+        Message { role, content: content.into(), images: vec![], tool_calls: vec![], tool_call_id: None }
+    }
+
+    fn plain() -> Probe {
+        Probe {
+            id: "a/b".into(),
+            about: "shows".into(),
+            asking: Asking::Sampled,
+            samples: None,
+            messages: vec![message(Role::User, "Hello")],
+            parameters: Parameters::default(),
+            tools: vec![],
+            response_schema: None,
+            checks: vec![],
+        }
+    }
+
+    fn full() -> Probe {
+        Probe {
+            asking: Asking::Greedy,
+            messages: vec![
+                message(Role::System, "Be brief."),
+                Message {
+                    images: vec![Image { media_type: "image/png".into(), base64: "iVBORw==".into() }],
+                    ..message(Role::User, "What is it?")
+                },
+                Message {
+                    tool_calls: vec![PastToolCall { id: "1".into(), name: "look".into(), arguments: "{}".into() }],
+                    ..message(Role::Assistant, "")
+                },
+                Message { tool_call_id: Some("1".into()), ..message(Role::Tool, "a cat") },
+            ],
+            parameters: Parameters {
+                temperature: None,
+                max_tokens: Some(8),
+                top_p: Some(0.5),
+                stop: vec!["\n".into()],
+            },
+            tools: vec![Tool {
+                name: "look".into(),
+                description: String::new(),
+                parameters: json!({"type": "object"}),
+            }],
+            response_schema: Some(json!({"type": "string"})),
+            ..plain()
+        }
+    }
+
+    /// Recorded answers carry these digests: if this fails, change the code, not the numbers.
+    #[test]
+    fn digests_of_known_probes_never_change() {
+        assert_eq!(plain().digest(), "e443a527934dc34a1f43b71186e9ba15a2be8941d2061b9605b789d08e5451ba");
+        assert_eq!(full().digest(), "7642614f317b292ea9ea4b5c24904fb1e12eddaee22de24283f153472b0d2f58");
+    }
+
+    #[test]
+    fn a_digest_ignores_name_explanation_number_and_checks() {
+        let renamed = Probe {
+            id: "c".into(),
+            about: String::new(),
+            samples: Some(3),
+            checks: vec![Check::Exact("Hi".into())],
+            ..plain()
+        };
+        assert_eq!(renamed.digest(), plain().digest());
+    }
+
+    #[test]
+    fn a_digest_changes_with_whatever_is_sent() {
+        let mut others = vec![plain(); 6];
+        others[0].messages[0].content.push('.');
+        others[1].messages[0].role = Role::System;
+        others[2].asking = Asking::Greedy;
+        others[3].parameters.max_tokens = Some(1);
+        others[4].tools = full().tools;
+        others[5].response_schema = Some(json!({}));
+        let mut digests: Vec<_> = others.iter().chain([&plain()]).map(Probe::digest).collect();
+        digests.sort();
+        digests.dedup();
+        assert_eq!(digests.len(), 7);
+    }
+
+    #[test]
+    fn a_probe_survives_json() {
+        let json = serde_json::to_string(&full()).unwrap();
+        assert_eq!(serde_json::from_str::<Probe>(&json).unwrap(), full());
+    }
+
+    #[test]
+    fn the_size_of_a_prompt_counts_messages_and_tools() {
+        assert_eq!(plain().prompt_chars(), 5);
+        assert_eq!(full().prompt_chars(), 9 + 11 + 5 + r#"{"type":"object"}"#.len());
+    }
 }
