@@ -22,5 +22,6 @@ pub mod config;
 pub mod event;
 pub mod probe;
 pub mod redact;
+pub mod retry;
 pub mod sample;
 pub mod verdict;
