@@ -18,6 +18,7 @@
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`] |
 
 pub mod attempt;
+pub mod client;
 pub mod config;
 pub mod event;
 pub mod probe;
