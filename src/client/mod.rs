@@ -2,7 +2,7 @@
 //!
 //! Layer 3. A request travels through [`request`] (probe to body), [`target`] (endpoint to address and key),
 //! `exchange` (bytes within limits), [`sse`] and [`answer`] (bytes to answer), and comes back as an
-//! [`Attempt`](crate::attempt::Attempt). Whether another attempt follows is decided in [`crate::retry`]; how many may
+//! [`Attempt`]. Whether another attempt follows is decided in [`crate::retry`]; how many may
 //! be under way, in [`limit`].
 
 mod exchange;

@@ -78,6 +78,10 @@ async fn read_request(stream: &mut TcpStream) -> String {
 }
 
 fn is_complete(request: &str) -> bool {
+    // The hello of a TLS client, who waits for ours.
+    if request.starts_with('\x16') {
+        return true;
+    }
     let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     body.len() >= length.unwrap_or(0)

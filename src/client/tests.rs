@@ -182,7 +182,9 @@ async fn a_host_that_speaks_no_tls_is_a_failed_connection() {
     let server = Server::answering("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let target = target_with(&format!("https://{}", server.address), Dialect::default(), &Timeouts::default());
     let attempt = attempt(&target).await;
-    assert_eq!(failure(&attempt).kind, FailureKind::Connect, "{attempt:?}");
+    assert_eq!(failure(&attempt).kind, FailureKind::Connect);
+    let message = &failure(&attempt).message;
+    assert!(message.starts_with(&format!("cannot connect to {}: ", server.address)), "{message}");
 }
 
 #[tokio::test]

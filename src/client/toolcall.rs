@@ -3,6 +3,8 @@
 //! Layer 3, pure. Hosts differ: some number the pieces, some leave the number out, some repeat the name in every
 //! piece, some send one number for all calls, and some send the arguments as an object instead of text.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::sample::ToolCall;
@@ -11,11 +13,12 @@ use crate::sample::ToolCall;
 #[derive(Debug, Default)]
 pub struct ToolCalls {
     partial: Vec<Partial>,
+    /// The latest call with each number, so that a hostile host cannot make the search long.
+    latest: BTreeMap<u64, usize>,
 }
 
 #[derive(Debug, Default)]
 struct Partial {
-    index: Option<u64>,
     id: String,
     name: String,
     arguments: String,
@@ -45,8 +48,10 @@ impl ToolCalls {
     fn piece(&mut self, index: Option<u64>, id: &str, function: &Value) {
         let name = text(function.get("name"));
         let position = self.continued(index, id, name).unwrap_or_else(|| {
-            self.partial.push(Partial { index, ..Partial::default() });
-            self.partial.len() - 1
+            self.partial.push(Partial::default());
+            let position = self.partial.len() - 1;
+            self.latest.extend(index.map(|index| (index, position)));
+            position
         });
         let call = &mut self.partial[position];
         if call.id.is_empty() {
@@ -65,7 +70,7 @@ impl ToolCalls {
     /// The call that a piece continues; nothing when it begins a new one.
     fn continued(&self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         let position = match index {
-            Some(_) => self.partial.iter().rposition(|call| call.index == index)?,
+            Some(index) => *self.latest.get(&index)?,
             None => self.partial.len().checked_sub(1)?,
         };
         let call = &self.partial[position];
