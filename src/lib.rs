@@ -18,6 +18,7 @@
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`] |
 
 pub mod attempt;
+pub mod client;
 pub mod compare;
 pub mod config;
 pub mod diagnose;
@@ -27,6 +28,7 @@ pub mod plan;
 pub mod probe;
 pub mod redact;
 pub mod report;
+pub mod retry;
 pub mod sample;
 pub mod signal;
 pub mod stats;

@@ -1,0 +1,243 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::sample::ToolCall;
+
+fn read(body: &Value) -> Result<Answer, Failure> {
+    whole(body.to_string().as_bytes(), &[])
+}
+
+fn stream(chunks: &[Value], done: &[&str]) -> Result<Answer, Failure> {
+    let mut assembly = Assembly::new(&[503]);
+    let data = chunks.iter().map(Value::to_string).chain(done.iter().map(|text| (*text).to_owned()));
+    for data in data {
+        assembly.event(&sse::Event { name: String::new(), data: data.into_bytes() })?;
+    }
+    assembly.end(&sse::Ending::Clean)
+}
+
+fn delta(delta: &Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]})
+}
+
+fn finish(reason: &Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+}
+
+fn kind(result: Result<Answer, Failure>) -> FailureKind {
+    result.unwrap_err().kind
+}
+
+#[test]
+fn a_whole_answer_is_read_with_all_that_came_with_it() {
+    let answer = read(&json!({
+        "model": "m-fp8", "system_fingerprint": "vllm-1", "provider": "Together",
+        "choices": [{"index": 0, "finish_reason": "eos", "logprobs": {"content": [{"token": "a"}]},
+            "message": {"role": "assistant", "content": "hé", "reasoning_content": "why",
+                "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{"}}]}}],
+        "usage": {"prompt_tokens": 12, "completion_tokens": 9.0, "total_tokens": 21},
+    }))
+    .unwrap();
+    assert_eq!(
+        answer,
+        Answer {
+            text: "hé".into(),
+            reasoning: Some("why".into()),
+            finish_reason: Some("eos".into()),
+            usage: Some(Usage { prompt_tokens: Some(12), completion_tokens: Some(9) }),
+            tool_calls: vec![ToolCall { name: "f".into(), arguments: "{".into() }],
+            logprobs: Some(json!({"content": [{"token": "a"}]})),
+            response_model: Some("m-fp8".into()),
+            system_fingerprint: Some("vllm-1".into()),
+            provider: Some("Together".into()),
+            latency: None,
+        }
+    );
+}
+
+#[test]
+fn a_stream_gives_what_the_whole_answer_gives() {
+    let answer = stream(
+        &[
+            json!({"model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}),
+            delta(&json!({"reasoning": "wh"})),
+            delta(&json!({"reasoning": "y"})),
+            delta(&json!({"content": "h"})),
+            json!({"choices": [{"index": 0, "delta": {"content": "é"}, "logprobs": {"content": [1]}}]}),
+            json!({"choices": [{"index": 0, "delta": {"content": null}, "logprobs": {"content": [2]}}]}),
+            finish(&json!("length")),
+            json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}),
+        ],
+        &["[DONE]"],
+    )
+    .unwrap();
+    assert_eq!((answer.text.as_str(), answer.reasoning.as_deref()), ("hé", Some("why")));
+    assert_eq!(answer.finish_reason.as_deref(), Some("length"));
+    assert_eq!(answer.usage.and_then(|usage| usage.completion_tokens), Some(2));
+    assert_eq!(answer.logprobs, Some(json!({"content": [1, 2]})));
+    assert_eq!(answer.response_model.as_deref(), Some("m"));
+}
+
+#[test]
+fn content_may_be_null_absent_or_a_list_of_parts() {
+    let text = |message: Value| {
+        let answer = read(&json!({"choices": [{"message": message, "finish_reason": "stop"}]})).unwrap();
+        (answer.text, answer.reasoning.unwrap_or_default())
+    };
+    assert_eq!(text(json!({"content": null})), (String::new(), String::new()));
+    assert_eq!(text(json!({})), (String::new(), String::new()));
+    let parts = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "a"}, "b", {"type": "image"}]});
+    assert_eq!(text(parts), ("ab".into(), "hm".into()));
+}
+
+#[test]
+fn a_missing_finish_reason_stays_missing_and_an_odd_one_is_kept() {
+    assert_eq!(stream(&[delta(&json!({"content": "a"}))], &["[DONE]"]).unwrap().finish_reason, None);
+    let reason = |reason: Value| stream(&[finish(&reason)], &[]).unwrap().finish_reason;
+    assert_eq!(reason(json!("abort")).as_deref(), Some("abort"));
+    assert_eq!(reason(json!(7)).as_deref(), Some("7"));
+    let whole = read(&json!({"choices": [{"message": {"content": "a"}}]})).unwrap();
+    assert_eq!(whole.finish_reason, None);
+}
+
+#[test]
+fn a_stream_that_ends_with_neither_finish_reason_nor_done_is_cut() {
+    for chunks in [vec![], vec![delta(&json!({"content": "a"}))], vec![finish(&json!(""))]] {
+        assert_eq!(kind(stream(&chunks, &[])), FailureKind::CutStream);
+    }
+    assert!(stream(&[delta(&json!({"content": "a"})), finish(&json!("stop"))], &[]).is_ok());
+}
+
+#[test]
+fn the_rest_of_a_stream_counts_when_it_is_whole() {
+    let end = |rest: &str| {
+        let mut assembly = Assembly::new(&[]);
+        let event = |text: &str| sse::Event { name: String::new(), data: text.into() };
+        assembly.event(&event(&delta(&json!({"content": "a"})).to_string())).unwrap();
+        assembly.end(&sse::Ending::Within(event(rest)))
+    };
+    assert_eq!(end("[DONE]").unwrap().text, "a");
+    assert_eq!(end(&finish(&json!("stop")).to_string()).unwrap().finish_reason.as_deref(), Some("stop"));
+    assert_eq!(kind(end("[DON")), FailureKind::CutStream);
+    assert_eq!(kind(end(r#"{"choices":[{"delta":{"content":"b"#)), FailureKind::CutStream);
+    assert_eq!(kind(end(r#"{"error":"over capacity"}"#)), FailureKind::Server);
+}
+
+#[test]
+fn an_error_within_a_stream_is_a_failure_whatever_came_before() {
+    let chunks = [delta(&json!({"content": "a"})), json!({"error": {"code": 429, "message": "slow"}, "choices": []})];
+    assert_eq!(kind(stream(&chunks, &[])), FailureKind::RateLimited);
+    let chunks = [json!({"choices": [{"error": {"message": "m", "code": 502}, "finish_reason": "error"}]})];
+    assert_eq!(kind(stream(&chunks, &[])), FailureKind::Server);
+    assert_eq!(kind(stream(&[finish(&json!("error"))], &["[DONE]"])), FailureKind::Server);
+    let mut assembly = Assembly::new(&[]);
+    let event = sse::Event { name: "error".into(), data: b"engine died".to_vec() };
+    let failed = assembly.event(&event).unwrap_err();
+    assert_eq!((failed.kind, failed.message.contains("engine died")), (FailureKind::Server, true));
+}
+
+#[test]
+fn what_a_filter_withheld_is_told_apart_from_an_answer() {
+    let body = json!({"choices": [{"message": {"content": "so f"}, "finish_reason": "content_filter"}]});
+    assert_eq!(kind(read(&body)), FailureKind::Filtered);
+    let body = json!({"choices": [{"message": {"content": null, "refusal": "I cannot"}, "finish_reason": "stop"}]});
+    assert_eq!(kind(read(&body)), FailureKind::Filtered);
+    let body = json!({"choices": [{"message": {"content": "a", "refusal": ""}, "finish_reason": "stop"}]});
+    assert_eq!(read(&body).unwrap().text, "a");
+}
+
+#[test]
+fn token_counts_are_found_in_every_place_they_come_in() {
+    let usage = json!({"prompt_tokens": 5, "completion_tokens": 1});
+    for chunk in [
+        json!({"choices": [], "usage": usage}),
+        json!({"choices": [], "usage": null, "x_groq": {"usage": usage}}),
+        json!({"choices": [{"delta": {}, "usage": usage}]}),
+    ] {
+        let answer = stream(&[finish(&json!("stop")), chunk], &["[DONE]"]).unwrap();
+        assert_eq!(answer.usage, Some(Usage { prompt_tokens: Some(5), completion_tokens: Some(1) }));
+    }
+    let answer = stream(&[finish(&json!("stop")), json!({"choices": [], "usage": {}})], &[]).unwrap();
+    assert_eq!(answer.usage, None);
+}
+
+#[test]
+fn what_is_no_chat_completion_is_malformed() {
+    for body in ["", "hello", "3", "null", "{}", r#"{"choices":[]}"#, r#"{"choices":null}"#, "{\"choices\":[{]}"] {
+        assert_eq!(kind(whole(body.as_bytes(), &[])), FailureKind::Malformed, "{body}");
+    }
+    assert_eq!(kind(stream(&[], &["[DONE]"])), FailureKind::Malformed);
+}
+
+#[test]
+fn json_nested_too_deeply_is_refused_and_does_not_overflow_the_stack() {
+    for (open, close) in [("[", "]"), ("{\"choices\":", "}")] {
+        let body = format!("{}{}", open.repeat(200_000), close.repeat(200_000));
+        assert_eq!(kind(whole(body.as_bytes(), &[])), FailureKind::Malformed);
+    }
+}
+
+fn hostile() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        "[a-z\\[\\]é]{0,6}".prop_map(Value::from),
+    ];
+    let names = prop::sample::select(vec![
+        "choices",
+        "delta",
+        "message",
+        "content",
+        "index",
+        "finish_reason",
+        "usage",
+        "prompt_tokens",
+        "tool_calls",
+        "function",
+        "arguments",
+        "name",
+        "id",
+        "error",
+        "code",
+        "logprobs",
+        "x_groq",
+        "provider",
+        "thinking",
+        "text",
+    ]);
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((names.clone(), inner), 0..5)
+                .prop_map(|pairs| pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_json_makes_the_reader_panic_or_invent_a_finish_reason(chunks in prop::collection::vec(hostile(), 0..4)) {
+        if let Ok(answer) = stream(&chunks, &["[DONE]"])
+            && let Some(reason) = answer.finish_reason
+        {
+            prop_assert!(chunks.iter().any(|chunk| chunk.to_string().contains(&reason)));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
+        prop_assert!(whole(&body, &[]).is_err());
+    }
+
+    #[test]
+    fn text_is_the_same_whole_and_in_pieces(pieces in prop::collection::vec("\\PC{0,8}", 1..8)) {
+        let chunks: Vec<Value> = pieces.iter().map(|piece| delta(&json!({"content": piece}))).collect();
+        let text = pieces.concat();
+        let body = json!({"choices": [{"message": {"content": text}, "finish_reason": null}]});
+        prop_assert_eq!(stream(&chunks, &["[DONE]"]), read(&body));
+    }
+}

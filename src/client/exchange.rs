@@ -1,0 +1,271 @@
+//! One exchange: a request is sent and its response read, within limits of time and size.
+//!
+//! Layer 3. Whatever happens, what had come until then is handed on. Sizes are counted on decompressed bytes, piece by
+//! piece, so that a small body that unpacks into a huge one is stopped at the limit.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
+use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::answer::{self, Assembly, Progress};
+use super::fault::{self, failure};
+use super::headers::{self, Kept};
+use super::sse::{Decoder, Ending, Event, Limits};
+use super::target::{Target, TimeLimits};
+use super::transport;
+use crate::attempt::{Answer, Failure, FailureKind};
+use crate::sample::Latency;
+
+/// The largest body, in decompressed bytes.
+pub const BODY_LIMIT: usize = 8 << 20;
+
+/// The longest line of a stream, in decompressed bytes.
+pub const LINE_LIMIT: usize = 1 << 20;
+
+/// How much is read of the body of an error, in decompressed bytes.
+pub const ERROR_BODY_LIMIT: usize = 64 << 10;
+
+/// How long a finished stream is given to end, so that its connection can be used again.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// What came of a request; not yet redacted.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub status: Option<u16>,
+    pub headers: Kept,
+    pub raw: Vec<u8>,
+    pub elapsed: Duration,
+    pub result: Result<Answer, Failure>,
+}
+
+/// Sends `body` to `target` and reads what comes back.
+pub(super) async fn exchange(target: &Target, body: &Value) -> Exchange {
+    let clock = Clock::start(target);
+    let request = target.http.post(target.url.clone()).header(ACCEPT, "application/json");
+    let sent = request.headers(target.headers.clone()).json(body).send();
+    let response = match clock.wait(None, sent).await {
+        Ok(response) => response,
+        Err(failed) => {
+            let elapsed = clock.elapsed();
+            return Exchange { status: None, headers: Kept::new(), raw: Vec::new(), elapsed, result: Err(failed) };
+        }
+    };
+    let status = response.status();
+    let headers = headers::kept(response.headers());
+    let (raw, elapsed, result) =
+        if status.is_success() { read_answer(&clock, response).await } else { read_error(&clock, response).await };
+    Exchange { status: Some(status.as_u16()), headers, raw, elapsed, result }
+}
+
+type Read = (Vec<u8>, Duration, Result<Answer, Failure>);
+
+async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read {
+    let status = response.status().as_u16();
+    let location = response.headers().get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let mut raw = Vec::new();
+    let mut last = None;
+    // An error whose body breaks off is still that error.
+    while let Ok(Some(bytes)) = clock.wait(last, response.chunk()).await {
+        last = Some(Instant::now());
+        raw.extend_from_slice(&bytes);
+        if raw.len() >= ERROR_BODY_LIMIT {
+            break;
+        }
+    }
+    let mut failed = fault::from_status(status, &raw, &clock.target.slow_down);
+    if failed.kind == FailureKind::Redirect {
+        failed.message = redirected(status, location.as_deref());
+    }
+    (raw, clock.elapsed(), Err(failed))
+}
+
+/// Says where a redirect points, without its query, where hosts put what they were sent.
+fn redirected(status: u16, location: Option<&str>) -> String {
+    let place = location.and_then(|place| place.split(['?', '#']).next()).unwrap_or("nowhere");
+    format!("HTTP {status}: redirects are not followed; it points to {}", fault::one_line(place))
+}
+
+async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response) -> Read {
+    let mut reading = Reading::new(clock, response.headers());
+    let mut last = None;
+    let result = loop {
+        match clock.wait(last, response.chunk()).await {
+            Ok(Some(bytes)) => {
+                last = Some(Instant::now());
+                match reading.take(&bytes) {
+                    Ok(Progress::Done) => break reading.end(),
+                    Ok(_) => {}
+                    Err(failed) => break Err(failed),
+                }
+            }
+            Ok(None) => break reading.end(),
+            Err(broken) => break reading.break_off(broken),
+        }
+    };
+    let elapsed = clock.elapsed();
+    let raw = reading.raw;
+    let result = result.map(|mut answer| {
+        let first_token = reading.first_token.map(millis);
+        answer.latency = Some(Latency { first_token, total: millis(elapsed) });
+        answer
+    });
+    if result.is_ok() {
+        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
+        // Nothing hangs on the outcome: a stream that does not end in time costs its connection.
+        let _ = timeout(DRAIN, rest).await;
+    }
+    (raw, elapsed, result)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A body as it comes in.
+struct Reading<'a> {
+    clock: &'a Clock<'a>,
+    says_stream: bool,
+    raw: Vec<u8>,
+    form: Form,
+    first_token: Option<Duration>,
+}
+
+enum Form {
+    /// Only white space so far.
+    Unknown,
+    /// One JSON document.
+    Whole,
+    /// Server-sent events.
+    Stream(Box<(Decoder, Assembly)>),
+}
+
+impl<'a> Reading<'a> {
+    fn new(clock: &'a Clock<'a>, headers: &HeaderMap) -> Self {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let says_stream = content_type.to_ascii_lowercase().contains("event-stream");
+        Self { clock, says_stream, raw: Vec::new(), form: Form::Unknown, first_token: None }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
+        if self.raw.len() + bytes.len() > BODY_LIMIT {
+            let message = format!("the body is larger than {BODY_LIMIT} bytes");
+            return Err(failure(FailureKind::TooLarge, message));
+        }
+        self.raw.extend_from_slice(bytes);
+        match &mut self.form {
+            Form::Whole => Ok(Progress::Nothing),
+            Form::Stream(_) => self.decode(bytes),
+            Form::Unknown => {
+                self.form = self.tell_form();
+                if matches!(self.form, Form::Stream(_)) {
+                    let so_far = self.raw.clone();
+                    return self.decode(&so_far);
+                }
+                Ok(Progress::Nothing)
+            }
+        }
+    }
+
+    /// Tells a stream from a whole answer by its first character, since hosts answer in one form when asked for the
+    /// other, and under the wrong content type.
+    fn tell_form(&self) -> Form {
+        let text = self.raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.raw);
+        match text.trim_ascii_start().first() {
+            None | Some(0xEF) => Form::Unknown,
+            Some(b'{' | b'[' | b'"' | b'<') => Form::Whole,
+            // A field of an event, or a comment.
+            Some(first) if self.says_stream || b":deir".contains(first) => {
+                let limits = Limits { line: LINE_LIMIT, total: BODY_LIMIT };
+                Form::Stream(Box::new((Decoder::new(limits), Assembly::new(&self.clock.target.slow_down))))
+            }
+            Some(_) => Form::Whole,
+        }
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
+        let Form::Stream(stream) = &mut self.form else { return Ok(Progress::Nothing) };
+        let (decoder, assembly) = &mut **stream;
+        let mut events: Vec<Event> = Vec::new();
+        let overflow = decoder.push(bytes, &mut events);
+        for event in &events {
+            match assembly.event(event)? {
+                Progress::Done => return Ok(Progress::Done),
+                Progress::Piece if self.first_token.is_none() => self.first_token = Some(self.clock.elapsed()),
+                Progress::Piece | Progress::Nothing => {}
+            }
+        }
+        match overflow {
+            Ok(()) => Ok(Progress::Nothing),
+            Err(overflow) => Err(failure(FailureKind::TooLarge, overflow.to_string())),
+        }
+    }
+
+    fn end(&mut self) -> Result<Answer, Failure> {
+        match std::mem::replace(&mut self.form, Form::Whole) {
+            Form::Stream(stream) => {
+                let (decoder, assembly) = *stream;
+                assembly.end(&decoder.finish())
+            }
+            Form::Unknown if self.says_stream => Assembly::new(&[]).finish(),
+            Form::Whole | Form::Unknown => self.whole(),
+        }
+    }
+
+    fn whole(&self) -> Result<Answer, Failure> {
+        match self.raw.trim_ascii_start().first() {
+            None => Err(failure(FailureKind::Malformed, "the body is empty")),
+            Some(b'<') => Err(failure(FailureKind::Malformed, "the body is a page of HTML instead of JSON")),
+            Some(_) => answer::whole(&self.raw, &self.clock.target.slow_down),
+        }
+    }
+
+    /// The connection broke or a time limit passed. A stream whose finish reason had come lost nothing by it.
+    fn break_off(&mut self, broken: Failure) -> Result<Answer, Failure> {
+        match std::mem::replace(&mut self.form, Form::Whole) {
+            Form::Stream(stream) if stream.1.is_complete() => stream.1.end(&Ending::Clean),
+            _ => Err(broken),
+        }
+    }
+}
+
+/// The time limits of one exchange.
+struct Clock<'a> {
+    target: &'a Target,
+    started: Instant,
+}
+
+impl<'a> Clock<'a> {
+    fn start(target: &'a Target) -> Self {
+        Self { target, started: Instant::now() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits for the next step, `last` being when the last piece of the body came, if one has.
+    async fn wait<T>(
+        &self,
+        last: Option<Instant>,
+        step: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, Failure> {
+        let TimeLimits { first_byte, idle, total, .. } = self.target.limits;
+        let patience = last.map_or(self.started + first_byte, |last| last + idle);
+        let end = self.started + total;
+        let late = |_| {
+            let host = self.target.authority();
+            let message = if end <= patience {
+                format!("the answer of {host} was not complete within {} s", total.as_secs_f64())
+            } else if last.is_some() {
+                format!("{host} sent nothing more for {} s", idle.as_secs_f64())
+            } else {
+                format!("{host} sent nothing within {} s", first_byte.as_secs_f64())
+            };
+            failure(FailureKind::Timeout, message)
+        };
+        let in_time = timeout_at(patience.min(end), step).await.map_err(late)?;
+        in_time.map_err(|error| transport::failed(error, self.target))
+    }
+}

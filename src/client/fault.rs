@@ -1,0 +1,257 @@
+//! What hosts say when they do not answer: reading error bodies of every shape, and putting them into classes.
+//!
+//! Layer 3, pure. Errors come as an object, as a flat object, as a bare string, in a list, or as a page of HTML; under
+//! their HTTP status or, in a stream that has begun, under 200. Messages are returned whole: they are shortened only
+//! after redaction, since a cut could leave half of an echoed key behind.
+
+use serde_json::Value;
+
+use crate::attempt::{Failure, FailureKind};
+
+/// An error as a host wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostError {
+    /// What it says; empty when it says nothing.
+    pub message: String,
+    /// Its code or type, numbers as text.
+    pub codes: Vec<String>,
+    /// Whether the request was turned away for what it says.
+    pub flagged: bool,
+}
+
+/// Codes that mean "no credit left", whatever the HTTP status.
+const NO_CREDIT: &[&str] = &["insufficient_quota", "insufficient_balance", "insufficient_credits", "credit_limit"];
+
+/// Codes that mean that a content filter stepped in, whatever the HTTP status.
+const FILTERED: &[&str] = &["content_filter", "content_policy_violation", "responsibleaipolicyviolation"];
+
+/// Codes that mean "no such model", whatever the HTTP status.
+const NO_MODEL: &[&str] = &["model_not_found", "model_not_available"];
+
+impl HostError {
+    /// Reads an error out of a JSON body or stream event; nothing when it is not one.
+    pub fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self { message: text.clone(), ..Self::default() }),
+            Value::Array(list) => list.first().filter(|first| first.is_object()).and_then(Self::read),
+            Value::Object(fields) => match fields.get("error") {
+                Some(Value::Null) | None => Self::flat(value),
+                Some(error @ Value::Object(_)) => Some(Self::object(error)),
+                Some(Value::String(text)) => {
+                    let outer = Self::object(value);
+                    Some(Self { message: text.clone(), ..outer })
+                }
+                Some(other) => Some(Self { message: other.to_string(), ..Self::default() }),
+            },
+            _ => None,
+        }
+    }
+
+    /// An error that is the body itself: `{"object":"error",…}`, `{"message":…}`, `{"detail":…}` or `{"errors":[…]}`.
+    /// A body with choices is an answer, whatever else it holds.
+    fn flat(value: &Value) -> Option<Self> {
+        if value.get("choices").is_some_and(|choices| !choices.is_null()) {
+            return None;
+        }
+        if let Some(first) = value.get("errors").and_then(Value::as_array).and_then(|errors| errors.first()) {
+            return Some(if first.is_object() { Self::object(first) } else { Self::read(first)? });
+        }
+        let named = value.get("object").and_then(Value::as_str) == Some("error");
+        let error = Self::object(value);
+        (named || !error.message.is_empty()).then_some(error)
+    }
+
+    fn object(error: &Value) -> Self {
+        let message = ["message", "detail", "msg", "error_message"].iter().find_map(|name| match error.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        });
+        let codes = ["code", "type", "error_type", "status"]
+            .iter()
+            .filter_map(|name| match error.get(name)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            })
+            .collect();
+        let flagged = error.pointer("/metadata/reasons").is_some_and(Value::is_array);
+        Self { message: message.unwrap_or_default(), codes, flagged }
+    }
+
+    /// The HTTP status that the error names itself, as routers do for errors within a stream.
+    fn status(&self) -> Option<u16> {
+        self.codes.iter().find_map(|code| code.parse().ok().filter(|status| (400..600).contains(status)))
+    }
+
+    fn has_code(&self, known: &[&str]) -> bool {
+        self.codes.iter().any(|code| known.contains(&code.to_ascii_lowercase().as_str()))
+    }
+
+    fn told(&self) -> String {
+        let codes = self.codes.join(", ");
+        match (self.message.is_empty(), codes.is_empty()) {
+            (false, true) => self.message.clone(),
+            (false, false) => format!("{} ({codes})", self.message),
+            (true, false) => codes,
+            (true, true) => "an error without a message".to_owned(),
+        }
+    }
+}
+
+/// The failure that a response with a status other than 2xx is. `slow_down` lists statuses that mean it beside 429.
+pub fn from_status(status: u16, body: &[u8], slow_down: &[u16]) -> Failure {
+    let error = serde_json::from_slice(body).ok().as_ref().and_then(HostError::read);
+    let kind = classify(status, error.as_ref(), slow_down);
+    let said = match &error {
+        Some(error) => error.told(),
+        None => readable(body),
+    };
+    let message = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+    failure(kind, message)
+}
+
+/// The failure that an error under HTTP 200 is, such as one within a stream.
+pub fn within_answer(error: &HostError, slow_down: &[u16]) -> Failure {
+    let kind = classify(error.status().unwrap_or(500), Some(error), slow_down);
+    failure(kind, format!("the host reports an error under HTTP 200: {}", error.told()))
+}
+
+/// A failure without word on retrying.
+pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
+    Failure { kind, message: message.into(), retry_after: None, should_retry: None }
+}
+
+fn classify(status: u16, error: Option<&HostError>, slow_down: &[u16]) -> FailureKind {
+    let says = |codes| error.is_some_and(|error| error.has_code(codes));
+    match status {
+        _ if says(FILTERED) => FailureKind::Filtered,
+        _ if says(NO_CREDIT) => FailureKind::PaymentRequired,
+        // A router's moderation answers 403 too, and says nothing about the key.
+        403 if error.is_some_and(|error| error.flagged) => FailureKind::Filtered,
+        429 => FailureKind::RateLimited,
+        _ if slow_down.contains(&status) => FailureKind::RateLimited,
+        300..=399 => FailureKind::Redirect,
+        401 | 403 => FailureKind::Unauthorized,
+        402 => FailureKind::PaymentRequired,
+        404 => FailureKind::NotFound,
+        408 | 409 | 500..=599 => FailureKind::Server,
+        400..=499 if says(NO_MODEL) => FailureKind::NotFound,
+        400..=499 => FailureKind::Rejected,
+        _ => FailureKind::Malformed,
+    }
+}
+
+/// An error body that is not JSON, as one line of text; a page of HTML is only named, since its text says little.
+fn readable(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start();
+    if text.starts_with('<') { "a page of HTML".to_owned() } else { one_line(text) }
+}
+
+/// The text with every run of white space and control characters made one space.
+pub fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn told(body: &Value) -> Option<String> {
+        HostError::read(body).map(|error| error.told())
+    }
+
+    #[test]
+    fn every_shape_of_an_error_is_read() {
+        for (body, expected) in [
+            (json!({"error": {"message": "no", "code": "bad", "type": null}}), "no (bad)"),
+            (json!({"error": {"message": "no", "code": 429}}), "no (429)"),
+            (json!({"error": "no"}), "no"),
+            (json!({"error": "no", "error_type": "dynamic_request_limited"}), "no (dynamic_request_limited)"),
+            (json!({"message": "no", "type": "t", "param": "p", "code": "c"}), "no (c, t)"),
+            (json!({"object": "error", "message": "no", "code": 400}), "no (400)"),
+            (json!({"object": "error"}), "an error without a message"),
+            (json!({"detail": [{"msg": "field required"}]}), r#"[{"msg":"field required"}]"#),
+            (json!({"success": false, "errors": [{"code": 7003, "message": "no"}]}), "no (7003)"),
+            (json!([{"error": {"status": "UNAVAILABLE", "message": "no"}}]), "no (UNAVAILABLE)"),
+            (json!("no"), "no"),
+            (json!({"error": true}), "true"),
+        ] {
+            assert_eq!(told(&body).as_deref(), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_not_taken_for_an_error() {
+        for body in [
+            json!({"choices": [], "error": null}),
+            json!({"choices": [{}], "message": "hello"}),
+            json!({"id": "x"}),
+            json!(null),
+            json!(3),
+            json!([]),
+        ] {
+            assert_eq!(told(&body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn statuses_fall_into_their_classes() {
+        use FailureKind::*;
+        for (status, kind) in [
+            (301, Redirect),
+            (400, Rejected),
+            (401, Unauthorized),
+            (402, PaymentRequired),
+            (403, Unauthorized),
+            (404, NotFound),
+            (408, Server),
+            (409, Server),
+            (422, Rejected),
+            (429, RateLimited),
+            (500, Server),
+            (503, RateLimited),
+            (529, Server),
+        ] {
+            assert_eq!(from_status(status, b"{}", &[503]).kind, kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_code_can_say_more_than_the_status() {
+        let kind = |status: u16, body: Value| from_status(status, body.to_string().as_bytes(), &[]).kind;
+        assert_eq!(kind(429, json!({"error": {"code": "insufficient_quota"}})), FailureKind::PaymentRequired);
+        assert_eq!(kind(400, json!({"error": {"code": "content_filter"}})), FailureKind::Filtered);
+        assert_eq!(kind(400, json!({"error": {"code": "model_not_found"}})), FailureKind::NotFound);
+        assert_eq!(kind(403, json!({"error": {"code": 403, "metadata": {"reasons": ["x"]}}})), FailureKind::Filtered);
+    }
+
+    #[test]
+    fn an_error_under_200_takes_its_class_from_its_own_code() {
+        let kind = |code: Value| {
+            within_answer(&HostError::read(&json!({"error": {"message": "m", "code": code}})).unwrap(), &[503]).kind
+        };
+        assert_eq!(kind(json!(429)), FailureKind::RateLimited);
+        assert_eq!(kind(json!("503")), FailureKind::RateLimited);
+        assert_eq!(kind(json!("server_error")), FailureKind::Server);
+        assert_eq!(kind(json!(7)), FailureKind::Server);
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_is_told_in_one_line() {
+        assert_eq!(from_status(502, b" <html><h1>Bad</h1>", &[]).message, "HTTP 502: a page of HTML");
+        assert_eq!(from_status(500, b"up\n\n stream \x1b[1m", &[]).message, "HTTP 500: up stream [1m");
+        assert_eq!(from_status(500, b"", &[]).message, "HTTP 500");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bodies_never_panic(status in 100u16..700, body in prop::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert!(from_status(status, &body, &[]).message.starts_with("HTTP "));
+        }
+    }
+}

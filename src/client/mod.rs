@@ -1,0 +1,148 @@
+//! The client: asks one endpoint one question over HTTP, and makes a record of whatever comes of it.
+//!
+//! Layer 3. A request travels through [`request`] (probe to body), [`target`] (endpoint to address and key),
+//! `exchange` (bytes within limits), [`sse`] and [`answer`] (bytes to answer), and comes back as an
+//! [`Attempt`]. Whether another attempt follows is decided in [`crate::retry`]; how many may
+//! be under way, in [`limit`].
+
+mod exchange;
+mod transport;
+
+pub mod answer;
+pub mod fault;
+pub mod headers;
+pub mod level;
+pub mod limit;
+pub mod request;
+pub mod sse;
+pub mod target;
+pub mod toolcall;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use exchange::{BODY_LIMIT, ERROR_BODY_LIMIT, LINE_LIMIT};
+pub use limit::{Limiter, Permit};
+pub use request::{Ask, Route};
+pub use target::{Target, TargetError};
+
+use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome};
+use crate::redact::Redactor;
+use exchange::Exchange;
+use headers::Kept;
+
+/// The most characters of a failure's message, and of a header's value.
+const TEXT_LIMIT: usize = 500;
+
+/// The most bytes kept of a body that is no answer. Less than is read of it, so that whatever was cut through where
+/// reading stopped is not kept.
+const KEPT_OF_A_FAILURE: usize = ERROR_BODY_LIMIT / 2;
+
+/// Asks endpoints, and lets no secret into what it returns.
+#[derive(Debug, Clone)]
+pub struct Client {
+    redactor: Redactor,
+}
+
+impl Client {
+    /// A client that masks what `redactor` knows; every key that is sent must be among it.
+    pub fn new(redactor: Redactor) -> Self {
+        Self { redactor }
+    }
+
+    /// Sends `ask` to `target` once, as the try with this `number` (from 1), and never fails: an attempt that got no
+    /// answer holds the reason. Nothing is retried and no redirect is followed.
+    pub async fn attempt(&self, target: &Target, ask: &Ask, number: u32) -> Attempt {
+        let started_at = Timestamp::now();
+        let Exchange { status, headers, raw, elapsed, result } = exchange::exchange(target, &ask.body).await;
+        let outcome = match result {
+            Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer))),
+            Err(failure) => Outcome::Failed(self.clean_failure(&failure, &headers)),
+        };
+        let slot = ask.slot.clone();
+        tracing::debug!(endpoint = target.endpoint(), probe = slot.probe, number, status, ?elapsed, "attempt");
+        let raw = self.clean_raw(&raw, &outcome);
+        let headers = self.clean_headers(headers);
+        Attempt { slot, number, started_at, elapsed, status, headers, raw, outcome }
+    }
+
+    fn clean(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    fn clean_raw(&self, raw: &[u8], outcome: &Outcome) -> String {
+        // Masked before it is cut: a cut through a key would leave half of it unknown to the redactor.
+        let mut text = self.clean(&String::from_utf8_lossy(raw));
+        if let Outcome::Failed(failure) = outcome
+            && failure.kind != FailureKind::CutStream
+            && text.len() > KEPT_OF_A_FAILURE
+        {
+            text.truncate(text.floor_char_boundary(KEPT_OF_A_FAILURE));
+        }
+        text
+    }
+
+    fn clean_headers(&self, headers: Kept) -> Kept {
+        headers.into_iter().map(|(name, value)| (name, bounded(&self.clean(&value)))).collect()
+    }
+
+    fn clean_failure(&self, failure: &Failure, headers: &Kept) -> Failure {
+        let now = Timestamp::now();
+        let exhausted = || headers::exhausted_for(headers, now).filter(|_| failure.kind == FailureKind::RateLimited);
+        Failure {
+            kind: failure.kind,
+            retry_after: headers::asked_wait(headers, now).or_else(exhausted),
+            should_retry: headers::should_retry(headers),
+            message: bounded(&fault::one_line(&self.clean(&failure.message))),
+        }
+    }
+
+    fn clean_answer(&self, answer: Answer) -> Answer {
+        let option = |text: Option<String>| text.map(|text| self.clean(&text));
+        let mut answer = Answer {
+            text: self.clean(&answer.text),
+            reasoning: option(answer.reasoning),
+            finish_reason: option(answer.finish_reason),
+            response_model: option(answer.response_model),
+            system_fingerprint: option(answer.system_fingerprint),
+            provider: option(answer.provider),
+            ..answer
+        };
+        for call in &mut answer.tool_calls {
+            call.name = self.clean(&call.name);
+            call.arguments = self.clean(&call.arguments);
+        }
+        if let Some(logprobs) = &mut answer.logprobs {
+            self.clean_value(logprobs);
+        }
+        answer
+    }
+
+    /// Masks within JSON. As deep as the parser lets JSON be, which bounds the recursion.
+    fn clean_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.clean(text),
+            Value::Array(list) => list.iter_mut().for_each(|value| self.clean_value(value)),
+            Value::Object(fields) => {
+                if fields.keys().any(|name| self.redactor.finds(name)) {
+                    *fields =
+                        std::mem::take(fields).into_iter().map(|(name, value)| (self.clean(&name), value)).collect();
+                }
+                fields.values_mut().for_each(|value| self.clean_value(value));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(TEXT_LIMIT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,251 @@
+//! Server-sent events: bytes in, events out, whatever the pieces in which the bytes come.
+//!
+//! Layer 3, pure. A parser of our own, because what matters here is out of reach of `eventsource-stream`: limits, and
+//! telling a stream that ended after an event from one that was cut within it.
+
+/// Limits on decompressed bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest line.
+    pub line: usize,
+    /// The longest stream.
+    pub total: usize,
+}
+
+/// One event. Its data is not checked to be UTF-8: that is for whoever reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    /// The event's type; empty when none was given.
+    pub name: String,
+    /// The data lines, joined by line feeds.
+    pub data: Vec<u8>,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Between two events.
+    Clean,
+    /// Within an event: this much of it had come. Some hosts leave out the blank line after the last one, so it may
+    /// still be whole.
+    Within(Event),
+}
+
+/// A limit was passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Overflow {
+    /// A line is longer than allowed.
+    #[error("a line of the stream is longer than {0} bytes")]
+    Line(usize),
+    /// The stream is longer than allowed.
+    #[error("the stream is longer than {0} bytes")]
+    Total(usize),
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// An incremental parser.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: Limits,
+    total: usize,
+    line: Vec<u8>,
+    at_start: bool,
+    after_cr: bool,
+    pending: Pending,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    event: Event,
+    has_data: bool,
+}
+
+impl Decoder {
+    /// A parser at the beginning of a stream.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, total: 0, line: Vec::new(), at_start: true, after_cr: false, pending: Pending::default() }
+    }
+
+    /// Takes the next bytes and appends the events that they complete to `events`.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is passed; events completed before that are in `events`, and no more may be pushed.
+    pub fn push(&mut self, mut bytes: &[u8], events: &mut Vec<Event>) -> Result<(), Overflow> {
+        self.total = self.total.saturating_add(bytes.len());
+        if self.total > self.limits.total {
+            return Err(Overflow::Total(self.limits.total));
+        }
+        while let Some(&first) = bytes.first() {
+            // The line feed of a CRLF whose carriage return has already ended the line, perhaps in an earlier piece.
+            if std::mem::take(&mut self.after_cr) && first == b'\n' {
+                bytes = &bytes[1..];
+                continue;
+            }
+            let end = bytes.iter().position(|b| matches!(b, b'\r' | b'\n'));
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if self.line.len() + part.len() > self.limits.line {
+                return Err(Overflow::Line(self.limits.line));
+            }
+            self.line.extend_from_slice(part);
+            bytes = rest;
+            if let Some((&ending, rest)) = rest.split_first() {
+                self.after_cr = ending == b'\r';
+                bytes = rest;
+                self.end_line(events);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the end of the stream.
+    pub fn finish(mut self) -> Ending {
+        let mut events = Vec::new();
+        if !self.line.is_empty() {
+            self.end_line(&mut events);
+        }
+        if self.pending.has_data { Ending::Within(self.pending.event) } else { Ending::Clean }
+    }
+
+    fn end_line(&mut self, events: &mut Vec<Event>) {
+        let line = std::mem::take(&mut self.line);
+        let line = match line.strip_prefix(BOM) {
+            Some(rest) if self.at_start => rest,
+            _ => line.as_slice(),
+        };
+        self.at_start = false;
+        if line.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            if pending.has_data {
+                events.push(pending.event);
+            }
+        } else {
+            self.pending.field(line);
+        }
+    }
+}
+
+impl Pending {
+    fn field(&mut self, line: &[u8]) {
+        let colon = line.iter().position(|b| *b == b':');
+        let (name, value) = line.split_at(colon.unwrap_or(line.len()));
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match name {
+            b"data" => {
+                if self.has_data {
+                    self.event.data.push(b'\n');
+                }
+                self.event.data.extend_from_slice(value);
+                self.has_data = true;
+            }
+            b"event" => self.event.name = String::from_utf8_lossy(value).into_owned(),
+            // Comments (an empty name), `id`, `retry` and fields unknown to the standard say nothing about an answer.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WIDE: Limits = Limits { line: 1 << 20, total: 1 << 22 };
+
+    fn decode(pieces: &[&[u8]], limits: Limits) -> Result<(Vec<Event>, Ending), Overflow> {
+        let mut decoder = Decoder::new(limits);
+        let mut events = Vec::new();
+        for piece in pieces {
+            decoder.push(piece, &mut events)?;
+        }
+        Ok((events, decoder.finish()))
+    }
+
+    fn data(text: &str) -> (Vec<String>, Ending) {
+        let (events, ending) = decode(&[text.as_bytes()], WIDE).unwrap();
+        (events.into_iter().map(|event| String::from_utf8(event.data).unwrap()).collect(), ending)
+    }
+
+    #[test]
+    fn all_three_line_endings_end_lines() {
+        for text in ["data: a\n\ndata: b\n\n", "data: a\r\n\r\ndata: b\r\n\r\n", "data: a\r\rdata: b\r\r"] {
+            assert_eq!(data(text), (vec!["a".into(), "b".into()], Ending::Clean), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn comments_other_fields_and_blank_lines_make_no_events() {
+        let text = ": OPENROUTER PROCESSING\n\n\n:\nid: 4\nretry: 5\n\nevent: ping\n\ndata: a\n: in between\n\n";
+        assert_eq!(data(text), (vec!["a".into()], Ending::Clean));
+    }
+
+    #[test]
+    fn data_lines_of_one_event_are_joined_and_one_space_is_taken_off() {
+        assert_eq!(data("data: a\ndata:  b\ndata\ndata:c\n\n").0, ["a\n b\n\nc"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_at_the_start_only() {
+        assert_eq!(data("\u{feff}data: \u{feff}a\n\n\u{feff}data: b\n\n").0, ["\u{feff}a"]);
+    }
+
+    #[test]
+    fn an_events_type_is_kept_and_does_not_outlive_it() {
+        let (events, _) = decode(&[b"event: error\ndata: a\n\ndata: b\n\n"], WIDE).unwrap();
+        assert_eq!(events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>(), ["error", ""]);
+    }
+
+    #[test]
+    fn an_end_within_an_event_is_told_from_one_between_events() {
+        assert_eq!(data("data: a\n\n").1, Ending::Clean);
+        assert_eq!(data("data: a\n\n: bye").1, Ending::Clean);
+        for text in ["data: a\n\ndata: [DO", "data: a\n\ndata: [DO\n"] {
+            let Ending::Within(event) = data(text).1 else { panic!("{text:?} ended cleanly") };
+            assert_eq!(event.data, b"[DO");
+        }
+    }
+
+    #[test]
+    fn limits_hold_for_a_line_and_for_the_whole() {
+        let limits = Limits { line: 8, total: 20 };
+        assert!(decode(&[b"data: ab", b"\n\n"], limits).is_ok());
+        assert_eq!(decode(&[b"data: ab", b"c\n\n"], limits), Err(Overflow::Line(8)));
+        assert_eq!(decode(&[b"data: a\n\n", b"data: b\n\n", b":\n\n"], limits), Err(Overflow::Total(20)));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_give_the_same_events_however_they_are_split(
+            text in "(data: |data:|event: e|: c|\u{feff}|[a-z]|é|\r|\n|\r\n|\n\n){0,40}",
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(decode(&pieces, WIDE), decode(&[bytes], WIDE));
+        }
+
+        #[test]
+        fn what_was_written_as_events_is_read_back(data in prop::collection::vec("[ -~é]{1,20}", 0..10)) {
+            let text: Vec<String> = data.iter().map(|line| format!("data: {line}\r\n\r\n")).collect();
+            let (events, ending) = decode(&[text.concat().as_bytes()], WIDE).unwrap();
+            let read: Vec<String> = events.into_iter().map(|e| String::from_utf8(e.data).unwrap()).collect();
+            prop_assert_eq!(read, data);
+            prop_assert_eq!(ending, Ending::Clean);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic_nor_pass_the_line_limit(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..10),
+        ) {
+            let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+            if let Ok((events, _)) = decode(&pieces, Limits { line: 32, total: 200 }) {
+                prop_assert!(events.iter().all(|event| event.data.len() <= 200));
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The client against a real socket.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::testing::{Server, Step, open_ended, response};
+use super::*;
+use crate::attempt::Slot;
+use crate::config::{Dialect, Endpoint, Provider, Timeouts};
+
+const CANARY: &str = "sk/canary+7f3a \"quoted\"";
+const SSE: &str = "content-type: text/event-stream";
+const JSON: &str = "content-type: application/json";
+
+fn settings(base_url: &str) -> (Endpoint, Provider) {
+    let endpoint = json!({"name": "e", "provider": "p", "model": "m"});
+    let provider = json!({"base_url": base_url});
+    (serde_json::from_value(endpoint).unwrap(), serde_json::from_value(provider).unwrap())
+}
+
+fn target_with(base_url: &str, dialect: Dialect, timeouts: &Timeouts) -> Target {
+    let (endpoint, provider) = settings(base_url);
+    let provider = Provider { dialect, ..provider };
+    Target::resolve(&endpoint, &provider, timeouts, Some(&SecretString::from(CANARY)), |_| None).unwrap()
+}
+
+fn target(server: &Server) -> Target {
+    target_with(&format!("http://{}/v1", server.address), Dialect::default(), &Timeouts::default())
+}
+
+fn ask() -> Ask {
+    let probe = json!({
+        "id": "core/p", "about": "", "asking": "sampled", "samples": null, "parameters": {}, "tools": [],
+        "messages": [{"role": "user", "content": "Hi"}], "response_schema": null, "checks": [],
+    });
+    let (endpoint, provider) = settings("");
+    let defaults = crate::config::Defaults::default();
+    let route = Route { endpoint: &endpoint, dialect: &provider.dialect, defaults: &defaults };
+    Ask::new(&serde_json::from_value(probe).unwrap(), route, 0, None)
+}
+
+async fn attempt(target: &Target) -> Attempt {
+    Client::new(Redactor::new([CANARY])).attempt(target, &ask(), 1).await
+}
+
+async fn answered_by(bytes: Vec<u8>) -> Attempt {
+    let server = Server::answering(bytes).await;
+    attempt(&target(&server)).await
+}
+
+fn answer(attempt: &Attempt) -> &Answer {
+    match &attempt.outcome {
+        Outcome::Answered(answer) => answer,
+        Outcome::Failed(failure) => panic!("failed: {failure:?}"),
+    }
+}
+
+fn failure(attempt: &Attempt) -> &Failure {
+    match &attempt.outcome {
+        Outcome::Failed(failure) => failure,
+        Outcome::Answered(answer) => panic!("answered: {answer:?}"),
+    }
+}
+
+fn completion(text: &str) -> Vec<u8> {
+    json!({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}).to_string().into_bytes()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+const CHUNK: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hé\"}}]}\n\n";
+const FINISH: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+
+#[tokio::test]
+async fn a_plain_answer_is_read_and_the_request_is_what_openai_takes() {
+    let server = Server::answering(response("200 OK", &[JSON, "x-request-id: r1"], &completion("hello"))).await;
+    let attempt = attempt(&target(&server)).await;
+    assert_eq!((attempt.number, attempt.status), (1, Some(200)));
+    assert_eq!(attempt.slot, Slot { endpoint: "e".into(), probe: "core/p".into(), replicate: 0 });
+    assert_eq!(attempt.headers["x-request-id"], "r1");
+    assert_eq!(attempt.raw.as_bytes(), completion("hello"));
+    assert_eq!(answer(&attempt).text, "hello");
+    assert_eq!(answer(&attempt).latency.unwrap().first_token, None);
+
+    let request = server.requests().await.remove(0);
+    assert!(request.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("authorization: Bearer {CANARY}\r\n")), "{request}");
+    assert!(request.contains(concat!("user-agent: samemodel/", env!("CARGO_PKG_VERSION"))), "{request}");
+    assert!(request.ends_with(&ask().body.to_string()), "{request}");
+}
+
+#[tokio::test]
+async fn a_stream_is_read_across_pieces_and_a_connection_that_stays_open() {
+    let body = format!(": OPENROUTER PROCESSING\r\n\r\n{CHUNK}{CHUNK}{FINISH}data: [DONE]\n\n");
+    let whole = open_ended(&[SSE], &body);
+    // In the middle of the two bytes of an é.
+    let middle = whole.iter().position(|byte| *byte == 0xC3).unwrap() + 1;
+    let (head, tail) = whole.split_at(middle);
+    let script = vec![
+        Step::Send(head.to_vec()),
+        Step::Wait(Duration::from_millis(20)),
+        Step::Send(tail.to_vec()),
+        Step::Wait(Duration::from_secs(2)),
+    ];
+    let server = Server::start(vec![script]).await;
+    let attempt = attempt(&target(&server)).await;
+    assert_eq!(answer(&attempt).text, "héhé");
+    assert_eq!(answer(&attempt).finish_reason.as_deref(), Some("stop"));
+    assert_eq!(attempt.raw, body);
+    let latency = answer(&attempt).latency.unwrap();
+    assert!(latency.first_token.unwrap() <= latency.total, "{latency:?}");
+    assert!(attempt.elapsed < Duration::from_secs(1), "waited for the end of the connection: {:?}", attempt.elapsed);
+}
+
+#[tokio::test]
+async fn the_form_of_the_body_decides_and_not_its_content_type() {
+    let plain_under_sse = answered_by(response("200 OK", &[SSE], &completion("hello"))).await;
+    assert_eq!(answer(&plain_under_sse).text, "hello");
+    let stream = format!("{CHUNK}{FINISH}");
+    let stream_under_json = answered_by(response("200 OK", &[JSON], stream.as_bytes())).await;
+    assert_eq!(answer(&stream_under_json).text, "hé");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_early_is_cut_and_its_bytes_are_kept() {
+    let attempt = answered_by(open_ended(&[SSE], CHUNK)).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::CutStream);
+    assert_eq!(attempt.raw, CHUNK);
+    let nothing = answered_by(open_ended(&[SSE], "")).await;
+    assert_eq!(failure(&nothing).kind, FailureKind::CutStream);
+}
+
+#[tokio::test]
+async fn a_stream_without_a_finish_reason_but_with_done_is_an_answer() {
+    let attempt = answered_by(open_ended(&[SSE], &format!("{CHUNK}data: [DONE]"))).await;
+    assert_eq!((answer(&attempt).text.as_str(), &answer(&attempt).finish_reason), ("hé", &None));
+}
+
+#[tokio::test]
+async fn a_reset_is_told_apart_and_loses_nothing_once_the_answer_is_over() {
+    let chunked = |body: &str| {
+        let head = format!("HTTP/1.1 200 OK\r\n{SSE}\r\ntransfer-encoding: chunked\r\n\r\n");
+        vec![
+            Step::Send(format!("{head}{:x}\r\n{body}\r\n", body.len()).into_bytes()),
+            Step::Wait(Duration::from_millis(30)),
+            Step::Reset,
+        ]
+    };
+    let finished = format!("{CHUNK}{FINISH}");
+    let server = Server::start(vec![vec![Step::Reset], chunked(CHUNK), chunked(&finished)]).await;
+    let target = target(&server);
+    let before = attempt(&target).await;
+    assert_eq!((failure(&before).kind, before.status), (FailureKind::Reset, None));
+    let within = attempt(&target).await;
+    assert_eq!((failure(&within).kind, within.status), (FailureKind::Reset, Some(200)));
+    assert_eq!(within.raw, CHUNK);
+    assert_eq!(answer(&attempt(&target).await).text, "hé");
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_named_with_its_host() {
+    let server = Server::start(vec![]).await;
+    let address = server.address;
+    let target = target(&server);
+    assert!(server.requests().await.is_empty());
+    let attempt = attempt(&target).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::Connect);
+    assert_eq!(failure(&attempt).message, format!("connection refused by {address}"));
+}
+
+#[tokio::test]
+async fn a_host_that_speaks_no_tls_is_a_failed_connection() {
+    let server = Server::answering("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let target = target_with(&format!("https://{}", server.address), Dialect::default(), &Timeouts::default());
+    let attempt = attempt(&target).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::Connect);
+    let message = &failure(&attempt).message;
+    assert!(message.starts_with(&format!("cannot connect to {}: ", server.address)), "{message}");
+}
+
+#[tokio::test]
+async fn each_time_limit_is_told_by_its_own_words() {
+    let short = |first_byte, idle, total| Timeouts { connect: 5.0, first_byte, idle, total };
+    let long = Step::Wait;
+    let hang = || vec![long(Duration::from_millis(600))];
+    let stall = || vec![Step::Send(open_ended(&[SSE], CHUNK)), long(Duration::from_millis(600))];
+    for (script, timeouts, told) in [
+        (hang(), short(0.05, 9.0, 9.0), "sent nothing within 0.05 s"),
+        (stall(), short(9.0, 0.05, 9.0), "sent nothing more for 0.05 s"),
+        (stall(), short(9.0, 9.0, 0.3), "was not complete within 0.3 s"),
+    ] {
+        let server = Server::start(vec![script]).await;
+        let target = target_with(&format!("http://{}", server.address), Dialect::default(), &timeouts);
+        let attempt = attempt(&target).await;
+        assert_eq!(failure(&attempt).kind, FailureKind::Timeout);
+        assert!(failure(&attempt).message.contains(told), "{}", failure(&attempt).message);
+    }
+}
+
+#[tokio::test]
+async fn a_429_keeps_what_it_says_about_waiting() {
+    let headers = ["retry-after: 7", "x-should-retry: true", "x-ratelimit-remaining-tokens: 0"];
+    let attempt = answered_by(response("429 Too Many Requests", &headers, b"{\"error\":\"slow down\"}")).await;
+    let failure = failure(&attempt);
+    assert_eq!((failure.kind, attempt.status), (FailureKind::RateLimited, Some(429)));
+    assert_eq!((failure.retry_after, failure.should_retry), (Some(Duration::from_secs(7)), Some(true)));
+    assert_eq!(failure.message, "HTTP 429: slow down");
+    assert_eq!(attempt.headers["x-ratelimit-remaining-tokens"], "0");
+}
+
+#[tokio::test]
+async fn a_429_without_retry_after_waits_for_the_reset_of_what_is_used_up() {
+    let headers = ["x-ratelimit-remaining-requests: 0", "x-ratelimit-reset-requests: 1m2s"];
+    let attempt = answered_by(response("429 Too Many Requests", &headers, b"")).await;
+    assert_eq!(failure(&attempt).retry_after, Some(Duration::from_secs(62)));
+}
+
+#[tokio::test]
+async fn a_dialect_adds_statuses_that_mean_slow_down() {
+    let server = Server::answering(response("503 Busy", &[], b"")).await;
+    let dialect = Dialect { rate_limit_statuses: vec![503], ..Dialect::default() };
+    let target = target_with(&format!("http://{}", server.address), dialect, &Timeouts::default());
+    assert_eq!(failure(&attempt(&target).await).kind, FailureKind::RateLimited);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let server = Server::answering(response("302 Found", &["location: /elsewhere?from=here"], b"")).await;
+    let attempt = attempt(&target(&server)).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::Redirect);
+    assert_eq!(failure(&attempt).message, "HTTP 302: redirects are not followed; it points to /elsewhere");
+    assert_eq!(server.requests().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_small_body_that_unpacks_into_a_huge_one_is_stopped() {
+    let encoded = ["content-encoding: gzip", JSON];
+    let fits = answered_by(response("200 OK", &encoded, &gzip(&completion("hello")))).await;
+    assert_eq!(answer(&fits).text, "hello");
+    let bomb = gzip(&completion(&"a".repeat(BODY_LIMIT)));
+    assert!(bomb.len() < BODY_LIMIT / 50, "{}", bomb.len());
+    let attempt = answered_by(response("200 OK", &encoded, &bomb)).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::TooLarge);
+    assert!(attempt.raw.len() <= ERROR_BODY_LIMIT, "{}", attempt.raw.len());
+
+    let line = gzip(format!("data: {}\n\n", "a".repeat(LINE_LIMIT)).as_bytes());
+    let attempt = answered_by(response("200 OK", &["content-encoding: gzip", SSE], &line)).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::TooLarge);
+
+    let error = gzip("b".repeat(BODY_LIMIT).as_bytes());
+    let attempt = answered_by(response("500 Oops", &["content-encoding: gzip"], &error)).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::Server);
+    assert!(attempt.raw.len() <= ERROR_BODY_LIMIT, "{}", attempt.raw.len());
+}
+
+#[tokio::test]
+async fn what_only_claims_to_be_compressed_is_malformed() {
+    let attempt = answered_by(response("200 OK", &["content-encoding: gzip"], &completion("hello"))).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::Malformed, "{:?}", failure(&attempt));
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_answers_are_told_in_words() {
+    for (body, told) in [("", "empty"), ("<html>", "page of HTML"), ("{\"a\":", "not JSON"), ("{}", "no choice")] {
+        let attempt = answered_by(response("200 OK", &[JSON], body.as_bytes())).await;
+        assert_eq!(failure(&attempt).kind, FailureKind::Malformed);
+        assert!(failure(&attempt).message.contains(told), "{}", failure(&attempt).message);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_the_host_echoes_is_nowhere_in_the_attempt() {
+    let escaped = json!(CANARY).to_string();
+    let escaped = escaped.trim_matches('"');
+    let percent = "sk%2Fcanary%2B7f3a%20%22quoted%22";
+    let location = format!("location: https://h.example/{percent}/{CANARY}?key={percent}");
+    let header = format!("x-request-id: {CANARY}");
+    let error = json!({"error": {"message": format!("bad key {CANARY}"), "code": CANARY}}).to_string();
+    let text = format!("you are {CANARY}");
+    let spoken = json!({
+        "model": CANARY, "provider": CANARY, "system_fingerprint": CANARY,
+        "choices": [{"finish_reason": CANARY, "logprobs": {CANARY: [{"token": CANARY}]}, "message": {
+            "content": text, "reasoning": text,
+            "tool_calls": [{"function": {"name": CANARY, "arguments": {"key": CANARY}}}]}}],
+    });
+    // The second echo stands where the body is cut.
+    let filler = "x".repeat(KEPT_OF_A_FAILURE - CANARY.len() - 8);
+    let long = format!("{CANARY}{filler}{CANARY}{filler}");
+    for response in [
+        response("302 Found", &[&location, &header], b""),
+        response("401 Unauthorized", &[&header], error.as_bytes()),
+        response("500 Oops", &[], long.as_bytes()),
+        response("200 OK", &[JSON, &header], spoken.to_string().as_bytes()),
+        open_ended(&[SSE], &format!("data: {spoken}\n\ndata: [DONE]\n\n")),
+        open_ended(&[SSE], &format!("event: error\ndata: {CANARY}\n\n")),
+    ] {
+        let record = serde_json::to_string(&answered_by(response).await).unwrap();
+        for form in [CANARY, escaped, percent, "7f3a", "sk/cana"] {
+            assert!(!record.contains(form), "{form} in {}", &record[..record.floor_char_boundary(2000)]);
+        }
+        assert!(record.contains(crate::redact::MASK), "nothing was masked");
+    }
+}

@@ -1,0 +1,67 @@
+//! Transport errors: what went wrong between here and the host, by class and in words.
+//!
+//! Layer 3. Messages name the host and nothing else of the address: the rest may hold an account, and a proxy's address
+//! a password.
+
+use std::error::Error;
+use std::io;
+
+use super::fault::failure;
+use super::target::Target;
+use crate::attempt::{Failure, FailureKind};
+
+/// The failure that an error of the HTTP client is.
+pub(super) fn failed(error: reqwest::Error, target: &Target) -> Failure {
+    let error = error.without_url();
+    let host = target.authority();
+    let told = innermost(&error);
+    if error.is_connect() {
+        return failure(FailureKind::Connect, not_connected(&error, target, &told));
+    }
+    if error.is_timeout() {
+        return failure(FailureKind::Timeout, format!("{host} took too long: {told}"));
+    }
+    if error.is_builder() {
+        return failure(FailureKind::Rejected, format!("the request to {host} cannot be made: {told}"));
+    }
+    match io_kind(&error) {
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+            failure(FailureKind::Malformed, format!("the body from {host} cannot be decoded: {told}"))
+        }
+        _ => failure(FailureKind::Reset, format!("the connection to {host} broke: {told}")),
+    }
+}
+
+fn not_connected(error: &reqwest::Error, target: &Target, told: &str) -> String {
+    let host = target.authority();
+    if error.is_timeout() {
+        return format!("no connection to {host} within {} s", target.limits.connect.as_secs_f64());
+    }
+    if error.is_dns() {
+        return format!("no address found for {host}: {told}");
+    }
+    match io_kind(error) {
+        Some(io::ErrorKind::ConnectionRefused) => format!("connection refused by {host}"),
+        _ => format!("cannot connect to {host}: {told}"),
+    }
+}
+
+/// What the cause at the bottom of the chain says: the ones above it only say where they stand.
+pub(super) fn innermost(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn io_kind(error: &dyn Error) -> Option<io::ErrorKind> {
+    let mut next = error.source();
+    while let Some(source) = next {
+        if let Some(io) = source.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        next = source.source();
+    }
+    None
+}
