@@ -29,6 +29,7 @@ pub mod probe;
 pub mod redact;
 pub mod report;
 pub mod retry;
+pub mod runner;
 pub mod sample;
 pub mod signal;
 pub mod stats;

@@ -133,8 +133,7 @@ impl Plan {
             out.most_prompt_tokens += answers * most;
             out.most_completion_tokens += answers * u64::from(planned.max_tokens);
         }
-        out.worst_cost =
-            endpoint.price.map(|price| cost(price, out.most_prompt_tokens, out.most_completion_tokens));
+        out.worst_cost = endpoint.price.map(|price| cost(price, out.most_prompt_tokens, out.most_completion_tokens));
         out.seconds = pace.seconds(out.requests);
         out
     }
@@ -204,12 +203,13 @@ pub struct Budget {
     limit: Option<f64>,
     spent: f64,
     reserved: f64,
+    exhausted: bool,
 }
 
 impl Budget {
     /// A budget in US dollars of which some may be spent already; without a limit everything fits.
     pub fn new(limit: Option<f64>, spent: f64) -> Self {
-        Self { limit, spent, reserved: 0.0 }
+        Self { limit, spent, reserved: 0.0, exhausted: false }
     }
 
     /// Sets an amount aside; `false` when it does not fit.
@@ -225,6 +225,16 @@ impl Budget {
     pub fn settle(&mut self, worst: f64, actual: f64) {
         self.reserved = (self.reserved - worst).max(0.0);
         self.spent += actual;
+    }
+
+    /// Marks that something did not fit.
+    pub fn exhaust(&mut self) {
+        self.exhausted = true;
+    }
+
+    /// Whether something did not fit.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted
     }
 
     /// Spent so far, in US dollars.

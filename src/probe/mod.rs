@@ -172,6 +172,16 @@ impl Probe {
         hex(&Sha256::digest(json))
     }
 
+    /// The bytes of all messages and tools, which no byte-level tokenizer turns into more tokens.
+    pub fn prompt_bytes(&self) -> usize {
+        let calls = |m: &Message| m.tool_calls.iter().map(|c| c.name.len() + c.arguments.len()).sum::<usize>();
+        let messages: usize = self.messages.iter().map(|m| m.content.len() + calls(m)).sum();
+        let schema = self.response_schema.as_ref().map_or(0, |s| s.to_string().len());
+        let tools: usize =
+            self.tools.iter().map(|t| t.name.len() + t.description.len() + t.parameters.to_string().len()).sum();
+        messages + tools + schema
+    }
+
     /// The characters of all messages, from which the plan estimates prompt tokens.
     pub fn prompt_chars(&self) -> usize {
         let tools: usize = self.tools.iter().map(|t| t.description.len() + t.parameters.to_string().len()).sum();

@@ -1,0 +1,310 @@
+//! The runner: carries out a plan, request by request, until every one is answered or given up.
+//!
+//! Layer 4. It owns the loop and decides nothing: the plan gives the order, [`retry`](crate::retry) says whether to try again,
+//! the limiter when. Every attempt is in the store before anything else is told of it, so a killed run loses nothing that
+//! it has acknowledged. [`window`] keeps endpoints in step, [`arm`] holds what is known of one endpoint during a run.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::{Asked, Attempt, Failure, FailureKind, Outcome, Slot};
+use crate::client::{Ask, Client, Route};
+use crate::event::Event;
+use crate::plan::{Budget, Plan, Request, cost};
+use crate::retry::{self, Decision, Spent};
+use crate::stats::rng;
+use crate::store::{Recorded, RunId, Store, StoreError};
+
+pub mod arm;
+pub mod window;
+
+pub use arm::Arm;
+use arm::State;
+use window::Window;
+
+/// How long requests under way may go on after the run was asked to stop.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// A run about to be carried out.
+pub struct Runner<'a> {
+    /// What to ask.
+    pub plan: &'a Plan,
+    /// The endpoints of the plan that can be asked, by their index in it.
+    pub arms: Vec<Arm>,
+    /// Who asks.
+    pub client: &'a Client,
+    /// Where everything is kept.
+    pub store: &'a dyn Store,
+    /// The run in the store.
+    pub run: RunId,
+    /// The most requests that one endpoint may be ahead of the slowest, in blocks.
+    pub window: usize,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Cancelled when the run shall stop.
+    pub stop: CancellationToken,
+    /// Who is told what happens.
+    pub events: &'a (dyn Fn(Event) + Send + Sync),
+    /// The clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Every request was answered or given up.
+    Complete,
+    /// It was asked to stop.
+    Stopped,
+    /// The next request might have passed the budget.
+    BudgetReached,
+}
+
+impl Runner<'_> {
+    /// Carries out the plan, leaving out what is answered already. Fails only when the store does.
+    pub async fn run(self, answered: &HashSet<Slot>) -> Result<RunOutcome, StoreError> {
+        let open: Vec<Request> =
+            self.plan.requests().into_iter().filter(|&r| !answered.contains(&self.plan.slot(r))).collect();
+        let worst_cost = open.iter().filter_map(|r| self.arm(r.endpoint).map(|arm| self.worst(arm, *r))).sum();
+        (self.events)(Event::Started {
+            planned: open.len() + answered.len(),
+            already_answered: answered.len(),
+            worst_cost,
+        });
+        let window = Window::new(self.window);
+        let queues: Vec<(&Arm, Vec<Request>)> = self
+            .arms
+            .iter()
+            .map(|arm| (arm, open.iter().copied().filter(|r| r.endpoint == arm.index).collect()))
+            .collect();
+        for (arm, queue) in &queues {
+            window.enter(arm.index, queue.iter().map(|r| r.block));
+        }
+        let shared = Shared { runner: &self, window: &window, budget: Mutex::new(self.budget.clone()) };
+        let all = futures_util::future::try_join_all(queues.into_iter().map(|(arm, queue)| shared.serve(arm, queue)));
+        all.await?;
+        (self.events)(Event::Finished);
+        let broke = shared.broke();
+        Ok(match (broke, self.stop.is_cancelled()) {
+            (true, _) => RunOutcome::BudgetReached,
+            (false, true) => RunOutcome::Stopped,
+            (false, false) => RunOutcome::Complete,
+        })
+    }
+
+    fn arm(&self, index: usize) -> Option<&Arm> {
+        self.arms.iter().find(|arm| arm.index == index)
+    }
+
+    /// The most that one attempt can cost; 0 without a price.
+    fn worst(&self, arm: &Arm, request: Request) -> f64 {
+        arm.endpoint.price.map_or(0.0, |price| self.plan.probes[request.probe].worst_cost(price))
+    }
+}
+
+/// What all endpoints' loops share.
+struct Shared<'a> {
+    runner: &'a Runner<'a>,
+    window: &'a Window,
+    budget: Mutex<Budget>,
+}
+
+/// Why a request ended without an answer.
+enum End {
+    Answered,
+    GaveUp(Failure),
+    Skipped,
+}
+
+impl Shared<'_> {
+    /// One endpoint's loop: as many requests under way as its limiter lets through, in the plan's order.
+    async fn serve(&self, arm: &Arm, queue: Vec<Request>) -> Result<(), StoreError> {
+        let state = State::default();
+        let total = queue.len();
+        let requests = stream::iter(queue).map(|request| {
+            let state = &state;
+            async move {
+                let end = self.fulfil(arm, request, state).await?;
+                self.window.leave(arm.index, request.block);
+                Ok::<_, StoreError>((request, end))
+            }
+        });
+        // Unordered and as wide as the cap; the limiter within decides how many really go out.
+        let mut ends = requests.buffer_unordered(arm.concurrency.max(1) as usize);
+        let mut settled = 0;
+        while let Some(end) = ends.next().await {
+            let (request, end) = end?;
+            settled += usize::from(!matches!(end, End::Skipped));
+            self.take_note(arm, request, end, &state, total - settled);
+        }
+        self.window.retire(arm.index);
+        Ok(())
+    }
+
+    fn take_note(&self, arm: &Arm, request: Request, end: End, state: &State, left: usize) {
+        let failure = match end {
+            End::Skipped => return,
+            End::Answered => return state.answered(),
+            End::GaveUp(failure) => failure,
+        };
+        let slot = self.runner.plan.slot(request);
+        let (kind, message) = (failure.kind, failure.message.clone());
+        (self.runner.events)(Event::GaveUp { slot, kind, message });
+        if let Some(reason) = state.gave_up(&failure, arm.retry.down_after) {
+            self.window.retire(arm.index);
+            let endpoint = arm.endpoint.name.clone();
+            (self.runner.events)(Event::EndpointDown { endpoint, reason, skipped: left });
+        }
+    }
+
+    /// Tries until there is an answer or a reason to stop trying.
+    async fn fulfil(&self, arm: &Arm, request: Request, state: &State) -> Result<End, StoreError> {
+        let runner = self.runner;
+        let in_step = self.window.wait(arm.index, request.block);
+        let stopped = tokio::select! {
+            () = in_step => false,
+            () = runner.stop.cancelled() => true,
+        };
+        if stopped || state.is_down() {
+            return Ok(End::Skipped);
+        }
+        let slot = runner.plan.slot(request);
+        let planned = &runner.plan.probes[request.probe];
+        let seed = arm.defaults.send_seed.then(|| runner.plan.request_seed(&slot));
+        let route = Route { endpoint: &arm.endpoint, dialect: &arm.dialect, defaults: &arm.defaults };
+        let ask = Ask::new(&planned.probe, route, request.replicate, seed);
+        let asked = Asked {
+            model: runner.plan.model.clone(),
+            probe_digest: planned.probe.digest(),
+            parameters: ask.parameters_sent().clone(),
+        };
+        let label = [slot.endpoint.as_str(), slot.probe.as_str(), &slot.replicate.to_string()].join("\n");
+        let mut rng = rng::derive(runner.plan.seed, &["retry", &label]);
+        let started = tokio::time::Instant::now();
+        for number in 1.. {
+            let attempt = match self.attempt(arm, &ask, request, number, state).await {
+                Ok(attempt) => attempt,
+                Err(end) => return Ok(end),
+            };
+            let recorded = runner.store.record(&runner.run, &attempt, attempt.sample(&asked).as_ref()).await?;
+            let Outcome::Failed(failure) = &attempt.outcome else {
+                if recorded == Recorded::Stored {
+                    let cost = self.paid(arm, request, &attempt);
+                    (runner.events)(Event::Answered { slot, cost });
+                }
+                return Ok(End::Answered);
+            };
+            let spent = Spent { tries: number, elapsed: started.elapsed() };
+            match retry::decide(failure, spent, &arm.retry, &mut rng) {
+                Decision::GiveUp(reason) => {
+                    let message = format!("{}; {reason}", failure.message);
+                    return Ok(End::GaveUp(Failure { message, ..failure.clone() }));
+                }
+                Decision::Retry { after } => {
+                    (runner.events)(Event::Retrying { slot: slot.clone(), kind: failure.kind, wait: after });
+                    tokio::select! {
+                        () = tokio::time::sleep(after) => {}
+                        () = runner.stop.cancelled() => return Ok(End::Skipped),
+                    }
+                }
+            }
+        }
+        Ok(End::Skipped)
+    }
+
+    /// One attempt, once the limiter and the budget let it through.
+    async fn attempt(
+        &self,
+        arm: &Arm,
+        ask: &Ask,
+        request: Request,
+        number: u32,
+        state: &State,
+    ) -> Result<Attempt, End> {
+        let runner = self.runner;
+        let permit = tokio::select! {
+            permit = arm.limiter.acquire() => permit,
+            () = runner.stop.cancelled() => return Err(End::Skipped),
+        };
+        let permit = permit.map_err(|closed| {
+            End::GaveUp(Failure {
+                kind: FailureKind::RateLimited,
+                message: closed.to_string(),
+                retry_after: Some(closed.left),
+                should_retry: None,
+            })
+        })?;
+        if state.is_down() || !self.reserve(arm, request) {
+            return Err(End::Skipped);
+        }
+        let attempt = tokio::select! {
+            attempt = runner.client.attempt(&arm.target, ask, number) => Some(attempt),
+            () = after_grace(&runner.stop) => None,
+        };
+        let worst = runner.worst(arm, request);
+        let Some(attempt) = attempt else {
+            self.budget().settle(worst, worst);
+            return Err(End::Skipped);
+        };
+        permit.report(&attempt);
+        self.budget().settle(worst, self.paid(arm, request, &attempt));
+        Ok(attempt)
+    }
+
+    fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        // Nothing under the lock can panic halfway through a change.
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the worst case aside; when it does not fit, the whole run stops.
+    fn reserve(&self, arm: &Arm, request: Request) -> bool {
+        let fits = self.budget().reserve(self.runner.worst(arm, request));
+        if !fits && !self.budget().is_exhausted() {
+            self.budget().exhaust();
+            (self.runner.events)(Event::BudgetReached { spent: self.budget().spent(), skipped: self.window.open() });
+            self.runner.stop.cancel();
+        }
+        fits
+    }
+
+    fn broke(&self) -> bool {
+        self.budget().is_exhausted()
+    }
+
+    /// What an attempt has cost: by the host's own count, else the worst case wherever it may have generated anything.
+    fn paid(&self, arm: &Arm, request: Request, attempt: &Attempt) -> f64 {
+        let Some(price) = arm.endpoint.price else { return 0.0 };
+        let worst = self.runner.worst(arm, request);
+        match &attempt.outcome {
+            Outcome::Answered(answer) => match answer.usage.map(|u| (u.prompt_tokens, u.completion_tokens)) {
+                Some((Some(prompt), Some(completion))) => cost(price, prompt, completion),
+                _ => worst,
+            },
+            Outcome::Failed(failure) if may_have_cost(failure.kind) => worst,
+            Outcome::Failed(_) => 0.0,
+        }
+    }
+}
+
+/// Whether a host may have generated, and so charged, before it failed in this way.
+pub fn may_have_cost(kind: FailureKind) -> bool {
+    use FailureKind::{
+        Connect, CutStream, Filtered, Malformed, NotFound, PaymentRequired, RateLimited, Redirect, Rejected, Reset,
+        Server, Timeout, TooLarge, Unauthorized,
+    };
+    match kind {
+        Reset | CutStream | Timeout | Server | Filtered | Malformed | TooLarge => true,
+        Connect | RateLimited | Unauthorized | NotFound | PaymentRequired | Rejected | Redirect => false,
+    }
+}
+
+async fn after_grace(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
