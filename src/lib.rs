@@ -20,6 +20,8 @@
 pub mod attempt;
 pub mod config;
 pub mod event;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod probe;
 pub mod redact;
 pub mod sample;
