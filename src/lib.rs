@@ -24,6 +24,8 @@ pub mod config;
 pub mod diagnose;
 pub mod event;
 pub mod exit;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod plan;
 pub mod probe;
 pub mod redact;

@@ -1,0 +1,9 @@
+//! The dialect that the lab speaks: OpenAI's chat completions, as far as a tiny model goes.
+
+mod error;
+mod request;
+mod response;
+
+pub use error::ApiError;
+pub use request::{Delivery, Order};
+pub use response::{Delta, Reply, Scored, models};

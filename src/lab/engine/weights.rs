@@ -1,0 +1,170 @@
+//! A model's configuration and weights, read from the files that hold them and checked against each other.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Tensor};
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::matrix::{BLOCK, Matrix, WeightFormat};
+
+/// The sizes of a Llama, as its `config.json` gives them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ModelConfig {
+    /// Numbers in the residual stream.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Heads that ask.
+    pub num_attention_heads: usize,
+    /// Heads that are asked, each by as many of the others.
+    pub num_key_value_heads: usize,
+    /// Numbers within the feed-forward block.
+    pub intermediate_size: usize,
+    /// Numbers in a head.
+    pub head_dim: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// The most tokens of prompt and answer together.
+    pub max_position_embeddings: usize,
+    /// The base of the rotary positions.
+    pub rope_theta: f64,
+    /// Keeps the norm of a zero row finite.
+    pub rms_norm_eps: f32,
+    /// The token that begins a sequence.
+    pub bos_token_id: u32,
+    /// The token that ends an answer.
+    pub eos_token_id: u32,
+}
+
+/// Why a model cannot be loaded.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// The configuration is not what is expected.
+    #[error("model configuration: {0}")]
+    Config(#[from] serde_json::Error),
+    /// The sizes of the configuration do not go together.
+    #[error("model configuration: {0}")]
+    Sizes(&'static str),
+    /// The file of weights cannot be read.
+    #[error("weights: {0}")]
+    File(#[from] candle_core::Error),
+    /// A tensor is not in the file.
+    #[error("weights: there is no tensor `{0}`")]
+    Missing(String),
+    /// A tensor has another number of elements than the configuration asks for.
+    #[error("weights: tensor `{name}` has {found} numbers where the configuration asks for {wanted}")]
+    Size {
+        /// The tensor.
+        name: String,
+        /// Its numbers.
+        found: usize,
+        /// The numbers that there should be.
+        wanted: usize,
+    },
+}
+
+impl ModelConfig {
+    /// Reads `config.json`.
+    pub fn from_json(json: &str) -> Result<Self, WeightsError> {
+        let config: Self = serde_json::from_str(json)?;
+        let blocks = [config.hidden_size, config.intermediate_size, config.num_attention_heads * config.head_dim];
+        if blocks.iter().any(|size| *size == 0 || !size.is_multiple_of(BLOCK)) {
+            return Err(WeightsError::Sizes("widths must be multiples of 32, the block of the quantised formats"));
+        }
+        let (heads, shared) = (config.num_attention_heads, config.num_key_value_heads);
+        if shared == 0 || !heads.is_multiple_of(shared) || !config.head_dim.is_multiple_of(2) {
+            return Err(WeightsError::Sizes("heads must be a multiple of the heads they share, and of even width"));
+        }
+        let (begin, end) = (config.bos_token_id as usize, config.eos_token_id as usize);
+        if begin.max(end) >= config.vocab_size || config.max_position_embeddings == 0 {
+            return Err(WeightsError::Sizes("special tokens must be in the vocabulary, and there must be positions"));
+        }
+        Ok(config)
+    }
+}
+
+/// The weights of a model, ready to multiply.
+pub struct Weights {
+    /// One row a token: looked up on the way in, multiplied by on the way out.
+    pub embedding: Matrix,
+    /// Layers, first to last.
+    pub layers: Vec<LayerWeights>,
+    /// The gain of the last norm.
+    pub norm: Vec<f32>,
+}
+
+/// The weights of one layer.
+pub struct LayerWeights {
+    /// The gain of the norm before attention.
+    pub attention_norm: Vec<f32>,
+    /// Queries, keys and values in one matrix.
+    pub attention_in: Matrix,
+    /// From the heads back to the residual stream.
+    pub attention_out: Matrix,
+    /// The gain of the norm before the feed-forward block.
+    pub feed_norm: Vec<f32>,
+    /// Gates and ups in one matrix.
+    pub feed_in: Matrix,
+    /// Back to the residual stream.
+    pub feed_out: Matrix,
+}
+
+impl Weights {
+    /// Reads the bytes of a safetensors file with the usual names of a Llama, and keeps all matrices in `format`.
+    pub fn from_safetensors(bytes: &[u8], config: &ModelConfig, format: WeightFormat) -> Result<Self, WeightsError> {
+        let file = File { tensors: candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?, format };
+        let (hidden, feed) = (config.hidden_size, config.intermediate_size);
+        let asking = config.num_attention_heads * config.head_dim;
+        let asked = config.num_key_value_heads * config.head_dim;
+        let layer = |index: usize| {
+            let name = |part: &str| format!("model.layers.{index}.{part}.weight");
+            Ok(LayerWeights {
+                attention_norm: file.numbers(&name("input_layernorm"), hidden)?,
+                attention_in: file.matrix(
+                    &[
+                        (name("self_attn.q_proj"), asking),
+                        (name("self_attn.k_proj"), asked),
+                        (name("self_attn.v_proj"), asked),
+                    ],
+                    hidden,
+                )?,
+                attention_out: file.matrix(&[(name("self_attn.o_proj"), hidden)], asking)?,
+                feed_norm: file.numbers(&name("post_attention_layernorm"), hidden)?,
+                feed_in: file.matrix(&[(name("mlp.gate_proj"), feed), (name("mlp.up_proj"), feed)], hidden)?,
+                feed_out: file.matrix(&[(name("mlp.down_proj"), hidden)], feed)?,
+            })
+        };
+        Ok(Self {
+            embedding: file.matrix(&[("model.embed_tokens.weight".to_owned(), config.vocab_size)], hidden)?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, WeightsError>>()?,
+            norm: file.numbers("model.norm.weight", hidden)?,
+        })
+    }
+}
+
+struct File {
+    tensors: HashMap<String, Tensor>,
+    format: WeightFormat,
+}
+
+impl File {
+    fn numbers(&self, name: &str, wanted: usize) -> Result<Vec<f32>, WeightsError> {
+        let tensor = self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
+        let numbers: Vec<f32> = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        if numbers.len() == wanted {
+            Ok(numbers)
+        } else {
+            Err(WeightsError::Size { name: name.to_owned(), found: numbers.len(), wanted })
+        }
+    }
+
+    /// The matrices of these names and numbers of outputs, one below the other.
+    fn matrix(&self, parts: &[(String, usize)], inputs: usize) -> Result<Matrix, WeightsError> {
+        let mut values = Vec::new();
+        for (name, outputs) in parts {
+            values.extend(self.numbers(name, outputs * inputs)?);
+        }
+        Ok(Matrix::new(values, inputs, self.format))
+    }
+}
