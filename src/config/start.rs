@@ -1,4 +1,4 @@
 //! The file that `samemodel init` writes: small, commented, and ready to be edited.
 
-/// The text of a first `providers.toml`. It loads as it stands, with two hosts of one model.
-pub const START_FILE: &str = include_str!("start.toml");
+/// The text of a first `providers.toml`. It loads as it stands, with two hosts of one model and the lab.
+pub const START_FILE: &str = concat!(include_str!("start.toml"), "\n", include_str!("lab.toml"));

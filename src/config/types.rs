@@ -45,6 +45,8 @@ pub struct Defaults {
     pub alpha: f64,
     /// The largest effect that does not matter, as a share of answers between 0 and 1.
     pub tolerance: f64,
+    /// The largest change of the answers' diversity that does not matter, as a share of the reference's, between 0 and 1.
+    pub dispersion_tolerance: f64,
     /// Permutations of each test, at least 99.
     pub permutations: u32,
     /// The most that a run may cost, in US dollars.
@@ -69,6 +71,7 @@ impl Default for Defaults {
             send_seed: false,
             alpha: 0.05,
             tolerance: 0.05,
+            dispersion_tolerance: 0.1,
             permutations: 1999,
             budget: None,
             window: 64,

@@ -65,6 +65,7 @@ impl Rules {
         self.at_least(1, defaults.window, &path.child("window"));
         self.within_0_and_1(defaults.alpha, &path.child("alpha"));
         self.within_0_and_1(defaults.tolerance, &path.child("tolerance"));
+        self.within_0_and_1(defaults.dispersion_tolerance, &path.child("dispersion_tolerance"));
         if let Some(budget) = defaults.budget {
             self.positive(budget, &path.child("budget"));
         }
