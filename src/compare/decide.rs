@@ -1,13 +1,14 @@
 //! The decision: from effects and p-values to a verdict.
 //!
 //! Equivalence testing with a tolerance. *Drifted*: significant after correction over endpoints, and an effect whose whole
-//! interval lies beyond its tolerance. *Consistent*: the share of answers as if from another model lies within the tolerance
-//! with its whole interval, and so does the dispersion. Otherwise *inconclusive*.
+//! interval, at the alarm's level, lies beyond its tolerance; or an exact disagreement, such as one prompt token more on
+//! every probe, which shows that the model is not asked the same thing. *Consistent*: the share of answers as if from another
+//! model lies within the tolerance with its whole interval, and so does the dispersion. Otherwise *inconclusive*.
 //!
 //! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
-//! hold it with 95 %, and the tighter of the two upper ends decides. An exact disagreement, such as one prompt token more on
-//! every probe, decides what the statistics leave open.
+//! hold it with 95 %, and the tighter of the two upper ends decides.
 
+use super::effect::Sized;
 use super::{EndpointComparison, Settings};
 use crate::verdict::{Confidence, Effect, EffectName, Verdict};
 
@@ -35,41 +36,30 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     }
     // Without any test (one reference answer to each greedy probe) the tolerance alone decides.
     let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
-    let clearance = |e: &Effect| clearance(e, settings);
+    let clearance = |s: &Sized| s.clearance(settings);
     let farthest = endpoint.effects.iter().max_by(|a, b| clearance(a).total_cmp(&clearance(b)));
-    if let Some(effect) = farthest.filter(|e| significant && clearance(e) > 0.0) {
-        return judge(Verdict::Drifted, describe(effect), Some(effect));
+    if let Some(found) = farthest.filter(|s| significant && clearance(s) > 0.0) {
+        return judge(Verdict::Drifted, describe(&found.effect), Some(&found.effect));
     }
     let tightest = share(&endpoint.effects).min_by(|a, b| a.high.total_cmp(&b.high));
-    if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
-        return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
-    }
     if let Some(finding) = endpoint.findings.iter().find(|f| f.confidence == Confidence::Certain) {
         return judge(Verdict::Drifted, finding.evidence.clone(), tightest);
+    }
+    if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
+        return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
     }
     judge(Verdict::Inconclusive, what_is_missing(endpoint, significant), tightest)
 }
 
 /// The effects that bound the share of answers as if from another model.
-fn share(effects: &[Effect]) -> impl Iterator<Item = &Effect> {
-    effects.iter().filter(|e| e.name != EffectName::Dispersion)
+fn share(effects: &[Sized]) -> impl Iterator<Item = &Effect> {
+    effects.iter().map(|s| &s.effect).filter(|e| e.name != EffectName::Dispersion)
 }
 
-/// By how much the nearer end of the interval lies beyond its tolerance; negative when it does not.
-fn clearance(effect: &Effect, settings: &Settings) -> f64 {
-    match effect.name {
-        EffectName::Dispersion => {
-            (effect.low - settings.dispersion_tolerance).max(-settings.dispersion_tolerance - effect.high)
-        }
-        // Leaving the reference less often than it leaves itself is no drift.
-        EffectName::Substitution | EffectName::Divergence => effect.low - settings.tolerance,
-    }
-}
-
-fn is_consistent(effects: &[Effect], settings: &Settings) -> bool {
+fn is_consistent(effects: &[Sized], settings: &Settings) -> bool {
     let bounded = share(effects).any(|e| e.high < settings.tolerance);
-    let contradicted = effects.iter().any(|e| clearance(e, settings) > 0.0);
-    let mut dispersions = effects.iter().filter(|e| e.name == EffectName::Dispersion);
+    let contradicted = share(effects).any(|e| e.low > settings.tolerance);
+    let mut dispersions = effects.iter().map(|s| &s.effect).filter(|e| e.name == EffectName::Dispersion);
     let limit = settings.dispersion_tolerance;
     bounded && !contradicted && dispersions.all(|e| e.low > -limit && e.high < limit)
 }
@@ -113,8 +103,11 @@ mod tests {
         Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
 
     fn endpoint(q_value: Option<f64>, effects: &[(EffectName, f64, f64)]) -> EndpointComparison {
-        let effects =
-            effects.iter().map(|&(name, low, high)| Effect { name, estimate: f64::midpoint(low, high), low, high });
+        let effects = effects.iter().map(|&(name, low, high)| Sized {
+            effect: Effect { name, estimate: f64::midpoint(low, high), low, high },
+            alarm: (low, high),
+            p: None,
+        });
         EndpointComparison {
             answers: 10,
             q_value,
@@ -166,15 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_disagreement_decides_what_statistics_leave_open_and_no_more() {
+    fn an_exact_disagreement_is_drift_whatever_the_statistics_say() {
         let certain =
             Finding { fault: "double-bos".into(), confidence: Confidence::Certain, evidence: "13 for 12".into() };
-        let mut open = endpoint(Some(0.5), &[(Divergence, 0.0, 0.2)]);
-        open.findings = vec![certain.clone()];
-        assert_eq!(decide(&open, &SETTINGS).verdict, Verdict::Drifted);
-        let mut settled = endpoint(Some(0.5), &[(Divergence, 0.0, 0.01)]);
-        settled.findings = vec![certain];
-        assert_eq!(decide(&settled, &SETTINGS).verdict, Verdict::Consistent);
+        for high in [0.01, 0.2] {
+            let mut found = endpoint(Some(0.5), &[(Divergence, 0.0, high)]);
+            found.findings = vec![certain.clone()];
+            assert_eq!(decide(&found, &SETTINGS).verdict, Verdict::Drifted);
+        }
     }
 
     #[test]

@@ -8,32 +8,66 @@ use super::Settings;
 use super::control::Control;
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure};
 use crate::stats::interval::{Interval, clustered, normal_quantile};
-use crate::stats::permutation::{self, TwoSample};
+use crate::stats::permutation::{self, Null, TwoSample};
 use crate::stats::rng;
 use crate::verdict::{Effect, EffectName};
 
-/// The level of all intervals, two-sided.
+/// The level of the intervals that are reported, two-sided.
 pub const LEVEL: f64 = 0.95;
+
+/// The level of the bounds that raise an alarm, two-sided. A checker runs daily over many endpoints: with bounds at 95 % it
+/// would call an honest endpoint drifted in one or two of a hundred runs.
+pub const ALARM_LEVEL: f64 = 0.998;
 
 /// The chance with which a planned number of samples shall decide.
 const POWER: f64 = 0.8;
 
-/// An effect with the p-value of the test behind it.
+/// An effect with what the decision needs beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sized {
-    /// The effect.
+    /// The effect with its interval at [`LEVEL`].
     pub effect: Effect,
+    /// The ends of the interval at [`ALARM_LEVEL`].
+    pub alarm: (f64, f64),
     /// p-value of its own test; absent where there is none.
     pub p: Option<f64>,
 }
 
-fn sized(name: EffectName, interval: Interval, p: Option<f64>) -> Sized {
-    Sized { effect: Effect { name, estimate: interval.estimate, low: interval.low, high: interval.high }, p }
+impl Sized {
+    fn new(name: EffectName, interval: Interval, alarm: Interval, p: Option<f64>) -> Self {
+        let Interval { estimate, low, high } = interval;
+        Self { effect: Effect { name, estimate, low, high }, alarm: (alarm.low, alarm.high), p }
+    }
+
+    /// By how much the nearer end of the alarm's interval lies beyond the tolerance; negative when it does not.
+    pub fn clearance(&self, settings: &Settings) -> f64 {
+        match self.effect.name {
+            EffectName::Dispersion => {
+                (self.alarm.0 - settings.dispersion_tolerance).max(-settings.dispersion_tolerance - self.alarm.1)
+            }
+            // Leaving the reference less often than it leaves itself is no drift.
+            EffectName::Substitution | EffectName::Divergence => self.alarm.0 - settings.tolerance,
+        }
+    }
 }
 
-/// The margin that equal sources alone would make, at [`LEVEL`].
-fn null_margin(sd: f64) -> f64 {
-    normal_quantile(f64::midpoint(1.0, LEVEL)) * sd
+/// The interval at both levels, never narrower than the noise of equal sources as permutations show it.
+fn both_levels(
+    clusters: usize,
+    label: &[&str],
+    seed: u64,
+    null: Null,
+    statistic: impl Fn(&[usize]) -> f64,
+) -> (Interval, Interval) {
+    let at = |level| clustered(clusters, level, &mut rng::derive(seed, label), &statistic);
+    let interval = at(LEVEL).at_least(normal_quantile(f64::midpoint(1.0, LEVEL)) * null.sd);
+    let alarm = at(ALARM_LEVEL);
+    let alarm = Interval {
+        low: alarm.low.min(alarm.estimate - null.high),
+        high: alarm.high.max(alarm.estimate - null.low),
+        ..alarm
+    };
+    (interval, alarm)
 }
 
 /// The equivalent substitution fraction, between 0 and 1; `None` without a unit for any probe.
@@ -49,10 +83,14 @@ pub fn substitution(found: &TwoSample, control: &Control, test: permutation::Set
         // A resample of probes on which the control happens not to differ has no unit: take the whole set's.
         if c > 0.0 { t / c } else { t / at.len() as f64 / unit }
     };
-    let mut rng = rng::derive(test.seed, &["interval", "substitution", test.label]);
-    let interval = clustered(probes.len(), LEVEL, &mut rng, ratio).at_least(null_margin(found.t_null_sd) / unit);
-    let share = interval.map(|x| x.max(0.0).sqrt().min(1.0));
-    Some(sized(EffectName::Substitution, share, Some(found.mmd_p)))
+    let label = ["interval", "substitution", test.label];
+    let (interval, alarm) = both_levels(probes.len(), &label, test.seed, scaled(found.t_null, unit), ratio);
+    let share = |x: f64| x.max(0.0).sqrt().min(1.0);
+    Some(Sized::new(EffectName::Substitution, interval.map(share), alarm.map(share), Some(found.mmd_p)))
+}
+
+fn scaled(null: Null, unit: f64) -> Null {
+    Null { sd: null.sd / unit, low: null.low / unit, high: null.high / unit }
 }
 
 /// The share of the reference's diversity that the endpoint's answers lack (positive) or have beyond it (negative).
@@ -68,9 +106,10 @@ pub fn dispersion(found: &TwoSample, test: permutation::Settings<'_>) -> Option<
         let there = diversity(at);
         if there > 0.0 { d / there } else { d / at.len() as f64 / unit }
     };
-    let mut rng = rng::derive(test.seed, &["interval", "dispersion", test.label]);
-    let interval = clustered(all.len(), LEVEL, &mut rng, lost).at_least(null_margin(found.d_null_sd) / unit);
-    Some(sized(EffectName::Dispersion, interval.map(|x| x.clamp(-1.0, 1.0)), Some(found.dispersion_p)))
+    let label = ["interval", "dispersion", test.label];
+    let (interval, alarm) = both_levels(all.len(), &label, test.seed, scaled(found.d_null, unit), lost);
+    let share = |x: f64| x.clamp(-1.0, 1.0);
+    Some(Sized::new(EffectName::Dispersion, interval.map(share), alarm.map(share), Some(found.dispersion_p)))
 }
 
 /// The excess hazard of leaving the reference's greedy answer, as a share of the control's.
@@ -79,18 +118,19 @@ pub fn divergence(found: &Divergence, control: &Control, test: permutation::Sett
     let total = |at: &[usize], of: fn(&ProbeExposure) -> Exposure| {
         at.iter().fold(Exposure::default(), |sum, &i| sum.add(of(&found.probes[i])))
     };
-    let excess = |at: &[usize]| (total(at, |p| p.cross).hazard() - total(at, |p| p.own).hazard()) / control.hazard;
-    let mut rng = rng::derive(test.seed, &["interval", "divergence", test.label]);
-    // m probes without one divergence still leave room for a share of 1 − α^(1/m) of probes (the exact binomial bound).
     let all: Vec<usize> = (0..m).collect();
     let characters = total(&all, |p| p.cross).characters;
     if characters <= 0.0 {
         return None;
     }
-    let unseen = 1.0 - (1.0 - LEVEL).powf(1.0 / m as f64);
-    let margin = unseen * m as f64 / characters / control.hazard;
-    let interval = clustered(m, LEVEL, &mut rng, excess).at_least(margin);
-    Some(sized(EffectName::Divergence, interval.map(|x| x.clamp(-1.0, 1.0)), found.p))
+    let excess = |at: &[usize]| (total(at, |p| p.cross).hazard() - total(at, |p| p.own).hazard()) / control.hazard;
+    // m probes without one divergence still leave room for a share of 1 − α^(1/m) of probes (the exact binomial bound).
+    let unseen = |level: f64| (1.0 - (1.0 - level).powf(1.0 / m as f64)) * m as f64 / characters / control.hazard;
+    let margin = unseen(ALARM_LEVEL);
+    let null = Null { sd: unseen(LEVEL) / normal_quantile(f64::midpoint(1.0, LEVEL)), low: -margin, high: margin };
+    let (interval, alarm) = both_levels(m, &["interval", "divergence", test.label], test.seed, null, excess);
+    let share = |x: f64| x.clamp(-1.0, 1.0);
+    Some(Sized::new(EffectName::Divergence, interval.map(share), alarm.map(share), found.p))
 }
 
 /// Answers per probe and side with which the noise would be small enough to decide at the tolerance, with a chance of 80 %
@@ -99,7 +139,7 @@ pub fn samples_to_decide(found: &TwoSample, control: &Control, settings: &Settin
     let unit =
         found.probes.iter().filter_map(|p| control.sampled.get(&p.probe)).sum::<f64>() / found.probes.len() as f64;
     let target = settings.tolerance.powi(2) * unit;
-    let needed = (normal_quantile(f64::midpoint(1.0, LEVEL)) + normal_quantile(POWER)) * found.t_null_sd;
+    let needed = (normal_quantile(f64::midpoint(1.0, LEVEL)) + normal_quantile(POWER)) * found.t_null.sd;
     if target <= 0.0 || needed <= target {
         return None;
     }

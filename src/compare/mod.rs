@@ -115,7 +115,7 @@ pub struct EndpointComparison {
     /// The effect that decides.
     pub effect: Option<Effect>,
     /// All effects measured.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<effect::Sized>,
     /// Answers compared.
     pub answers: usize,
     /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
@@ -316,7 +316,7 @@ impl<'a> Measured<'a> {
         EndpointComparison {
             p_value,
             e_value: p_value.map(multiple::e_value),
-            effects: self.effects.iter().map(|s| s.effect.clone()).collect(),
+            effects: self.effects.clone(),
             answers: self.answers.count(),
             greedy_probes_to_decide: self
                 .summary

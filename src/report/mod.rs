@@ -241,7 +241,7 @@ impl EndpointReport {
             q_value: e.q_value,
             e_value: e.e_value,
             effect: e.effect,
-            effects: e.effects,
+            effects: e.effects.into_iter().map(|s| s.effect).collect(),
             samples: e.answers,
             attempts: account.attempts.max(e.answers),
             errors: account.errors,

@@ -45,10 +45,10 @@ pub struct TwoSample {
     pub dispersion_p: f64,
     /// p-value of the larger of both: the endpoint's p-value of layer 1.
     pub p: f64,
-    /// Standard deviation, over permutations, of the mean of the combined kernels' `T`: the noise of equal sources.
-    pub t_null_sd: f64,
+    /// The mean of the combined kernels' `T` over permutations: the noise of equal sources.
+    pub t_null: Null,
     /// The same of `D`.
-    pub d_null_sd: f64,
+    pub d_null: Null,
     /// Mean number of answers of a side to a probe: the harmonic mean of both sides', averaged over probes.
     pub answers_per_probe: f64,
     /// MMD² with the Hamming kernel at 1000 characters, pooled over same-probe pairs instead of averaged over probes: the
@@ -271,8 +271,8 @@ fn summarise(all: &[Statistic], strata: &[Stratum], probes: Vec<ProbeStatistic>)
         mmd_p: p_of(&mmd),
         dispersion_p: p_of(&dispersion),
         p: p_of(&both),
-        t_null_sd: spread(all[1..].iter().map(|s| mean_of_combined(&s.t))),
-        d_null_sd: spread(all[1..].iter().map(|s| mean_of_combined(&s.d))),
+        t_null: Null::of(all[1..].iter().map(|s| mean_of_combined(&s.t)).collect()),
+        d_null: Null::of(all[1..].iter().map(|s| mean_of_combined(&s.d)).collect()),
         answers_per_probe: strata.iter().map(Stratum::size).sum::<f64>() / strata.len() as f64,
         pooled_hamming1000: pooled_hamming1000(strata),
         probes,
@@ -283,11 +283,28 @@ fn p_of(observed_first: &[f64]) -> f64 {
     permutation_p_value(observed_first[0], observed_first[1..].iter().copied())
 }
 
-/// Standard deviation; 0 without values.
-fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let n = values.clone().count().max(1) as f64;
-    let mean = values.clone().sum::<f64>() / n;
-    (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+/// How a statistic spreads over permutations.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Null {
+    /// Standard deviation.
+    pub sd: f64,
+    /// The value that one permutation in a thousand undercuts.
+    pub low: f64,
+    /// The value that one permutation in a thousand exceeds.
+    pub high: f64,
+}
+
+impl Null {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let (Some(&smallest), Some(&largest)) = (values.first(), values.last()) else { return Self::default() };
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let sd = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let skipped = values.len() / 1000;
+        let at = |i: usize, otherwise: f64| values.get(i).copied().unwrap_or(otherwise);
+        Self { sd, low: at(skipped, smallest), high: at(values.len() - 1 - skipped, largest) }
+    }
 }
 
 /// Centres and scales over the observed value and its permutations alike, which treats all of them the same and so

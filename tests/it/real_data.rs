@@ -1,0 +1,121 @@
+//! Recorded answers of real models: a swapped model is found, one model against itself is not.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use rand::seq::SliceRandom as _;
+use samemodel::compare::{Comparison, Roles, Settings, compare};
+use samemodel::sample::Sample;
+use samemodel::sample::file::read_samples;
+use samemodel::stats::rng;
+use samemodel::verdict::{EffectName, Verdict};
+
+pub fn load(name: &str) -> Vec<Sample> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
+    read_samples(BufReader::new(File::open(path).expect("the file")), name).expect("samples")
+}
+
+pub fn roles<'a>(reference: &'a str, endpoint: &'a str) -> Roles<'a> {
+    Roles { reference, endpoints: vec![endpoint], control: None }
+}
+
+pub fn settings(seed: u64) -> Settings {
+    Settings { seed, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 999 }
+}
+
+pub fn statistic(comparison: &Comparison, signal: &str) -> f64 {
+    let signals = &comparison.endpoints[0].signals;
+    signals.iter().find(|s| s.name == signal).and_then(|s| s.statistic).expect("the signal was measured")
+}
+
+const LLAMA: &str = "llama-3-70b-fp8";
+const MISTRAL: &str = "mistral-7b-v0.3-fp8";
+
+#[test]
+fn a_real_swapped_model_is_drifted_with_the_smallest_p_value_there_is() {
+    let samples = load("ultrachat-two-models.jsonl");
+    let found = compare(&samples, &roles(LLAMA, MISTRAL), &settings(0)).expect("a comparison");
+    let mistral = &found.endpoints[0];
+    assert_eq!(mistral.verdict, Verdict::Drifted);
+    assert!((mistral.p_value.expect("tested") - 1.0 / 1000.0).abs() < 1e-12);
+    assert!(mistral.contrast.is_some(), "the difference is shown");
+}
+
+/// Splits each probe's answers at random into two endpoints of this many answers.
+fn split(samples: &[Sample], answers: usize, seed: u64) -> Vec<Sample> {
+    let mut rng = rng::derive(seed, &["split"]);
+    let mut probes: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+    samples.iter().for_each(|s| probes.entry(&s.probe).or_default().push(s));
+    let mut out = Vec::new();
+    for answers_of_one in probes.values_mut() {
+        answers_of_one.shuffle(&mut rng);
+        for (i, &sample) in answers_of_one.iter().take(2 * answers).enumerate() {
+            let endpoint = if i < answers { "a" } else { "b" }.to_owned();
+            out.push(Sample { endpoint, replicate: (i % answers) as u32, ..sample.clone() });
+        }
+    }
+    out
+}
+
+#[test]
+fn one_real_model_against_itself_is_significant_at_its_level_and_never_drifted() {
+    let samples = load("llama3-70b-wikipedia.jsonl");
+    let (mut significant, mut drifted) = (0, 0);
+    for seed in 0..200 {
+        let halves = split(&samples, 10, seed);
+        let found = compare(&halves, &roles("a", "b"), &Settings { permutations: 199, ..settings(seed) })
+            .expect("a comparison");
+        significant += usize::from(found.endpoints[0].p_value.expect("tested") <= 0.05);
+        drifted += usize::from(found.endpoints[0].verdict == Verdict::Drifted);
+    }
+    assert_eq!(drifted, 0);
+    assert!(significant <= 14, "{significant} of 200 splits are significant at 5 %");
+}
+
+/// A mixture with a known share of Mistral's answers, beside a reference and a control of other answers.
+fn mixture(samples: &[Sample], share: f64, seed: u64) -> Vec<Sample> {
+    use rand::RngExt as _;
+    let mut rng = rng::derive(seed, &["mixture"]);
+    let mut probes: BTreeMap<&str, (Vec<&Sample>, Vec<&Sample>)> = BTreeMap::new();
+    for sample in samples {
+        let sides = probes.entry(&sample.probe).or_default();
+        if sample.endpoint == LLAMA { sides.0.push(sample) } else { sides.1.push(sample) }
+    }
+    let mut out = Vec::new();
+    for (llama, mistral) in probes.values_mut() {
+        llama.shuffle(&mut rng);
+        mistral.shuffle(&mut rng);
+        for i in 0..12 {
+            let mixed = if rng.random::<f64>() < share { mistral[12 + i] } else { llama[12 + i] };
+            for (endpoint, sample) in [("reference", llama[i]), ("control", mistral[i]), ("mixed", mixed)] {
+                out.push(Sample { endpoint: endpoint.into(), replicate: i as u32, ..sample.clone() });
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn the_substitution_share_is_recovered_and_its_interval_holds_it() {
+    let samples = load("ultrachat-two-models.jsonl");
+    for share in [0.0, 0.25, 0.5] {
+        let (mut held, mut sum) = (0, 0.0);
+        for seed in 1000..1040 {
+            let mixed = mixture(&samples, share, seed);
+            let roles = Roles { reference: "reference", endpoints: vec!["mixed"], control: Some("control") };
+            let found =
+                compare(&mixed, &roles, &Settings { permutations: 199, ..settings(seed) }).expect("a comparison");
+            let effect =
+                found.endpoints[0].effects.iter().map(|s| &s.effect).find(|e| e.name == EffectName::Substitution);
+            let effect = effect.expect("sized");
+            held += usize::from(effect.low <= share && share <= effect.high);
+            sum += effect.estimate / 40.0;
+        }
+        // 95 % of 40 is 38; fewer than 34 would happen once in 60 such tests.
+        assert!(held >= 34, "the interval held the share {share} in {held} of 40");
+        // A root of a noisy square is biased upwards at 0 and nowhere else.
+        assert!((sum - share).abs() <= if share == 0.0 { 0.1 } else { 0.03 }, "{share} was estimated as {sum}");
+    }
+}
