@@ -9,9 +9,6 @@ use super::engine::{Choice, Emission, Finish};
 use super::host::Host;
 use super::transcript::{Progress, Transcript};
 
-/// The one model name that every host of the lab serves, whatever really answers.
-pub const MODEL_NAME: &str = "lab";
-
 /// An answer that is being made. Dropping it stops the engine's work on it.
 pub struct Answer {
     host: Arc<Host>,
@@ -30,25 +27,10 @@ pub struct Interrupted;
 
 impl Answer {
     /// An answer of this host from these tokens, which ends before any of `stops`.
-    pub fn new(host: Arc<Host>, emissions: UnboundedReceiver<Emission>, stops: Vec<String>) -> Self {
-        let reply = Reply {
-            id: String::new(),
-            created: jiff::Timestamp::now().as_second(),
-            model: MODEL_NAME.to_owned(),
-            fingerprint: host.shared().fingerprint.clone(),
-            prompt_tokens: 0,
-        };
+    pub fn new(host: Arc<Host>, reply: Reply, emissions: UnboundedReceiver<Emission>, stops: Vec<String>) -> Self {
         let transcript = Some(Transcript::new(stops));
         let (scored, end, completion_tokens) = (Vec::new(), None, 0);
         Self { host, emissions: Some(emissions), transcript, scored, end, completion_tokens, reply }
-    }
-
-    /// The same with the number of tokens that were read, and an id made of these bytes.
-    pub fn with_prompt(mut self, prompt_tokens: usize, id: [u8; 32]) -> Self {
-        let digits: String = id.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        self.reply.id = format!("chatcmpl-{digits}");
-        self.reply.prompt_tokens = prompt_tokens;
-        self
     }
 
     /// What is the same in all parts of the answer.

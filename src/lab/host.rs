@@ -9,8 +9,9 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use super::MODEL_NAME;
 use super::answer::Answer;
-use super::api::{ApiError, Order};
+use super::api::{ApiError, Order, Reply};
 use super::assets::ModelKind;
 use super::engine::{Job, Model, Noise, Pool, Sampling, WeightFormat};
 use super::fault::{Fault, Reach};
@@ -165,7 +166,14 @@ impl Host {
         let draws = order.seed.map_or(count, i64::to_le_bytes);
         let kind = if order.seed.is_some() { "draws of a seed" } else { "draws" };
         let (reply, emissions) = mpsc::unbounded_channel();
-        let prompt_tokens = prompt.len();
+        let id = self.seed_for("id", &[&digest, &count]).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let common = Reply {
+            id: format!("chatcmpl-{id:016x}"),
+            created: jiff::Timestamp::now().as_second(),
+            model: MODEL_NAME.to_owned(),
+            fingerprint: self.shared.fingerprint.clone(),
+            prompt_tokens: prompt.len(),
+        };
         self.shared.pool.submit(Job {
             model: Arc::clone(&self.model),
             prompt,
@@ -177,8 +185,7 @@ impl Host {
             noise_seed: self.seed_for("noise", &[&digest, &count]),
             reply,
         });
-        let id = self.seed_for("id", &[&digest, &count]);
-        Ok(Answer::new(Arc::clone(self), emissions, order.stops).with_prompt(prompt_tokens, id))
+        Ok(Answer::new(Arc::clone(self), common, emissions, order.stops))
     }
 
     /// How often this was asked before.

@@ -2,8 +2,8 @@
 //! known faults.
 //!
 //! Layer 3. It knows nothing of probes, runs and verdicts: whoever starts a [`Fleet`] talks to it as to any host. A request
-//! goes [`server`](self) → chat template and tokenizer → engine → text → server, and each fault sits where it sits in life:
-//! in the weights, the template, the tokens, the sampler or the connection.
+//! goes from the server over chat template and tokenizer to the [`engine`] and comes back as text, and each [`Fault`] sits
+//! where it sits in life: in the weights, the template, the tokens, the sampler or the connection.
 //!
 //! Everything random comes from the fleet's seed, the endpoint's name, the request and how often it was asked before, so
 //! that a fleet gives the same answers whatever the load and the machine's mood.
@@ -15,6 +15,8 @@ pub mod engine;
 mod fault;
 mod flaky;
 mod host;
+#[cfg(test)]
+mod measure;
 mod prompt;
 mod server;
 #[cfg(test)]
@@ -31,13 +33,16 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use answer::MODEL_NAME;
 use assets::Library;
+pub use assets::ModelKind;
 use engine::{Noise, Pool, WeightsError};
 pub use fault::{Fault, FaultError, Reach, SCHEME, Setup};
 use host::{Behaviour, Host, Shared};
 use prompt::{PromptError, Prompter};
 use wire::{Connection, Wire};
+
+/// The one model name that every host of the lab serves, whatever really answers.
+pub const MODEL_NAME: &str = "lab";
 
 /// The most workers that a fleet starts unless told otherwise.
 const USUAL_WORKERS: usize = 2;
@@ -188,7 +193,7 @@ fn usual_workers() -> NonZeroUsize {
 /// What every host says of its configuration: the promised model's, also where another answers, as nobody who changes the
 /// weights has to say so.
 fn fingerprint() -> String {
-    let digest = Sha256::digest(assets::promised_weights());
-    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("lab-{digits}")
+    let digest: [u8; 32] = Sha256::digest(assets::promised_weights()).into();
+    let number = digest.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    format!("lab-{number:08x}")
 }

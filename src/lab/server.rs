@@ -14,7 +14,8 @@ use axum::{Json, Router};
 use futures_util::stream;
 use secrecy::ExposeSecret;
 
-use super::answer::{Answer, MODEL_NAME};
+use super::MODEL_NAME;
+use super::answer::{Answer, Interrupted};
 use super::api::{ApiError, Delivery, Delta, Order, models};
 use super::engine::Finish;
 use super::flaky::{CutEnd, Fate};
@@ -183,7 +184,7 @@ impl Stream {
         Some(Ok(Bytes::from(frame)))
     }
 
-    fn write(&mut self, frame: &mut String, delta: Result<Delta, super::answer::Interrupted>) {
+    fn write(&mut self, frame: &mut String, delta: Result<Delta, Interrupted>) {
         match (delta, &mut self.cut) {
             (Err(_), _) => self.stage = Stage::Tearing,
             (Ok(Delta::Text(..)), Some(Cut { after: 0, end })) | (Ok(Delta::End(_)), Some(Cut { end, .. })) => {

@@ -120,7 +120,7 @@ async fn a_seed_of_the_client_repeats_the_draws() {
 
 #[tokio::test]
 async fn a_host_that_ignores_temperature_hardly_varies() {
-    let fleet = quiet(&["lab:", "lab:temperature-ignored=0.01"]).await;
+    let fleet = quiet(&["lab:", "lab:temperature-ignored=0.000001"]).await;
     let mut distinct = Vec::new();
     for index in [0, 1] {
         let mut texts = Vec::new();

@@ -178,6 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quantised_product_is_that_of_the_rounded_weights_but_for_rounded_activations() {
+        let (weights, x) = (numbers(8 * 384, 0.37), numbers(384, 0.11));
+        for format in [WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
+            let matrix = Matrix::new(weights.clone(), 384, format);
+            let mut row = vec![0.0; 384];
+            for (index, product) in matrix.apply(&x).into_iter().enumerate() {
+                matrix.row(index, &mut row);
+                // 8 bits leave an error of at most 1/254 in each activation, and errors of either sign.
+                assert!((product - dot(&row, &x)).abs() < 0.1, "{format}: {product} for {}", dot(&row, &x));
+            }
+        }
+    }
+
+    #[test]
     fn a_row_of_a_product_does_not_depend_on_its_company() {
         for format in [WeightFormat::F32, WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
             let matrix = Matrix::new(numbers(6 * 64, 0.37), 64, format);

@@ -105,7 +105,7 @@ impl Model {
             self.weights.embedding.row(row.token as usize, x);
         }
         for (index, layer) in self.weights.layers.iter().enumerate() {
-            let attended = self.attend(index, layer, &stream, (rows, sequences));
+            let attended = self.attend(index, &stream, rows, sequences);
             add_with_noise(&mut stream, &attended, rows, sequences);
             let fed = self.feed(layer, &stream);
             add_with_noise(&mut stream, &fed, rows, sequences);
@@ -116,13 +116,9 @@ impl Model {
         stream
     }
 
-    fn attend(
-        &self,
-        index: usize,
-        layer: &LayerWeights,
-        stream: &[f32],
-        (rows, sequences): (&[Row], &mut [&mut Sequence]),
-    ) -> Vec<f32> {
+    /// What attention in the layer with this index adds to the stream.
+    fn attend(&self, index: usize, stream: &[f32], rows: &[Row], sequences: &mut [&mut Sequence]) -> Vec<f32> {
+        let layer = &self.weights.layers[index];
         let width = self.config.head_dim;
         let (asking, asked) = (self.config.num_attention_heads, self.config.num_key_value_heads);
         let mut projected = layer.attention_in.apply(&self.normed(stream, &layer.attention_norm));
@@ -143,12 +139,15 @@ impl Model {
                 cache.write((index, head), position, pair);
             }
             for (head, (query, out)) in queries.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
-                attend_one((index, head * asked / asking), cache, position + 1, (query, &mut scores, out));
+                let place = (index, head * asked / asking);
+                let memory = (cache.keys(place, position + 1), cache.values(place, position + 1));
+                look(query, memory, &mut scores, out);
             }
         }
         layer.attention_out.apply(&heads)
     }
 
+    /// What the feed-forward block of a layer adds to the stream.
     fn feed(&self, layer: &LayerWeights, stream: &[f32]) -> Vec<f32> {
         let inner = layer.feed_in.apply(&self.normed(stream, &layer.feed_norm));
         let mut gated = vec![0.0; inner.len() / 2];
@@ -160,6 +159,7 @@ impl Model {
         layer.feed_out.apply(&gated)
     }
 
+    /// Each row of the stream, normed.
     fn normed(&self, stream: &[f32], gain: &[f32]) -> Vec<f32> {
         let width = self.config.hidden_size;
         let mut normed = vec![0.0; stream.len()];
@@ -179,22 +179,23 @@ impl Model {
     }
 }
 
-/// One head's look at what its sequence remembers; `scores` is room to work in.
-fn attend_one(
-    place: (usize, usize),
-    cache: &KvCache,
-    count: usize,
-    (query, scores, out): (&[f32], &mut Vec<f32>, &mut [f32]),
+/// One head's look at the keys and values of its sequence, as the cache gives them; `scores` is room to work in.
+fn look<'a>(
+    query: &[f32],
+    (keys, values): (impl Iterator<Item = &'a [f32]>, impl Iterator<Item = &'a [f32]>),
+    scores: &mut Vec<f32>,
+    out: &mut [f32],
 ) {
     let scale = 1.0 / (query.len() as f32).sqrt();
     scores.clear();
-    scores.extend(cache.keys(place, count).map(|key| dot(query, key) * scale));
+    scores.extend(keys.map(|key| dot(query, key) * scale));
     ops::softmax(scores);
-    for (out, line) in out.iter_mut().zip(cache.values(place, count)) {
+    for (out, line) in out.iter_mut().zip(values) {
         *out = dot(scores, line);
     }
 }
 
+/// Adds a change to the stream, and to each row the noise of its sequence.
 fn add_with_noise(stream: &mut [f32], change: &[f32], rows: &[Row], sequences: &mut [&mut Sequence]) {
     ops::add(stream, change);
     let width = stream.len() / rows.len().max(1);

@@ -22,7 +22,12 @@ impl Noise {
     pub const NONE: Self = Self { bits: FULL };
 
     /// The noise of a host in good order, which the reference, its twin and all faulty hosts share.
-    pub const HONEST: Self = Self { bits: 10 };
+    ///
+    /// Between bfloat16 (7) and half precision (10), and chosen for what it does: of the larger model's greedy answers of
+    /// 40 tokens, 4.7 % differ from the same host's own on a repeat (150 prompts, 15 pairs of hosts). A bit less makes that
+    /// 9.0 %, a bit more 1.2 %, and 8-bit weights alone move more answers than any of these. The lab's measuring tests
+    /// hold it between 3 and 10 %.
+    pub const HONEST: Self = Self { bits: 8 };
 
     /// The level that keeps `bits` bits of mantissa, from 4 (a bit more than the coarsest 8-bit floats) over 7 (bfloat16)
     /// and 10 (half precision) to 23 (no noise); `None` outside that range.
@@ -76,16 +81,18 @@ mod tests {
         let value = 1.0 + 0.3 / 128.0;
         let mut values = vec![value; 20_000];
         source.round(&mut values);
-        assert!(values.iter().all(|v| *v == 1.0 || *v == 1.0 + 1.0 / 128.0));
+        let neighbours = [1.0_f32, 1.0 + 1.0 / 128.0].map(f32::to_bits);
+        assert!(values.iter().all(|v| neighbours.contains(&v.to_bits())));
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / 20_000.0;
         assert!((mean - f64::from(value)).abs() < 1e-4, "{mean}");
     }
 
     #[test]
     fn no_noise_changes_nothing() {
-        let mut values = [0.1, -2.5, 1e-20];
+        let before = [0.1, -2.5, 1e-20];
+        let mut values = before;
         NoiseSource::silent().round(&mut values);
-        assert_eq!(values, [0.1, -2.5, 1e-20]);
+        assert_eq!(values.map(f32::to_bits), before.map(f32::to_bits));
     }
 
     #[test]

@@ -105,10 +105,7 @@ impl Pool {
 
     /// Ends all answers where they are, and refuses new ones: their listeners find the channel closed.
     pub fn close(&self) {
-        let mut state = self.queue.lock();
-        state.closed = true;
-        state.jobs.clear();
-        self.queue.ready.notify_all();
+        self.queue.close();
     }
 }
 
@@ -128,6 +125,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.jobs.clear();
+        self.ready.notify_all();
+    }
+
     /// The next job, if there is one; when `wait` says so, the thread sleeps until there is. `Err` when closed.
     fn next(&self, wait: Wait) -> Result<Option<Job>, Closed> {
         let mut state = self.lock();
@@ -135,7 +139,9 @@ impl Queue {
             if state.closed {
                 return Err(Closed);
             }
-            match (state.jobs.pop_front(), wait) {
+            // A job whose listener has gone while it waited needs no answer.
+            let job = std::iter::from_fn(|| state.jobs.pop_front()).find(|job| !job.reply.is_closed());
+            match (job, wait) {
                 (None, Wait::Forever) => state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
                 (job, _) => return Ok(job),
             }
@@ -154,6 +160,15 @@ struct Closed;
 struct Worker {
     queue: Arc<Queue>,
     slots: Vec<Slot>,
+}
+
+impl Drop for Worker {
+    /// A worker that panics takes the pool with it: requests fail at once instead of waiting for nobody.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.queue.close();
+        }
+    }
 }
 
 impl Worker {

@@ -168,3 +168,59 @@ impl File {
         Ok(Matrix::new(values, inputs, self.format))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::assets::ModelKind;
+
+    const CONFIG: &str = r#"{"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
+        "intermediate_size":192,"head_dim":32,"vocab_size":2048,"max_position_embeddings":8,"rope_theta":10000.0,
+        "rms_norm_eps":1e-5,"bos_token_id":0,"eos_token_id":1}"#;
+
+    #[test]
+    fn sizes_that_do_not_go_together_are_refused() {
+        assert!(ModelConfig::from_json(CONFIG).is_ok());
+        for (right, wrong) in [
+            (r#""hidden_size":64"#, r#""hidden_size":60"#),
+            (r#""num_attention_heads":2"#, r#""num_attention_heads":0"#),
+            (r#""num_key_value_heads":1"#, r#""num_key_value_heads":3"#),
+            (r#""eos_token_id":1"#, r#""eos_token_id":2048"#),
+            (r#""max_position_embeddings":8"#, r#""max_position_embeddings":0"#),
+            (r#""rope_theta":10000.0,"#, ""),
+        ] {
+            assert!(CONFIG.contains(right));
+            assert!(ModelConfig::from_json(&CONFIG.replace(right, wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn missing_and_misshapen_tensors_are_named() {
+        let config = ModelConfig::from_json(CONFIG).unwrap();
+        let message = |name: &str, numbers: usize| {
+            let tensor = Tensor::zeros(numbers, DType::F16, &Device::Cpu).unwrap();
+            let file = safetensors_of(&HashMap::from([(name.to_owned(), tensor)]));
+            Weights::from_safetensors(&file, &config, WeightFormat::F32).err().unwrap().to_string()
+        };
+        assert!(message("other", 1).contains("there is no tensor `model.embed_tokens.weight`"));
+        let short = message("model.embed_tokens.weight", 7);
+        assert!(short.contains("has 7 numbers where the configuration asks for 131072"), "{short}");
+        assert!(Weights::from_safetensors(b"no such file", &config, WeightFormat::F32).is_err());
+    }
+
+    #[test]
+    fn every_model_loads_in_every_format() {
+        for kind in [ModelKind::Base, ModelKind::Small] {
+            for format in [WeightFormat::F32, WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
+                assert!(kind.load(format).is_ok(), "{kind:?} {format}");
+            }
+        }
+    }
+
+    fn safetensors_of(tensors: &HashMap<String, Tensor>) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        candle_core::safetensors::save(tensors, &path).unwrap();
+        std::fs::read(path).unwrap()
+    }
+}
