@@ -4,7 +4,7 @@
 //! that came from a host is raw in the report and escaped by each format for where it goes.
 //!
 //! [`mod@format`] chooses among [`terminal`], [`json`], [`junit`], [`github`], [`markdown`] and [`nagios`]; they share [`escape`],
-//! [`words`], [`diff`] and [`layout`].
+//! [`words`], [`diff`] and [`layout`]. [`progress`] is what is shown while a run is under way.
 
 pub mod diff;
 pub mod escape;
@@ -15,6 +15,7 @@ pub mod junit;
 pub mod layout;
 pub mod markdown;
 pub mod nagios;
+pub mod progress;
 pub mod terminal;
 pub mod words;
 
