@@ -2,6 +2,8 @@
 //!
 //! Layer 5. `docs/src/exit-codes.md` explains each.
 
+use crate::verdict::Verdict;
+
 /// Why the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -18,6 +20,17 @@ pub enum ExitCode {
     Internal = 70,
     /// Another run holds the lock.
     Locked = 75,
+}
+
+impl From<Verdict> for ExitCode {
+    /// The code for what was said of all endpoints together, see `Report::overall`.
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Consistent => Self::Consistent,
+            Verdict::Drifted => Self::Drifted,
+            Verdict::Inconclusive | Verdict::Unmeasured => Self::Undecided,
+        }
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {

@@ -2,6 +2,31 @@
 //!
 //! Layer 4. [`Report`] is the contract `samemodel.report/1`; all other formats are made from it and promise nothing. All text
 //! that came from a host is raw in the report and escaped by each format for where it goes.
+//!
+//! [`mod@format`] chooses among [`terminal`], [`json`], [`junit`], [`github`], [`markdown`] and [`nagios`]; they share [`escape`],
+//! [`words`], [`diff`] and [`layout`]. [`progress`] is what is shown while a run is under way.
+
+pub mod diff;
+pub mod escape;
+pub mod format;
+pub mod github;
+pub mod json;
+pub mod junit;
+pub mod layout;
+pub mod markdown;
+pub mod nagios;
+pub mod progress;
+pub mod terminal;
+pub mod words;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use format::{Format, render};
+pub use layout::Paint;
+pub use terminal::View;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,441 @@
+//! The report on a terminal: a table one screen wide, then what there is to say of each endpoint that is not just fine.
+//!
+//! Layer 4, pure. Promises nothing to programs. Text from hosts never stands first on a line, since some CI systems take
+//! commands from there: answers are quoted behind a bar.
+
+use super::diff::{self, Shown};
+use super::layout::{self, Paint, Span, Tone, left, right, wrap, wrap_spans};
+use super::words::{self, Detail};
+use super::{EndpointReport, Report, escape};
+use crate::signal::contrast::{Contrast, Side};
+use crate::verdict::{EffectName, Verdict};
+
+/// Below this width lines are too short to be read; narrower screens wrap by themselves.
+const NARROWEST: usize = 72;
+
+/// Running text is not set wider than this, however wide the screen.
+const WIDEST_TEXT: usize = 110;
+
+/// Room that the column of what stands out needs; with less it goes to a line of its own.
+const ROOM_FOR_REMARKS: usize = 20;
+
+/// The columns without which the table says nothing: endpoint, verdict, effect, p-value and answers.
+const ESSENTIAL_COLUMNS: usize = 5;
+
+/// Names of endpoints are cut to no less than this where a column can be left out instead.
+const SHORTEST_NAME: usize = 16;
+
+/// Names of endpoints are cut beyond this.
+const WIDEST_NAME: usize = 28;
+
+/// The width of the word before a detail.
+const LABEL: usize = 12;
+
+/// A screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Its width in characters.
+    pub width: usize,
+    /// Whether it shows colours.
+    pub paint: Paint,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { width: 80, paint: Paint::Plain }
+    }
+}
+
+/// The whole report; ends with a newline.
+pub fn render(report: &Report, view: View) -> String {
+    let view = View { width: view.width.max(NARROWEST), ..view };
+    let mut page = Page { view, out: String::new() };
+    page.head(report);
+    if !report.endpoints.is_empty() {
+        page.table(&report.endpoints);
+        page.legend(report);
+    }
+    page.trust(report);
+    let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];
+    for verdict in order {
+        for e in report.endpoints.iter().filter(|e| e.verdict == verdict && words::needs_attention(e)) {
+            page.endpoint(e, report);
+        }
+    }
+    page.out
+}
+
+fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Consistent => Tone::Good,
+        Verdict::Drifted => Tone::Bad,
+        Verdict::Inconclusive => Tone::Open,
+        Verdict::Unmeasured => Tone::Missing,
+    }
+}
+
+struct Page {
+    view: View,
+    out: String,
+}
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        // Runners of GitHub Actions take a line for a command when its first word begins like this.
+        match text.trim_start().strip_prefix("::") {
+            Some(rest) => {
+                self.out.push_str(&text[..text.len() - rest.len() - 2]);
+                self.out.push_str("·:");
+                self.out.push_str(rest.trim_end());
+            }
+            None => self.out.push_str(text.trim_end()),
+        }
+        self.out.push('\n');
+    }
+
+    fn paint(&self, tone: Tone, text: &str) -> String {
+        self.view.paint.apply(tone, text)
+    }
+
+    fn text_width(&self) -> usize {
+        self.view.width.min(WIDEST_TEXT)
+    }
+
+    fn head(&mut self, report: &Report) {
+        for text in [format!("{} against {}", report.model, report.reference), words::tally(report)] {
+            for line in wrap(&escape::line(&text), self.text_width()) {
+                let line = self.paint(Tone::Heading, &line);
+                self.line(&line);
+            }
+        }
+        let circumstances = words::circumstances(report).join(" · ");
+        for line in wrap(&escape::line(&circumstances), self.text_width()) {
+            let line = self.paint(Tone::Faint, &line);
+            self.line(&line);
+        }
+        self.line("");
+    }
+
+    fn table(&mut self, endpoints: &[EndpointReport]) {
+        let mut columns = columns(endpoints);
+        let others = |columns: &[Column]| columns[1..].iter().map(|c| c.width + GAP.len()).sum::<usize>();
+        // On a narrow screen what costs and errors say gives way to the names; the paragraphs below have the errors.
+        while columns.len() > ESSENTIAL_COLUMNS && others(&columns) + SHORTEST_NAME > self.view.width {
+            columns.pop();
+        }
+        let room = self.view.width.saturating_sub(others(&columns)).clamp(columns[0].title.len(), WIDEST_NAME);
+        columns[0].width = columns[0].width.min(room);
+        let used: usize = columns.iter().map(|c| c.width + GAP.len()).sum();
+        // The gap after the last column counts as the one before the remarks.
+        let room = self.view.width.saturating_sub(used);
+        let remarks: Vec<String> =
+            endpoints.iter().map(|e| escape::line(&words::stands_out(e).unwrap_or_default())).collect();
+        let beside = room >= ROOM_FOR_REMARKS;
+        let titles: Vec<String> = columns.iter().map(|c| c.aligned(c.title)).collect();
+        let last = if beside && remarks.iter().any(|r| !r.is_empty()) { "stands out" } else { "" };
+        let header = self.paint(Tone::Faint, (titles.join(GAP) + GAP + last).trim_end());
+        self.line(&header);
+        for (row, e) in endpoints.iter().enumerate() {
+            let cells: Vec<String> =
+                columns.iter().map(|c| self.paint(c.tone(e.verdict), &c.aligned(&c.cells[row]))).collect();
+            let remark = if beside { left(&remarks[row], room) } else { String::new() };
+            self.line(&(cells.join(GAP) + GAP + &remark));
+            if !beside && !remarks[row].is_empty() {
+                let line = format!("  └ {}", left(&remarks[row], self.view.width - 4));
+                self.line(&line);
+            }
+        }
+        self.line("");
+    }
+
+    fn legend(&mut self, report: &Report) {
+        let has = |dispersion: bool| {
+            let mut names = report.endpoints.iter().filter_map(|e| e.effect.as_ref()).map(|e| e.name);
+            names.any(|name| (name == EffectName::Dispersion) == dispersion)
+        };
+        if has(false) {
+            self.labelled("effect", words::EFFECT_LEGEND, Tone::Faint);
+        }
+        if has(true) {
+            self.labelled("↓ ↑", words::VARIETY_LEGEND, Tone::Faint);
+        }
+        let tested = report.endpoints.iter().filter(|e| e.q_value.is_some()).count();
+        if tested > 0 {
+            let p = format!("p-value, corrected for {} (Holm)", words::count(tested, "endpoint"));
+            self.labelled("p adj.", &p, Tone::Faint);
+        }
+    }
+
+    /// What the reader needs to trust the numbers.
+    fn trust(&mut self, report: &Report) {
+        self.labelled("reference", &words::reference(report), Tone::Text);
+        self.labelled("control", &words::control(report), Tone::Text);
+        self.labelled("self-check", &words::self_check(report), Tone::Text);
+
+        if let Some(run) = &report.run {
+            self.labelled("run", run, Tone::Text);
+        }
+        if let Some(cost) = words::cost(report) {
+            self.labelled("cost", &cost, Tone::Text);
+        }
+        if let Some(partial) = &report.partial {
+            self.labelled("partial", partial, Tone::Open);
+        }
+        for warning in &report.warnings {
+            self.labelled("warning", warning, Tone::Open);
+        }
+    }
+
+    fn endpoint(&mut self, e: &EndpointReport, report: &Report) {
+        self.line("");
+        let name = escape::line(&e.endpoint);
+        let name = layout::name(&name, layout::width(&name).min(self.text_width() - 24));
+        let used = layout::width(&name) + e.verdict.as_str().len() + 5;
+        let rule = "─".repeat(self.text_width().saturating_sub(used).max(2));
+        let heading = format!(
+            "{} {}, {} {}",
+            self.paint(Tone::Faint, "─"),
+            self.paint(Tone::Heading, &name),
+            self.paint(tone(e.verdict), e.verdict.as_str()),
+            self.paint(Tone::Faint, &rule)
+        );
+        self.line(&heading);
+        for Detail { about, text } in words::details(e, report) {
+            self.labelled(about, &text, Tone::Text);
+        }
+        if let Some(contrast) = &e.contrast {
+            self.contrast(contrast);
+        }
+    }
+
+    /// A word, and the text beside it.
+    fn labelled(&mut self, label: &str, text: &str, tone: Tone) {
+        let label_tone = if tone == Tone::Text { Tone::Faint } else { tone };
+        let lines = wrap(&escape::line(text), self.text_width() - LABEL);
+        for (at, line) in lines.iter().enumerate() {
+            let before = if at == 0 { left(label, LABEL) } else { " ".repeat(LABEL) };
+            let line = self.paint(label_tone, &before) + &self.paint(tone, line);
+            self.line(&line);
+        }
+    }
+
+    fn contrast(&mut self, contrast: &Contrast) {
+        match diff::shown(contrast) {
+            Shown::Changes(changes) => {
+                let both = [(Side::Reference, "typical of the reference"), (Side::Endpoint, "farthest from it")];
+                let legend = both.map(|(side, text)| {
+                    let span = self.span(side, text);
+                    self.paint(span.tone, &span.text)
+                });
+                let legend = legend.join(", ");
+                self.about_answers(&contrast.probe, &legend);
+                let spans: Vec<Span> = changes.iter().map(|c| self.span(c.side, &c.text)).collect();
+                self.quoted(&spans);
+            }
+            Shown::Both => {
+                self.about_answers(&contrast.probe, "typical of the reference");
+                self.answer(Tone::Removed, &contrast.reference);
+                let line = " ".repeat(LABEL) + "farthest from it";
+                self.line(&line);
+                self.answer(Tone::Added, &contrast.endpoint);
+            }
+        }
+    }
+
+    /// What the lines that follow are.
+    fn about_answers(&mut self, probe: &str, legend: &str) {
+        let probe = escape::line(probe);
+        let room = self.text_width().saturating_sub(LABEL + layout::width(legend) + 2);
+        let probe = layout::name(&probe, layout::width(&probe).min(room));
+        let line = self.paint(Tone::Faint, &left("answers", LABEL)) + &probe + ": " + legend;
+        self.line(&line);
+    }
+    fn answer(&mut self, tone: Tone, text: &str) {
+        if text.trim().is_empty() {
+            self.quoted(&[Span { tone: Tone::Faint, text: "(empty)".to_owned() }]);
+        } else {
+            self.quoted(&[Span { tone, text: escape::line(text) }]);
+        }
+    }
+
+    fn span(&self, side: Side, text: &str) -> Span {
+        let text = escape::line(text);
+        let tone = match side {
+            Side::Both => Tone::Text,
+            Side::Reference => Tone::Removed,
+            Side::Endpoint => Tone::Added,
+        };
+        let text = if self.view.paint == Paint::Plain { diff::marked(side, &text) } else { text };
+        Span { tone, text }
+    }
+
+    /// Answers behind a bar.
+    fn quoted(&mut self, spans: &[Span]) {
+        let before = " ".repeat(LABEL) + &self.paint(Tone::Faint, "│ ");
+        for line in wrap_spans(spans, self.text_width() - LABEL - 2, self.view.paint) {
+            let line = before.clone() + &line;
+            self.line(&line);
+        }
+    }
+}
+
+/// What stands between columns.
+const GAP: &str = "  ";
+
+struct Column {
+    title: &'static str,
+    width: usize,
+    align: fn(&str, usize) -> String,
+    is_verdict: bool,
+    cells: Vec<String>,
+}
+
+impl Column {
+    fn new(title: &'static str, align: fn(&str, usize) -> String, cells: impl Iterator<Item = String>) -> Self {
+        let cells: Vec<String> = cells.collect();
+        let width = cells.iter().map(|c| layout::width(c)).chain([title.len()]).max().unwrap_or(0);
+        Self { title, width, align, is_verdict: false, cells }
+    }
+
+    fn aligned(&self, cell: &str) -> String {
+        (self.align)(cell, self.width)
+    }
+
+    fn tone(&self, verdict: Verdict) -> Tone {
+        if self.is_verdict { tone(verdict) } else { Tone::Text }
+    }
+}
+
+fn columns(endpoints: &[EndpointReport]) -> Vec<Column> {
+    let dash = || "–".to_owned();
+    let each = || endpoints.iter();
+    let mut out = vec![
+        Column::new("endpoint", layout::name, each().map(|e| escape::line(&e.endpoint))),
+        Column { is_verdict: true, ..Column::new("verdict", left, each().map(|e| e.verdict.to_string())) },
+        Column::new("effect", left, each().map(|e| e.effect.as_ref().map_or_else(dash, words::effect))),
+        Column::new("p adj.", right, each().map(|e| e.q_value.map_or_else(dash, words::p_value))),
+        Column::new("answers", right, each().map(words::answers)),
+        Column::new("errors", right, each().map(|e| e.errors.to_string())),
+    ];
+    if each().any(|e| e.cost.is_some()) {
+        out.push(Column::new("cost", right, each().map(|e| e.cost.map_or_else(dash, words::dollars))));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_report_is_read_on_eighty_columns() {
+        insta::assert_snapshot!(render(&fixture::report(), View::default()), @r#"
+        llama-4-maverick against together
+        2 drifted, 1 unmeasured, 1 inconclusive, 2 consistent
+        5 probes (3 sampled, 2 greedy) · tolerance 5 % · false alarms 5 % · seed 42
+
+        endpoint            verdict       effect          p adj.  answers  errors   cost
+        fireworks           consistent    1.2 % (0–4.1)     0.84      250       0  $0.20
+        deepinfra…enrouter  drifted       31 % (22–39)     0.006      250       0  $0.31
+          └ hidden-system-prompt (certain) +1
+        novita              inconclusive  3.4 % (0–7.1)     0.31      250       0  $0.20
+        lambda              consistent    0 % (0–4.3)       0.61  238/250      52  $0.20
+          └ 18 % of attempts failed
+        azure               unmeasured    –                    –        0       0      –
+        \u{1b}]0;…sk]x ' =  drifted       ↓ 62 % (51–70)  <0.001      250       0      –
+          └ temperature-ignored (likely)
+
+        effect      share of answers as if from another model, with its 95 % interval
+        ↓ ↑         answers vary by this much less (↓) or more (↑) than the reference's
+        p adj.      p-value, corrected for 5 endpoints (Holm)
+        reference   together, 250 answers
+        control     llama-3.1-8b, known to serve another model, was told apart
+                    (p = 0.001): the tests can fire
+        self-check  the reference does not differ from itself (p = 0.42, 250 answers)
+        run         0193a5c2
+        cost        $1.15 in all (reference $0.21, control $0.02)
+        warning     prices of 1 endpoint are unknown, so the cost is a lower bound
+
+        ─ deepinfra-via-openrouter, drifted ────────────────────────────────────────────
+        why         as if 31 % of its answers (22 % to 39 %) came from another model
+        fault       hidden-system-prompt (certain): the host adds a message of its own
+                    to the prompt; prompt_tokens 31 against 12 on 5 of 5 probes: 19 more
+                    on each
+        fault       leaked-tokens (likely): the chat format shows through; special
+                    tokens in the text: <|eot|>
+        signals     texts differ (mmd 0.0412), p = 0.001; greedy answers leave the
+                    reference's sooner, p = 0.003; prompt tokens differ on 5 probes; 41
+                    characters longer, p = 0.002
+        greedy      40 % of pairs of answers at temperature 0 differ, 5 % among the
+                    reference's own, over 2 probes
+        probes      most different on core/haiku (p = 0.010), core/who-is (p = 0.020),
+                    core/json (p = 0.030)
+        answers     core/who-is: [-typical of the reference-], {+farthest from it+}
+                    │ Nathan Lambert is a {+renowned +}machine learning scientist at
+                    │ [-the Allen Institute for AI.-]{+Hugging Face! 🤗+} He works on
+                    │ reinforcement learning from human feedback{+,+} and [-writes the
+                    │ newsletter Interconnects.-]{+he is a true legend of the field.
+                    │ 🔥+}
+
+        ─ \u{1b}]0;owned\u{7}<b>|`@all…]>%0A##\u{5b}add-mask]x ' =, drifted ────────────
+        why         \u{1b}]0;owned\u{7}<b>|`@all`
+                    \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5b}add-mask]x ' =
+        fault       temperature-ignored (likely): the sampling parameters are not those
+                    that were sent; \u{1b}]0;owned\u{7}<b>|`@all`
+                    \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5b}add-mask]x ' =
+        signals     more identical answers, p = 0.001
+        greedy      40 % of pairs of answers at temperature 0 differ, 5 % among the
+                    reference's own, over 2 probes
+        probes      most different on core/haiku (p = 0.010), core/who-is (p = 0.020),
+                    core/json (p = 0.030)
+        answers     \u{1b}]0;owned\u{7}<b…\u{5b}add-mask]x ' =: typical of the reference
+                    │ A short and sober answer.
+                    farthest from it
+                    │ 日本語 \u{1b}]0;owned\u{7}<b>|`@all`
+                    │ \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5b}add-mask]x ' =
+
+        ─ azure, unmeasured ────────────────────────────────────────────────────────────
+        why         no key: set AZURE_API_KEY, or AZURE_API_KEY_FILE to a file that
+                    holds it
+
+        ─ novita, inconclusive ─────────────────────────────────────────────────────────
+        why         too few answers: about 480 greedy probes would decide
+        next        ask about 480 greedy probes, or raise `samples` to about 90 answers
+                    for each sampled probe
+
+        ─ lambda, consistent ───────────────────────────────────────────────────────────
+        errors      52 of 290 attempts failed: 45 rate_limited, 7 reset; 12 planned
+                    requests without an answer
+        "#);
+    }
+
+    #[test]
+    fn on_a_wide_screen_what_stands_out_is_part_of_the_table() {
+        let text = render(&fixture::mixed(), View { width: 120, ..View::default() });
+        let table: Vec<&str> = text.lines().skip(4).take(5).collect();
+        insta::assert_snapshot!(table.join("\n"), @r#"
+        endpoint                  verdict       effect         p adj.  answers  errors   cost  stands out
+        fireworks                 consistent    1.2 % (0–4.1)    0.84      250       0  $0.20
+        deepinfra-via-openrouter  drifted       31 % (22–39)    0.006      250       0  $0.31  hidden-system-prompt (certain) +1
+        novita                    inconclusive  3.4 % (0–7.1)    0.31      250       0  $0.20
+        azure                     unmeasured    –                   –        0       0      –
+        "#);
+    }
+
+    #[test]
+    fn colours_mark_verdicts_and_sides() {
+        let text = render(&fixture::mixed(), View { paint: Paint::Ansi, ..View::default() });
+        for part in ["\x1b[31m\x1b[1mdrifted", "\x1b[33minconclusive", "\x1b[35munmeasured", "\x1b[32mconsistent"] {
+            assert!(text.contains(part), "{part:?}");
+        }
+        assert!(text.contains("\x1b[32mHugging Face! 🤗\x1b[0m"), "{text:?}");
+    }
+
+    #[test]
+    fn an_empty_answer_is_called_empty() {
+        let mut report = fixture::mixed();
+        report.endpoints[1].contrast = crate::signal::contrast::contrast("p", &["something"], &[" "]);
+        assert!(render(&report, View::default()).contains("│ (empty)\n"));
+    }
+}
