@@ -7,6 +7,7 @@ use crate::compare::effect::Sized;
 use crate::signal::finish::Finish;
 use crate::signal::metadata::Metadata;
 use crate::signal::tokens::{PromptTokens, Shape};
+use crate::stats::kernel::mean_of_combined;
 use crate::stats::permutation::TwoSample;
 use crate::verdict::{Confidence, EffectName, Finding};
 
@@ -126,21 +127,29 @@ fn distribution(evidence: &Evidence<'_>, exact: &[Finding]) -> Option<Finding> {
         s.p.is_some_and(|p| p <= evidence.alpha)
             && (s.effect.low > evidence.dispersion_tolerance || s.effect.high < -evidence.dispersion_tolerance)
     });
+    if let Some(s) = dispersion.filter(|_| evidence.sampled.is_some_and(is_same_model_otherwise_sampled)) {
+        let change = 100.0 * s.effect.estimate;
+        let words = if change > 0.0 { "less" } else { "more" };
+        let evidence =
+            format!("sampled answers vary {:.0} % {words} than the reference's, around the same ones", change.abs());
+        return Some(finding("temperature-ignored", Confidence::Likely, evidence));
+    }
     if let Some(s) = substitution.filter(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL) {
         let share = format!("as if {:.0} % of its answers came from another model", 100.0 * s.effect.estimate);
         return Some(finding("swapped-model", Confidence::Likely, share));
-    }
-    if let Some(s) = dispersion {
-        let change = 100.0 * s.effect.estimate;
-        let words = if change > 0.0 { "less" } else { "more" };
-        let evidence = format!("sampled answers vary {:.0} % {words} than the reference's", change.abs());
-        return Some(finding("temperature-ignored", Confidence::Likely, evidence));
     }
     divergence.map(|s| {
         let share = 100.0 * s.effect.estimate;
         let evidence = format!("greedy answers drift away evenly, {share:.0} % as fast as another model's; text alone cannot tell weights from kernels");
         finding("quantized-weights", Confidence::Possible, evidence)
     })
+}
+
+/// Whether the endpoint's answers lie between the reference's own and its more or less typical ones: then the similarity
+/// across both sides lies between those within each, which is `|D| ≥ T`. Another model's answers are less similar to the
+/// reference's than either side's are among themselves.
+fn is_same_model_otherwise_sampled(found: &TwoSample) -> bool {
+    mean_of_combined(&found.d).abs() >= mean_of_combined(&found.t)
 }
 
 #[cfg(test)]

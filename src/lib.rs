@@ -18,6 +18,7 @@
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`] |
 
 pub mod attempt;
+pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod config;

@@ -1,3 +1,5 @@
 //! The `samemodel` binary: hands the arguments to the library and its exit code to the system.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    samemodel::cli::main().into()
+}

@@ -1,0 +1,238 @@
+//! The command line as typed. What it means is settled by the verbs, one file each.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::report::Format;
+
+/// Are these hosts serving the same model?
+///
+/// Sends identical prompts to every host that offers one nominal model, compares the answers with a reference, and says
+/// which endpoints drift, by how much, and what is probably wrong.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What holds for all verbs.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const AFTER_HELP: &str = "\
+See it work, without a key or a server:  samemodel check lab
+Begin with endpoints of your own:        samemodel init
+
+Exit codes: 0 all consistent, 1 an endpoint drifted, 2 usage or configuration, 3 undecided or unmeasured,
+70 internal, 75 another run is under way.";
+
+/// Options of all verbs.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The configuration [default: providers.toml].
+    #[arg(long, short, global = true, value_name = "FILE", env = "SAMEMODEL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where runs are kept [default: .samemodel beside the configuration].
+    #[arg(long, global = true, value_name = "DIR", env = "SAMEMODEL_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+    /// Say more on standard error: once for decisions, twice for requests.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Show no progress.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Ask all endpoints of a model and compare them with its reference.
+    Check(Check),
+    /// Compare recorded samples, without any network.
+    Compare(Compare),
+    /// Show what a check would send and cost, without sending anything.
+    Plan(Plan),
+    /// Read samples from JSON lines into the history.
+    Import(Import),
+    /// Write samples of the history as JSON lines.
+    Export(Export),
+    /// Write a commented configuration and the shipped prompts to begin with.
+    Init(Init),
+    /// Print completions for a shell.
+    Completions(Completions),
+    /// Write man pages into a folder.
+    Man(Man),
+}
+
+impl Verb {
+    /// The form of the report, for verbs that make one.
+    pub fn format(&self) -> Option<Format> {
+        match self {
+            Self::Check(args) => Some(args.report.format),
+            Self::Compare(args) => Some(args.report.format),
+            _ => None,
+        }
+    }
+}
+
+/// Settings of the comparison.
+#[derive(Debug, Args)]
+pub struct Comparing {
+    /// The largest share of answers, as if from another model, that does not matter [default: 0.05].
+    #[arg(long, value_name = "SHARE")]
+    pub tolerance: Option<f64>,
+    /// Rate of false alarms over all endpoints together [default: 0.05].
+    #[arg(long, value_name = "RATE")]
+    pub alpha: Option<f64>,
+    /// Permutations of each test [default: 1999].
+    #[arg(long, value_name = "COUNT")]
+    pub permutations: Option<u32>,
+    /// From which all random choices derive; the same seed and samples give the same report.
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+}
+
+/// Where a report goes.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// The form of the report.
+    #[arg(long, short, value_enum, default_value_t = Format::Terminal)]
+    pub format: Format,
+    /// Write the report here instead of to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `samemodel check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The model, as named in the configuration; `lab` for the embedded lab. May be left out when there is only one.
+    pub model: Option<String>,
+    /// Only these endpoints, beside the reference and the control; may be given several times.
+    #[arg(long, short, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// Answers per sampled probe and endpoint.
+    #[arg(long, value_name = "COUNT")]
+    pub samples: Option<u32>,
+    /// Stop before more than this is spent, in US dollars.
+    #[arg(long, value_name = "USD")]
+    pub budget: Option<f64>,
+    /// Go on with the latest run of this model that did not finish: only what has no answer is sent.
+    #[arg(long, conflicts_with_all = ["dry_run", "endpoint", "samples"])]
+    pub resume: bool,
+    /// Show what would be sent and what it would cost, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Settings of the comparison.
+    #[command(flatten)]
+    pub comparing: Comparing,
+    /// Where the report goes.
+    #[command(flatten)]
+    pub report: Output,
+}
+
+/// `samemodel compare`
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// Files of samples, as JSON lines of `samemodel.sample/1`; `-` for standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The endpoint that the others are held against.
+    #[arg(long, short, value_name = "NAME")]
+    pub reference: String,
+    /// An endpoint that is known to serve another model: the unit of the effects.
+    #[arg(long, value_name = "NAME")]
+    pub control: Option<String>,
+    /// Only these endpoints; may be given several times.
+    #[arg(long, short, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// Settings of the comparison.
+    #[command(flatten)]
+    pub comparing: Comparing,
+    /// Where the report goes.
+    #[command(flatten)]
+    pub report: Output,
+}
+
+/// `samemodel plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The model, as named in the configuration. May be left out when there is only one.
+    pub model: Option<String>,
+    /// Only these endpoints, beside the reference and the control.
+    #[arg(long, short, value_name = "NAME")]
+    pub endpoint: Vec<String>,
+    /// Answers per sampled probe and endpoint.
+    #[arg(long, value_name = "COUNT")]
+    pub samples: Option<u32>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `samemodel import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Files of samples, as JSON lines of `samemodel.sample/1`; `-` for standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The model under which they are kept; needed where the lines name none.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// The endpoint that serves as reference in this run.
+    #[arg(long, short, value_name = "NAME", default_value = "")]
+    pub reference: String,
+}
+
+/// `samemodel export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The run's id, or the beginning of it [default: the latest run].
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The latest run of this model.
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    pub model: Option<String>,
+    /// Write here instead of to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `samemodel init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder to write into.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+}
+
+/// `samemodel completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// `samemodel man`
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder to write into; it is made if need be.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}

@@ -1,0 +1,78 @@
+//! `samemodel compare`: the same verdicts from recorded samples, without any network.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode as Code;
+
+use super::args::{Compare, Global};
+use super::{UsageError, deliver, samples, session};
+use crate::compare::{Roles, compare as compare_samples};
+use crate::config::{Config, Environment, nearest};
+use crate::report::{Account, Origin, Report};
+use crate::sample::Sample;
+
+pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
+    let overrides = session::comparing_keys(&args.comparing);
+    let config = Config::load_without_file(&Environment::of_process(), &overrides)?;
+    let samples = samples::read(&args.files)?;
+    if samples.is_empty() {
+        return Err(
+            super::NothingMeasured("there are no samples in these files, so nothing can be compared".into()).into()
+        );
+    }
+    let names = in_order(&samples);
+    for name in args.endpoint.iter().chain(&args.control) {
+        known(name, &names)?;
+    }
+    let chosen = |name: &&str| args.endpoint.is_empty() || args.endpoint.iter().any(|e| e == *name);
+    let roles = Roles {
+        reference: &args.reference,
+        endpoints: names.iter().copied().filter(chosen).collect(),
+        control: args.control.as_deref(),
+    };
+    // Nothing is drawn but permutations, so one seed serves all: the same files give the same report.
+    let settings = session::settings(&config.defaults, args.comparing.seed.unwrap_or(0));
+    let comparison = compare_samples(&samples, &roles, &settings)?;
+    if comparison.endpoints.is_empty() {
+        let what = format!("there are only samples of the reference `{}`: nothing to compare it with", args.reference);
+        return Err(super::NothingMeasured(what).into());
+    }
+    let models: BTreeSet<&str> = samples.iter().filter_map(|s| s.model.as_deref()).collect();
+    let origin = Origin {
+        model: models.into_iter().collect::<Vec<_>>().join(", "),
+        accounts: accounts(&samples),
+        order: names.iter().map(|&n| n.to_owned()).collect(),
+        ..Origin::default()
+    };
+    deliver(&Report::new(comparison, origin), &args.report, global)
+}
+
+/// The endpoints in the order in which they first appear.
+fn in_order(samples: &[Sample]) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    samples.iter().map(|s| s.endpoint.as_str()).filter(|name| seen.insert(*name)).collect()
+}
+
+fn known(name: &str, names: &[&str]) -> anyhow::Result<()> {
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let hint = nearest(name, names.iter().copied()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+    let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    Err(UsageError(format!("no samples are from `{name}`, only from {list}{hint}")).into())
+}
+
+fn accounts(samples: &[Sample]) -> BTreeMap<String, Account> {
+    let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
+    for sample in samples {
+        let account = accounts.entry(sample.endpoint.clone()).or_default();
+        account.attempts += 1;
+        match &sample.error {
+            None => account.samples += 1,
+            Some(error) => {
+                account.errors += 1;
+                *account.failures.entry(error.kind.clone()).or_default() += 1;
+            }
+        }
+    }
+    accounts
+}

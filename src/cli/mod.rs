@@ -1,0 +1,210 @@
+//! The command line: one file a verb, and the way from an error to an exit code.
+//!
+//! Layer 5. Results go to standard output; progress, hints and errors to standard error. Errors are gathered with context
+//! here and nowhere else.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode as Code;
+
+use clap::Parser as _;
+
+use crate::exit::ExitCode;
+use crate::report::Report;
+use crate::report::{Format, Paint, View, escape, nagios, render};
+use crate::store::LockError;
+
+pub mod args;
+mod check;
+mod compare;
+mod completions;
+mod export;
+mod import;
+mod init;
+mod plan;
+mod samples;
+mod session;
+
+use args::{Cli, Colour, Global, Output, Verb};
+
+/// Parses the process's arguments and does what they say.
+pub fn main() -> Code {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Consistent };
+            // Nothing can be done when even the help cannot be printed.
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    log_to_stderr(&cli.global);
+    match run(&cli) {
+        Ok(code) => code,
+        Err(error) if cli.verb.format() == Some(Format::Nagios) => unknown(&error),
+        Err(error) => {
+            complain(&error);
+            code_of(&error).into()
+        }
+    }
+}
+
+/// A monitoring system reads standard output and knows no exit codes but its own.
+fn unknown(error: &anyhow::Error) -> Code {
+    let line = escape::nagios(&format!("SAMEMODEL UNKNOWN - {}", in_a_line(error)));
+    let _ = writeln!(std::io::stdout(), "{line}");
+    nagios::Status::Unknown.into()
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Code> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Check(args) => on_runtime(check::check(args, global)),
+        Verb::Compare(args) => compare::compare(args, global),
+        Verb::Plan(args) => plan::plan(args, global),
+        Verb::Import(args) => on_runtime(import::import(args, global)),
+        Verb::Export(args) => on_runtime(export::export(args, global)),
+        Verb::Init(args) => init::init(args),
+        Verb::Completions(args) => completions::completions(args),
+        Verb::Man(args) => completions::man(args),
+    }
+}
+
+fn on_runtime(work: impl Future<Output = anyhow::Result<Code>>) -> anyhow::Result<Code> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// An error that is the user's to mend: usage or configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(String);
+
+/// Nothing could be measured, so there is no verdict.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NothingMeasured(String);
+
+/// Standard output was closed by its reader, as `head` does: no error of ours.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn code_of(error: &anyhow::Error) -> ExitCode {
+    let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
+    if is(|e| matches!(e.downcast_ref(), Some(LockError::Held { .. }))) {
+        ExitCode::Locked
+    } else if is(|e| {
+        e.is::<NothingMeasured>() || matches!(e.downcast_ref(), Some(crate::compare::CompareError::EmptyReference(..)))
+    }) {
+        ExitCode::Undecided
+    } else if is(|e| {
+        e.is::<UsageError>()
+            || e.is::<crate::config::ConfigError>()
+            || e.is::<crate::probe::LoadError>()
+            || e.is::<crate::sample::file::SampleFileError>()
+            || e.is::<crate::client::TargetError>()
+            || e.is::<crate::compare::CompareError>()
+    }) {
+        ExitCode::Usage
+    } else {
+        ExitCode::Internal
+    }
+}
+
+fn complain(error: &anyhow::Error) {
+    if !is_broken_pipe(error) {
+        let _ = writeln!(std::io::stderr(), "samemodel: {}", in_a_line(error));
+    }
+}
+
+/// The error with its causes.
+fn in_a_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut last = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        // A cause that its parent already quotes would only be said twice.
+        if !last.is_empty() && !last.contains(&cause) {
+            text.push_str(": ");
+        }
+        if !last.contains(&cause) {
+            text.push_str(&cause);
+        }
+        last = cause;
+    }
+    text
+}
+
+/// Logs go to standard error, chosen by `-v` or by `SAMEMODEL_LOG` in the usual syntax.
+fn log_to_stderr(global: &Global) {
+    let usual = match global.verbose {
+        0 => "warn",
+        1 => "samemodel=info,warn",
+        _ => "samemodel=debug,info",
+    };
+    let filter = std::env::var("SAMEMODEL_LOG").unwrap_or_else(|_| usual.to_owned());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(paint(global.color, &std::io::stderr()) == Paint::Ansi)
+        .without_time()
+        .finish();
+    // A second subscriber is refused only where the caller has set one: theirs wins.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn paint(colour: Colour, stream: &impl std::io::IsTerminal) -> Paint {
+    let wanted = match colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => {
+            let forbidden = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+            stream.is_terminal() && !forbidden
+        }
+    };
+    if wanted { Paint::Ansi } else { Paint::Plain }
+}
+
+/// Writes a report where it was asked for, and says how the program ends.
+fn deliver(report: &Report, output: &Output, global: &Global) -> anyhow::Result<Code> {
+    let stdout = std::io::stdout();
+    let view = match &output.output {
+        Some(_) => View { width: FILE_WIDTH, paint: Paint::Plain },
+        None => View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) },
+    };
+    let text = render(report, output.format, &view);
+    emit(&text, output.output.as_deref())?;
+    Ok(match output.format {
+        Format::Nagios => nagios::status(report).into(),
+        _ => ExitCode::from(report.overall()).into(),
+    })
+}
+
+/// Columns of a report that goes into a file or a pipe.
+const FILE_WIDTH: usize = 120;
+
+fn terminal_width(stdout: &std::io::Stdout) -> usize {
+    if !stdout.is_terminal() {
+        return FILE_WIDTH;
+    }
+    console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+}
+
+fn emit(text: &str, file: Option<&std::path::Path>) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    match file {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        None => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(text.as_bytes())?;
+            Ok(out.flush()?)
+        }
+    }
+}
+
+/// Says something on standard error, beside the progress.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

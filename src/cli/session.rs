@@ -1,0 +1,191 @@
+//! What `check` and `plan` have in common: the configuration, the model, its probes, and which endpoints can be asked.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use rand::Rng as _;
+use secrecy::SecretString;
+
+use super::UsageError;
+use super::args::{Comparing, Global};
+use crate::compare;
+use crate::config::{
+    Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, Loaded, Model, Provider, Reference,
+    nearest,
+};
+use crate::plan::{Pace, Plan};
+use crate::probe;
+
+/// A loaded configuration with one of its models chosen.
+pub(super) struct Session {
+    pub loaded: Loaded,
+    pub environment: Environment,
+    pub name: String,
+    pub model: Model,
+    /// The defaults with the model's own settings applied.
+    pub defaults: Defaults,
+}
+
+/// What the command line changes in the configuration.
+#[derive(Default)]
+pub(super) struct Overrides<'a> {
+    pub samples: Option<u32>,
+    pub budget: Option<f64>,
+    pub comparing: Option<&'a Comparing>,
+}
+
+/// An endpoint that can be asked.
+pub(super) struct Ready {
+    pub endpoint: Endpoint,
+    pub provider: Provider,
+    pub key: Option<SecretString>,
+    pub address: Address,
+}
+
+impl Session {
+    /// Loads the configuration and chooses the model: the named one, or the only one.
+    pub fn open(global: &Global, model: Option<&str>, overrides: &Overrides<'_>) -> anyhow::Result<Self> {
+        let environment = Environment::of_process();
+        let first = Config::load(global.config.as_deref(), &environment, &[])?;
+        let name = choose(&first.config, model)?;
+        let loaded = Config::load(global.config.as_deref(), &environment, &overrides.keys(&name))?;
+        let model = loaded.config.model.get(&name).context("the model is in the configuration")?.clone();
+        let mut defaults = loaded.config.defaults.clone();
+        defaults.max_tokens = model.max_tokens.unwrap_or(defaults.max_tokens);
+        defaults.tolerance = model.tolerance.unwrap_or(defaults.tolerance);
+        Ok(Self { loaded, environment, name, model, defaults })
+    }
+
+    /// Keeps only these endpoints beside the reference and the control.
+    pub fn keep_only(&mut self, names: &[String]) -> anyhow::Result<()> {
+        for name in names {
+            let known = || self.model.endpoint.iter().map(|e| e.name.as_str());
+            if !known().any(|k| k == name) {
+                let hint = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+                return Err(UsageError(format!("model `{}` has no endpoint `{name}`{hint}", self.name)).into());
+            }
+        }
+        if !names.is_empty() {
+            let needed = [self.reference_name().to_owned(), self.model.control.clone().unwrap_or_default()];
+            self.model.endpoint.retain(|e| names.contains(&e.name) || needed.contains(&e.name));
+        }
+        Ok(())
+    }
+
+    /// The reference's name among the samples.
+    pub fn reference_name(&self) -> &str {
+        match &self.model.reference {
+            Reference::Endpoint(name) => name,
+            Reference::Recorded(recorded) => recorded.endpoint.as_deref().unwrap_or(&recorded.samples),
+        }
+    }
+
+    /// Where runs are kept.
+    pub fn data_dir(&self, global: &Global) -> PathBuf {
+        data_dir(global, &self.loaded.folder)
+    }
+
+    /// Reads the probes and plans to put them to all endpoints.
+    pub fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
+        let probes = probe::load(&self.model.probes, &self.loaded.folder)?;
+        Ok(Plan::new(&self.name, &self.model, &self.defaults, probes, seed))
+    }
+
+    /// Sorts the endpoints into those that can be asked and those that cannot, with the reason.
+    pub fn resolve(&self, credentials: &Credentials) -> anyhow::Result<(Vec<Ready>, Vec<(String, String)>)> {
+        let (mut ready, mut unasked) = (Vec::new(), Vec::new());
+        for endpoint in &self.model.endpoint {
+            let provider = &self.loaded.config.provider[&endpoint.provider];
+            let address = match provider.address(&self.environment) {
+                Ok(address) => address,
+                Err(error @ AddressError::Unset(_)) => {
+                    unasked.push((endpoint.name.clone(), error.to_string()));
+                    continue;
+                }
+                Err(error) => return Err(UsageError(format!("provider `{}`: {error}", endpoint.provider)).into()),
+            };
+            match credentials.key(&endpoint.provider) {
+                Ok(key) => ready.push(Ready {
+                    endpoint: endpoint.clone(),
+                    provider: provider.clone(),
+                    key: key.cloned(),
+                    address,
+                }),
+                Err(missing) => unasked.push((endpoint.name.clone(), missing.to_string())),
+            }
+        }
+        Ok((ready, unasked))
+    }
+
+    /// The settings of the comparison of a run with this seed.
+    pub fn settings(&self, seed: u64) -> compare::Settings {
+        settings(&self.defaults, seed)
+    }
+}
+
+impl Overrides<'_> {
+    fn keys(&self, model: &str) -> Vec<(String, String)> {
+        let mut keys = Vec::new();
+        let mut set = |key: String, value: Option<String>| keys.extend(value.map(|v| (key, v)));
+        set(format!("model.{model}.samples"), self.samples.map(|v| v.to_string()));
+        set("defaults.budget".into(), self.budget.map(|v| format!("{v:?}")));
+        if let Some(comparing) = self.comparing {
+            set(format!("model.{model}.tolerance"), comparing.tolerance.map(|v| format!("{v:?}")));
+            comparing_keys(comparing).into_iter().for_each(|(key, value)| set(key, Some(value)));
+        }
+        keys
+    }
+}
+
+/// The flags of a comparison as keys of the configuration, so that both are checked in one place.
+pub(super) fn comparing_keys(comparing: &Comparing) -> Vec<(String, String)> {
+    let values = [
+        ("defaults.tolerance", comparing.tolerance.map(|v| format!("{v:?}"))),
+        ("defaults.alpha", comparing.alpha.map(|v| format!("{v:?}"))),
+        ("defaults.permutations", comparing.permutations.map(|v| v.to_string())),
+    ];
+    values.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+pub(super) fn settings(defaults: &Defaults, seed: u64) -> compare::Settings {
+    compare::Settings {
+        seed,
+        alpha: defaults.alpha,
+        tolerance: defaults.tolerance,
+        dispersion_tolerance: defaults.dispersion_tolerance,
+        permutations: defaults.permutations,
+    }
+}
+
+pub(super) fn data_dir(global: &Global, folder: &std::path::Path) -> PathBuf {
+    global.data_dir.clone().unwrap_or_else(|| folder.join(".samemodel"))
+}
+
+/// The folder of the configuration, whether it can be loaded or not.
+pub(super) fn folder(global: &Global) -> PathBuf {
+    global.config.as_deref().and_then(std::path::Path::parent).map(PathBuf::from).unwrap_or_default()
+}
+
+/// A seed from the system's generator, small enough to be typed.
+pub(super) fn fresh_seed() -> u64 {
+    rand::rng().next_u64() >> 40
+}
+
+/// How fast an endpoint's provider may be asked.
+pub(super) fn pace(provider: &Provider) -> Pace {
+    Pace { concurrency: provider.concurrency, requests_per_minute: provider.requests_per_minute }
+}
+
+fn choose(config: &Config, wanted: Option<&str>) -> anyhow::Result<String> {
+    let names = || config.model.keys().map(String::as_str);
+    let list = || names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+    match wanted {
+        Some(name) if config.model.contains_key(name) => Ok(name.to_owned()),
+        Some(name) => {
+            let hint = nearest(name, names()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+            Err(UsageError(format!("no model `{name}` is configured, only {}{hint}", list())).into())
+        }
+        None if config.model.len() == 1 => Ok(names().collect()),
+        None => Err(UsageError(format!("which model? The configuration has {}", list())).into()),
+    }
+}
