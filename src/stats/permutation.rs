@@ -90,7 +90,9 @@ pub fn two_sample(pairs: &[Pair<'_>], settings: Settings<'_>) -> Option<TwoSampl
         probes.extend(chunk.probes);
     }
     let m = strata.len() as f64;
-    totals.iter_mut().for_each(|s| s.divide(m));
+    for total in &mut totals {
+        total.divide(m);
+    }
     Some(summarise(&totals, &strata, probes))
 }
 
@@ -103,16 +105,13 @@ struct Statistic {
 
 impl Statistic {
     fn add(&mut self, other: &Self) {
-        for lane in 0..LANES {
-            self.t[lane] += other.t[lane];
-            self.d[lane] += other.d[lane];
-        }
+        add(&mut self.t, &other.t);
+        add(&mut self.d, &other.d);
     }
 
     fn divide(&mut self, by: f64) {
-        for lane in 0..LANES {
-            self.t[lane] /= by;
-            self.d[lane] /= by;
+        for value in self.t.iter_mut().chain(&mut self.d) {
+            *value /= by;
         }
     }
 }
@@ -158,13 +157,9 @@ impl Stratum {
         for (k, &i) in endpoint.iter().enumerate() {
             let row = self.kernels.row(i);
             for &j in &endpoint[..k] {
-                for lane in 0..LANES {
-                    a[lane] += row[j][lane];
-                }
+                add(&mut a, &row[j]);
             }
-            for lane in 0..LANES {
-                zr[lane] += self.row_sums[i][lane];
-            }
+            add(&mut zr, &self.row_sums[i]);
         }
         let mut blocks = Blocks { rr: [0.0; LANES], ee: [0.0; LANES], re: [0.0; LANES] };
         for lane in 0..LANES {
@@ -213,11 +208,16 @@ impl Stratum {
 
 fn sum<'a>(values: impl Iterator<Item = &'a Lanes>) -> Lanes {
     values.fold([0.0; LANES], |mut total, v| {
-        for lane in 0..LANES {
-            total[lane] += v[lane];
-        }
+        add(&mut total, v);
         total
     })
+}
+
+/// Adds all kernels at once, in the array's order.
+fn add(total: &mut Lanes, value: &Lanes) {
+    for (sum, v) in total.iter_mut().zip(value) {
+        *sum += v;
+    }
 }
 
 /// Chooses `count` of the items at random, by the first steps of a Fisher–Yates shuffle.
