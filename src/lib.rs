@@ -15,7 +15,7 @@
 //! | 4 | [`runner`], [`report`] |
 //! | 3 | [`client`], [`store`], `lab` |
 //! | 2, pure | [`plan`], [`retry`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
-//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`] |
+//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`] |
 
 pub mod attempt;
 pub mod cli;
@@ -37,4 +37,5 @@ pub mod sample;
 pub mod signal;
 pub mod stats;
 pub mod store;
+pub mod suggest;
 pub mod verdict;

@@ -8,7 +8,7 @@ use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Slot;
-use crate::config::{Defaults, Endpoint, Model, Price};
+use crate::config::{Defaults, Model, Price};
 use crate::probe::Probe;
 use crate::sample::Asking;
 use crate::stats::rng;
@@ -154,7 +154,7 @@ impl Plan {
     }
 
     /// What one endpoint is asked for, expected and at most.
-    pub fn estimate(&self, endpoint: &Endpoint, pace: Pace) -> Estimate {
+    pub fn estimate(&self, price: Option<Price>, pace: Pace) -> Estimate {
         let mut out = Estimate::default();
         for planned in &self.probes {
             let answers = u64::from(planned.answers);
@@ -164,7 +164,7 @@ impl Plan {
             out.most_prompt_tokens += answers * most;
             out.most_completion_tokens += answers * u64::from(planned.max_tokens);
         }
-        out.worst_cost = endpoint.price.map(|price| cost(price, out.most_prompt_tokens, out.most_completion_tokens));
+        out.worst_cost = price.map(|price| cost(price, out.most_prompt_tokens, out.most_completion_tokens));
         out.seconds = pace.seconds(out.requests);
         out
     }

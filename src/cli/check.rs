@@ -9,7 +9,7 @@ use super::asking::Asking;
 use super::job::Job;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::{UsageError, deliver, plan};
-use crate::config::{Address, Credentials, Reference};
+use crate::config::{Credentials, Reference};
 use crate::store::{Holder, Lock, SqliteStore};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
@@ -68,7 +68,7 @@ fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
     let unpriced: Vec<&str> = resolved
         .ready
         .iter()
-        .filter(|r| r.endpoint.price.is_none() && !is_local(&r.address))
+        .filter(|r| session.price(&r.endpoint).is_none())
         .map(|r| r.endpoint.name.as_str())
         .collect();
     if unpriced.is_empty() {
@@ -77,11 +77,4 @@ fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
     let names = unpriced.join("`, `");
     Err(UsageError(format!("a budget needs prices, and `{names}` has none: add `price = {{ input = …, output = … }}`"))
         .into())
-}
-
-fn is_local(address: &Address) -> bool {
-    match address {
-        Address::Lab(_) => true,
-        Address::Host(url) => url.scheme() == "http",
-    }
 }

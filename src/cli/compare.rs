@@ -6,9 +6,10 @@ use std::process::ExitCode as Code;
 use super::args::{Compare, Global};
 use super::{UsageError, deliver, samples, session};
 use crate::compare::{Roles, compare as compare_samples};
-use crate::config::{Config, Environment, nearest};
+use crate::config::{Config, Environment};
 use crate::report::{Account, Origin, Report};
 use crate::sample::Sample;
+use crate::suggest::nearest;
 
 pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
     let overrides = session::comparing_keys(&args.comparing);

@@ -10,11 +10,12 @@ use super::UsageError;
 use super::args::{Comparing, Global};
 use crate::compare;
 use crate::config::{
-    Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, Loaded, Model, Provider, Reference,
-    nearest,
+    Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, Loaded, Model, Price, Provider,
+    Reference,
 };
 use crate::plan::{Pace, Plan};
 use crate::probe;
+use crate::suggest::nearest;
 
 /// A loaded configuration with one of its models chosen.
 pub(super) struct Session {
@@ -130,6 +131,13 @@ impl Session {
         Ok(out)
     }
 
+    /// What an endpoint charges; what is served on this machine is free unless it says otherwise.
+    pub fn price(&self, endpoint: &Endpoint) -> Option<Price> {
+        let provider = &self.loaded.config.provider[&endpoint.provider];
+        let local = provider.address(&self.environment).is_ok_and(|address| is_local(&address));
+        endpoint.price.or_else(|| local.then_some(Price { input: 0.0, output: 0.0 }))
+    }
+
     /// The settings of the comparison of a run with this seed.
     pub fn settings(&self, seed: u64) -> compare::Settings {
         settings(&self.defaults, seed)
@@ -190,6 +198,14 @@ pub(super) fn folder(global: &Global) -> PathBuf {
 /// A seed from the system's generator, small enough to be typed.
 pub(super) fn fresh_seed() -> u64 {
     rand::rng().next_u64() >> 40
+}
+
+fn is_local(address: &Address) -> bool {
+    match address {
+        Address::Lab(_) => true,
+        // Plain HTTP is for this machine only.
+        Address::Host(url) => url.scheme() == "http",
+    }
 }
 
 /// How fast an endpoint's provider may be asked.

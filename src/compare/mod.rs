@@ -18,6 +18,7 @@ use crate::stats::divergence::{Divergence, divergence};
 use crate::stats::kernel::{Lane, mean_of_combined};
 use crate::stats::permutation::{self, TwoSample, lane, two_sample};
 use crate::stats::{Pair, features, multiple, rng};
+use crate::suggest::nearest;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
 
 pub mod control;
@@ -204,10 +205,8 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
 
 fn unknown_reference(samples: &[Sample], name: &str) -> CompareError {
     let known: BTreeSet<&str> = samples.iter().map(|s| s.endpoint.as_str()).collect();
-    let near = known.iter().max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-    let suggestion = near
-        .filter(|near| strsim::jaro_winkler(name, near) > 0.8)
-        .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    let near = nearest(name, known.iter().copied());
+    let suggestion = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     let known: Vec<String> = known.into_iter().map(|k| format!("`{k}`")).collect();
     CompareError::UnknownReference { name: name.to_owned(), known: known.join(", "), suggestion }
 }

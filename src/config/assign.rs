@@ -14,8 +14,8 @@ use super::key_path::KeyPath;
 use super::layer::{Layer, Table, get, name_of};
 use super::problem::{ConfigError, Problem};
 use super::shape::{Record, Schema, Shape};
-use super::suggest::hint;
 use super::walk::{Places, Walk, unknown_key};
+use crate::suggest::hint;
 
 /// What the names of variables that set configuration begin with.
 pub(super) const PREFIX: &str = "SAMEMODEL__";

@@ -25,7 +25,7 @@ mod problem;
 mod secret;
 mod shape;
 mod start;
-mod suggest;
+
 #[cfg(test)]
 mod tests;
 mod types;
@@ -40,6 +40,5 @@ pub use problem::{ConfigError, Place, Problem};
 pub use secret::{Credentials, MissingKey};
 pub use shape::json_schema;
 pub use start::START_FILE;
-pub use suggest::nearest;
 pub use types::*;
 pub use validate::{Violation, validate};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::address;
 use super::key_path::KeyPath;
 use super::secret::names_a_credential;
-use super::suggest::hint;
 use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reference, Timeouts};
+use crate::suggest::hint;
 
 /// Fields of a request's body that the program sets itself: another value would falsify what a sample says of itself.
 const RESERVED_FIELDS: [&str; 9] = [

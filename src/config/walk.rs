@@ -15,7 +15,7 @@ use super::layer::{get, name_of};
 use super::problem::{Place, Problem};
 use super::secret::names_a_credential;
 use super::shape::{Record, Schema, Shape};
-use super::suggest::hint;
+use crate::suggest::hint;
 
 /// Where each value of the merged configuration was last set.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use toml::{Spanned, Table, Value};
 
 use super::error::{Located, Problem};
 use super::load::is_id_part;
-use super::suggest::closest;
+use crate::suggest::nearest;
 
 /// The most work that one template may cause: far above what a prompt needs, far below what one would wait for.
 const FUEL: u64 = 100_000;
@@ -67,7 +67,7 @@ impl Templates {
             unknown.sort_unstable();
             match unknown.into_iter().next() {
                 Some(name) if error.kind() == ErrorKind::UndefinedError => {
-                    let suggestion = closest(&name, row.values.keys().map(String::as_str)).map(str::to_owned);
+                    let suggestion = nearest(&name, row.values.keys().map(String::as_str)).map(str::to_owned);
                     Problem::UnknownName { name, suggestion }
                 }
                 _ => broken(&error),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Located, Problem};
-use super::suggest::closest;
+use crate::suggest::nearest;
 
 /// Refuses the first key, in the order of the document, that the schema does not know.
 pub(super) fn refuse_unknown(schema: &Value, document: &DeTable<'_>) -> Result<(), Located> {
@@ -23,7 +23,7 @@ fn table(root: &Value, schema: &Value, table: &DeTable<'_>) -> Result<(), Locate
     let Some(known) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
     for (key, content) in table {
         let Some(part) = known.get(key.get_ref().as_ref()) else {
-            let suggestion = closest(key.get_ref(), known.keys().map(String::as_str)).map(str::to_owned);
+            let suggestion = nearest(key.get_ref(), known.keys().map(String::as_str)).map(str::to_owned);
             let key_name = key.get_ref().clone().into_owned();
             return Err(Problem::UnknownKey { key: key_name, suggestion }.at(key.span().start));
         };

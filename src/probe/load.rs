@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use super::error::did_you_mean;
 use super::file::{FileKind, Source, parse};
-use super::suggest::closest;
 use super::{FileError, Probe};
+use crate::suggest::nearest;
 
 /// Why there are no probes.
 #[derive(Debug, Error)]
@@ -216,7 +216,7 @@ fn neighbour(path: &Path) -> Option<String> {
     let wanted = path.file_name()?.to_str()?;
     let names: Vec<String> =
         fs::read_dir(path.parent()?).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    let meant = closest(wanted, names.iter().map(String::as_str))?;
+    let meant = nearest(wanted, names.iter().map(String::as_str))?;
     Some(path.with_file_name(meant).display().to_string())
 }
 

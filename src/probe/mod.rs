@@ -17,7 +17,6 @@ mod keys;
 pub mod load;
 mod rules;
 pub mod spec;
-mod suggest;
 
 pub use check::{Check, Miss};
 pub use error::{FileError, Position, Problem};

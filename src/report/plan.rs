@@ -100,7 +100,9 @@ impl PlanReport {
             out +=
                 "no prices are configured: add `price = { input = …, output = … }` to see costs and to hold a budget\n";
         } else {
-            let _ = write!(out, "at most {} without retries", dollars(Some(known.iter().sum())));
+            let sum: f64 = known.iter().sum();
+            let most = if sum > 0.0 { "at most " } else { "" };
+            let _ = write!(out, "{most}{} without retries", dollars(Some(sum)));
             if known.len() < asked.len() {
                 let unknown = asked.len() - known.len();
                 let has = if unknown == 1 { "endpoint has" } else { "endpoints have" };
@@ -118,6 +120,7 @@ impl PlanReport {
 fn dollars(amount: Option<f64>) -> String {
     match amount {
         None => "unknown".to_owned(),
+        Some(0.0) => "free".to_owned(),
         Some(a) if a < 0.01 => format!("${a:.4}"),
         Some(a) => format!("${a:.2}"),
     }

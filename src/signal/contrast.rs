@@ -64,7 +64,14 @@ fn extreme(values: impl Iterator<Item = f64>) -> Option<usize> {
 }
 
 fn shorten(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|t| t.chars().take(LONGEST).collect()).collect()
+    let one = |text: &&str| -> String {
+        let mut out: String = text.chars().take(LONGEST).collect();
+        if out.len() < text.len() {
+            out.push('…');
+        }
+        out
+    };
+    texts.iter().map(one).collect()
 }
 
 /// Word by word, neighbours of one side joined.

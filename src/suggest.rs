@@ -1,4 +1,6 @@
 //! "Did you mean …?": the nearest of the words that would have been right.
+//!
+//! Layer 1, pure.
 
 /// The candidate nearest to `word`, when one is near enough to have been meant: at most one edit in three characters
 /// (one in shorter words, as long as something of the word is left), upper and lower case being the same. The first of
@@ -16,7 +18,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// A hint for an unknown word: the nearest candidate, else all of them, else `None` when there are none.
-pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(near) = nearest(word, candidates.clone()) {
         return Some(format!("did you mean `{near}`?"));
     }
