@@ -2,6 +2,8 @@
 
 #[cfg(feature = "lab")]
 mod check;
+#[cfg(feature = "lab")]
+mod crash;
 mod fixture;
 mod package;
 mod real_data;
