@@ -140,6 +140,10 @@ fn distribution(evidence: &Evidence<'_>, exact: &[Finding]) -> Option<Finding> {
     }
     divergence.map(|s| {
         let share = 100.0 * s.effect.estimate;
+        if s.effect.low >= MOSTLY_ANOTHER_MODEL {
+            let evidence = format!("greedy answers drift away {share:.0} % as fast as another model's");
+            return finding("swapped-model", Confidence::Likely, evidence);
+        }
         let evidence = format!("greedy answers drift away evenly, {share:.0} % as fast as another model's; text alone cannot tell weights from kernels");
         finding("quantized-weights", Confidence::Possible, evidence)
     })

@@ -32,7 +32,7 @@ pub use request::{Ask, Route};
 pub use target::{Target, TargetError};
 
 use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome};
-use crate::redact::Redactor;
+use crate::redact::{MASK, Redactor};
 use exchange::Exchange;
 use headers::Kept;
 
@@ -60,15 +60,23 @@ impl Client {
     pub async fn attempt(&self, target: &Target, ask: &Ask, number: u32) -> Attempt {
         let started_at = Timestamp::now();
         let Exchange { status, headers, raw, elapsed, result } = exchange::exchange(target, &ask.body).await;
+        // A stream brings an echoed key in pieces, none of which can be told from other text.
+        let in_pieces = matches!(&result, Ok(answer) if self.is_told_in(answer));
         let outcome = match result {
             Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer))),
             Err(failure) => Outcome::Failed(self.clean_failure(&failure, &headers)),
         };
         let slot = ask.slot.clone();
         tracing::debug!(endpoint = target.endpoint(), probe = slot.probe, number, status, ?elapsed, "attempt");
-        let raw = self.clean_raw(&raw, &outcome);
+        let raw = if in_pieces { MASK.to_owned() } else { self.clean_raw(&raw, &outcome) };
         let headers = self.clean_headers(headers);
         Attempt { slot, number, started_at, elapsed, status, headers, raw, outcome }
+    }
+
+    /// Whether what the model said holds a secret.
+    fn is_told_in(&self, answer: &Answer) -> bool {
+        let said = [Some(&answer.text), answer.reasoning.as_ref()].into_iter().flatten();
+        said.chain(answer.tool_calls.iter().map(|call| &call.arguments)).any(|text| self.redactor.finds(text))
     }
 
     fn clean(&self, text: &str) -> String {
@@ -104,6 +112,7 @@ impl Client {
 
     fn clean_answer(&self, answer: Answer) -> Answer {
         let option = |text: Option<String>| text.map(|text| self.clean(&text));
+        let told = self.is_told_in(&answer);
         let mut answer = Answer {
             text: self.clean(&answer.text),
             reasoning: option(answer.reasoning),
@@ -111,6 +120,8 @@ impl Client {
             response_model: option(answer.response_model),
             system_fingerprint: option(answer.system_fingerprint),
             provider: option(answer.provider),
+            // They hold the text again, token by token.
+            logprobs: answer.logprobs.filter(|_| !told),
             ..answer
         };
         for call in &mut answer.tool_calls {

@@ -192,6 +192,8 @@ impl Shared<'_> {
             let recorded = runner.store.record(&runner.run, &attempt, attempt.sample(&asked).as_ref()).await?;
             let Outcome::Failed(failure) = &attempt.outcome else {
                 if recorded == Recorded::Stored {
+                    let Slot { endpoint, probe, replicate } = &slot;
+                    tracing::debug!(endpoint, probe, replicate, "answered");
                     let cost = self.paid(arm, request, &attempt);
                     (runner.events)(Event::Answered { slot, cost });
                 }

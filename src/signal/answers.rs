@@ -21,17 +21,17 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Groups the answers among these samples, whatever their endpoint; within a probe in order of replicate.
+    /// Groups the answers among these samples, whatever their endpoint; within a probe in order of text, so
+    /// that it does not matter which of several equal requests was answered first.
     pub fn new(samples: impl IntoIterator<Item = &'a Sample>) -> Self {
         let mut probes: BTreeMap<_, BTreeMap<_, Vec<Answer<'a>>>> = BTreeMap::new();
         for sample in samples.into_iter().filter(|s| s.is_answer()) {
             let answer = Answer { sample, text: sample.compared_text() };
             probes.entry(sample.asking()).or_default().entry(sample.probe.as_str()).or_default().push(answer);
         }
-        probes
-            .values_mut()
-            .flat_map(BTreeMap::values_mut)
-            .for_each(|answers| answers.sort_by_key(|a| a.sample.replicate));
+        probes.values_mut().flat_map(BTreeMap::values_mut).for_each(|answers| {
+            answers.sort_by(|a, b| (&a.text, a.sample.replicate).cmp(&(&b.text, b.sample.replicate)))
+        });
         Self { probes }
     }
 

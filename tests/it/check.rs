@@ -1,0 +1,195 @@
+//! `samemodel check` on small fleets of the lab: verdicts, repetition, budget, resumption, one run at a time.
+
+use serde_json::Value;
+
+use crate::fixture::{Project, Run, assert_says};
+
+/// Probes with which every fault of the lab can be told, and no more than that needs.
+fn telling() -> Project {
+    Project::new()
+        .with_shipped_probes(&[
+            "poem-river.md",
+            "day-in-prague.md",
+            "weather-reports.toml",
+            "descriptions.toml",
+            "long-notes-city.toml",
+        ])
+        .with_default("samples", "6")
+        .with_endpoint("reference", "lab:")
+}
+
+/// One probe, answered at once and in a few tokens.
+fn tiny() -> Project {
+    Project::new()
+        .with_probe("weather", "What is the weather in Rome?")
+        .with_default("max_tokens", "4")
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("twin", "lab:")
+}
+
+fn history(project: &Project) -> bool {
+    project.path(".samemodel/history.db").exists()
+}
+
+#[test]
+fn every_fault_that_changes_answers_is_found_and_the_honest_twin_is_not() {
+    let faults = [
+        ("four-bit", "quantized-weights"),
+        ("small-model", "swapped-model"),
+        ("double-bos", "double-bos"),
+        ("hidden-prompt", "hidden-system-prompt"),
+        ("fixed-temperature", "temperature-ignored"),
+        ("short-context", "truncated-context"),
+    ];
+    let project = faults
+        .iter()
+        .fold(telling(), |project, (name, fault)| project.with_endpoint(name, &format!("lab:{fault}")))
+        .with_endpoint("twin", "lab:")
+        .with_endpoint("control", "lab:swapped-model")
+        .with_model("control", "\"control\"");
+    let run = project.run(["check", "m", "--seed", "1", "--format", "json", "--quiet"]);
+    assert_eq!(run.code(), 1, "{}", run.stderr);
+    for (name, _) in faults {
+        assert_eq!(run.verdict(name), "drifted", "{name}: {:#}", run.endpoint(name));
+    }
+    assert_ne!(run.verdict("twin"), "drifted", "{:#}", run.endpoint("twin"));
+    let report = run.json();
+    assert_eq!(report["endpoints"].as_array().map(Vec::len), Some(7), "reference and control are not judged");
+    assert!(report["control"]["p_value"].as_f64().is_some_and(|p| p < 0.01), "{}", report["control"]);
+    for fault in ["double-bos", "hidden-system-prompt", "truncated-context"] {
+        let name = faults.iter().find(|(_, id)| *id == fault).expect("listed").0;
+        let findings = &run.endpoint(name)["findings"];
+        assert_eq!(findings[0]["fault"], fault, "{findings}");
+        assert_eq!(findings[0]["confidence"], "certain", "{findings}");
+    }
+}
+
+#[test]
+fn a_fleet_of_honest_twins_raises_no_alarm() {
+    let project = telling().with_endpoint("twin", "lab:").with_endpoint("other-twin", "lab:");
+    let run = project.run(["check", "--seed", "1", "--format", "json"]);
+    assert!([0, 3].contains(&run.code()), "{}", run.stderr);
+    for name in ["twin", "other-twin"] {
+        assert_ne!(run.verdict(name), "drifted", "{:#}", run.endpoint(name));
+        assert_ne!(run.verdict(name), "unmeasured", "{:#}", run.endpoint(name));
+    }
+}
+
+#[test]
+fn a_flaky_host_is_judged_by_what_it_answered_and_its_errors_are_counted() {
+    let project = Project::new()
+        .with_shipped_probes(&["weather-reports.toml"])
+        .with_probe("day", "Plan a day in Prague.")
+        .with_default("samples", "8")
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("flaky", "lab:flaky-host=0.3");
+    let run = project.run(["check", "m", "--seed", "3", "--format", "json", "-q"]);
+    assert_eq!(run.verdict("flaky"), "inconclusive", "{:#}", run.endpoint("flaky"));
+    assert_eq!(run.code(), 3);
+    let flaky = run.endpoint("flaky");
+    let number = |key: &str| flaky[key].as_u64().unwrap_or_else(|| panic!("{key} in {flaky:#}"));
+    assert!(number("errors") > 0, "{flaky:#}");
+    assert_eq!(number("samples") + number("unanswered"), 24);
+    assert_eq!(number("attempts"), number("samples") + number("errors"));
+    let kinds: u64 = flaky["failures"].as_object().expect("kinds").values().filter_map(Value::as_u64).sum();
+    assert_eq!(kinds, number("errors"), "each error is told by its kind");
+}
+
+/// The report without what cannot repeat.
+fn lasting(run: &Run) -> Value {
+    let mut report = run.json();
+    report["run"] = Value::Null;
+    report
+}
+
+#[test]
+fn the_same_seed_gives_the_same_report_and_another_seed_another() {
+    let project = || {
+        Project::new()
+            .with_probe("day", "Plan a day in Prague.")
+            .with_default("samples", "4")
+            .with_endpoint("reference", "lab:")
+            .with_endpoint("four-bit", "lab:quantized-weights")
+    };
+    let check = |seed: &str| project().run(["check", "m", "--seed", seed, "-f", "json", "-q"]);
+    let first = lasting(&check("11"));
+    assert_eq!(first, lasting(&check("11")));
+    assert_ne!(first["endpoints"], lasting(&check("12"))["endpoints"]);
+}
+
+#[test]
+fn a_dry_run_tells_the_requests_and_leaves_nothing_behind() {
+    let project = tiny();
+    let run = project.run(["check", "m", "--dry-run"]);
+    assert_eq!(run.code(), 0, "{}", run.stderr);
+    assert_says(&run.stdout, &["reference", "twin", "4 requests"]);
+    assert!(!project.path(".samemodel").exists());
+}
+
+/// A dollar a token, so that each request costs at most four dollars for its answer and a few for its prompt.
+fn priced(project: Project, name: &str) -> Project {
+    project.with_endpoint_and(name, "lab:", "", "price = { input = 0.0, output = 1000000.0 }\n")
+}
+
+#[test]
+fn a_budget_is_never_passed_and_a_resumed_run_asks_only_for_the_rest() {
+    let project = ["reference", "twin"].into_iter().fold(
+        Project::new()
+            .with_probe("weather", "What is the weather in Rome?")
+            .with_default("samples", "10")
+            .with_default("max_tokens", "4"),
+        priced,
+    );
+    let run = project.run(["check", "m", "--seed", "1", "--budget", "30", "-f", "json"]);
+    let report = run.json();
+    assert_says(report["partial"].as_str().expect("it is partial"), &["budget", "--resume"]);
+    let spent = |report: &Value| {
+        let twin = report["endpoints"][0]["cost"].as_f64().expect("a cost");
+        twin + report["reference_account"]["cost"].as_f64().expect("a cost")
+    };
+    assert!(spent(&report) > 20.0 && spent(&report) <= 30.0, "{}", spent(&report));
+    assert_ne!(run.code(), 0);
+    assert_says(&run.stderr, &["the budget is reached"]);
+
+    let resumed = project.run(["check", "m", "--resume", "--budget", "1000", "-f", "json"]);
+    let whole = resumed.json();
+    assert_eq!(whole["partial"], Value::Null, "{}", resumed.stderr);
+    assert_eq!(whole["run"], report["run"]);
+    let twin = resumed.endpoint("twin");
+    assert_eq!((&twin["samples"], &twin["attempts"]), (&10.into(), &10.into()), "nothing was asked twice");
+    project.run(["check", "m", "--resume"]).refuses(2, &["no run of `m` is unfinished", "leave out --resume"]);
+}
+
+#[test]
+fn a_budget_without_prices_is_refused_before_anything_is_asked() {
+    let project = tiny().with_endpoint("host", "https://host.invalid/v1");
+    project.run(["check", "m", "--budget", "1"]).refuses(2, &["a budget needs prices", "`host`", "price = {"]);
+    assert!(!history(&project));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_run_is_turned_away_and_the_first_stops_cleanly_when_interrupted() {
+    let project = Project::new()
+        .with_probe("weather", "What is the weather in Rome?")
+        .with_default("samples", "200")
+        .with_default("max_tokens", "2")
+        .with_endpoint("reference", "lab:slow=20")
+        .with_endpoint("twin", "lab:slow=20");
+    project.write();
+    let mut first = project.start(&["check", "m", "--seed", "1", "-vv", "-f", "json"], "");
+    first.wait_until("answers of both", |run| {
+        let log = run.stderr();
+        ["reference", "twin"].iter().all(|e| log.matches(&format!("answered endpoint=\"{e}\"")).count() >= 4)
+    });
+    let second = project.run(["check", "m"]);
+    let holder = format!("`samemodel check m`, process {}", first.child.id());
+    second.refuses(75, &["another run is under way", &holder, "wait for it to end or stop it"]);
+    first.signal("INT");
+    let stopped = first.finish();
+    assert!([0, 1, 3].contains(&stopped.code()), "{}", stopped.stderr);
+    let report = stopped.json();
+    assert_says(report["partial"].as_str().expect("it is partial"), &["stopped", "--resume"]);
+    let answers = report["endpoints"][0]["samples"].as_u64().expect("a count");
+    assert!((4..200).contains(&answers), "{answers}");
+}
