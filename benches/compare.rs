@@ -77,6 +77,6 @@ fn whole_comparison_by_endpoints(bencher: Bencher<'_, '_>, endpoints: usize) {
         }
     }
     let settings = Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 1000 };
-    let roles = Roles { reference: "reference", endpoints: names.iter().map(String::as_str).collect(), control: None };
+    let roles = Roles::new("reference", names.iter().map(String::as_str).collect());
     on_one_thread(bencher, || drop(divan::black_box(compare(divan::black_box(&samples), &roles, &settings))));
 }

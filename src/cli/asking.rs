@@ -156,10 +156,12 @@ impl Asking<'_> {
             samples.extend(self.recorded(recorded)?);
         }
         let reference = self.session.reference_name();
+        let offsets = self.session.model.endpoint.iter().map(|e| (e.name.as_str(), e.prompt_tokens_offset));
         let roles = Roles {
             reference,
             endpoints: self.job.plan.endpoints.iter().map(String::as_str).collect(),
             control: self.session.model.control.as_deref(),
+            token_offsets: offsets.collect(),
         };
         if samples.is_empty() {
             let failures = accounts

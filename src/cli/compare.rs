@@ -26,9 +26,8 @@ pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
     }
     let chosen = |name: &&str| args.endpoint.is_empty() || args.endpoint.iter().any(|e| e == *name);
     let roles = Roles {
-        reference: &args.reference,
-        endpoints: names.iter().copied().filter(chosen).collect(),
         control: args.control.as_deref(),
+        ..Roles::new(&args.reference, names.iter().copied().filter(chosen).collect())
     };
     // Nothing is drawn but permutations, so one seed serves all: the same files give the same report.
     let settings = session::settings(&config.defaults, args.comparing.seed.unwrap_or(0));

@@ -204,6 +204,7 @@ mod tests {
             provider: "p".into(),
             model: "org/m".into(),
             price: None,
+            prompt_tokens_offset: 0,
             extra_body: serde_json::from_value(extra.clone()).unwrap(),
             stream: None,
         }

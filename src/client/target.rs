@@ -262,6 +262,7 @@ mod tests {
             model: "m".into(),
             price: None,
             extra_body: None,
+            prompt_tokens_offset: 0,
             stream: None,
         };
         let key = key.map(SecretString::from);

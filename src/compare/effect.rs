@@ -15,8 +15,8 @@ use crate::verdict::{Effect, EffectName};
 /// The level of the intervals that are reported, two-sided.
 pub const LEVEL: f64 = 0.95;
 
-/// The level of the bounds that raise an alarm, two-sided. A checker runs daily over many endpoints: with bounds at 95 % it
-/// would call an honest endpoint drifted in one or two of a hundred runs.
+/// The level of the bounds that raise an alarm, two-sided. A checker runs daily over many endpoints, and bounds at 95 % are
+/// passed by chance too often for that.
 pub const ALARM_LEVEL: f64 = 0.998;
 
 /// The chance with which a planned number of samples shall decide.

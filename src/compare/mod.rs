@@ -3,7 +3,7 @@
 //! Layer 2, pure: the same samples and settings give the same comparison to the bit. [`effect`] sizes differences,
 //! [`decide`] turns them into verdicts, [`control`] finds the unit in which they are measured.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,15 @@ pub struct Roles<'a> {
     pub endpoints: Vec<&'a str>,
     /// An endpoint that is known to serve another model.
     pub control: Option<&'a str>,
+    /// Prompt tokens that endpoints are known to count beyond the reference's; 0 for those that are not named.
+    pub token_offsets: BTreeMap<&'a str, i64>,
+}
+
+impl<'a> Roles<'a> {
+    /// These endpoints against this reference, without a control.
+    pub fn new(reference: &'a str, endpoints: Vec<&'a str>) -> Self {
+        Self { reference, endpoints, control: None, token_offsets: BTreeMap::new() }
+    }
 }
 
 /// Why nothing can be compared.
@@ -190,7 +199,10 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
     let control = Control::establish(&reference, roles.control.map(|name| (name, of(name))), settings);
     let mut endpoints: Vec<EndpointComparison> = Vec::new();
     for &name in roles.endpoints.iter().filter(|&&n| n != roles.reference && Some(n) != roles.control) {
-        endpoints.push(Measured::new(name, &reference, &of(name), &control, settings).judge(settings));
+        let answers = of(name);
+        let mut measured = Measured::new(name, &reference, &answers, &control, settings);
+        measured.tokens.allow(roles.token_offsets.get(name).copied().unwrap_or(0));
+        endpoints.push(measured.judge(settings));
     }
     correct_for_endpoints(&mut endpoints, settings);
     Ok(Comparison {

@@ -306,6 +306,15 @@ pub struct Endpoint {
     /// Whether answers are streamed, where it differs from the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
+    /// How many prompt tokens more than the reference this host is known to count, negative for fewer: a known way of
+    /// counting is no drift.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub prompt_tokens_offset: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// US dollars per million tokens.

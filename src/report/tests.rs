@@ -19,7 +19,7 @@ fn recorded() -> Report {
     let lines = include_str!("../../tests/data/ultrachat-two-models.jsonl").lines();
     let samples: Vec<Sample> = lines.map(|line| serde_json::from_str(line).expect("a sample a line")).collect();
     let endpoints = samples.iter().map(|s| s.endpoint.as_str()).collect::<std::collections::BTreeSet<_>>();
-    let roles = Roles { reference: "llama-3-70b-fp8", endpoints: endpoints.into_iter().collect(), control: None };
+    let roles = Roles::new("llama-3-70b-fp8", endpoints.into_iter().collect());
     let settings = Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
     let comparison = compare(&samples, &roles, &settings).expect("the reference has answers");
     let unasked = vec![("absent".to_owned(), "no samples".to_owned())];

@@ -30,7 +30,7 @@ impl<'a> Answers<'a> {
             probes.entry(sample.asking()).or_default().entry(sample.probe.as_str()).or_default().push(answer);
         }
         probes.values_mut().flat_map(BTreeMap::values_mut).for_each(|answers| {
-            answers.sort_by(|a, b| (&a.text, a.sample.replicate).cmp(&(&b.text, b.sample.replicate)))
+            answers.sort_by(|a, b| (&a.text, a.sample.replicate).cmp(&(&b.text, b.sample.replicate)));
         });
         Self { probes }
     }

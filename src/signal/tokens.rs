@@ -52,6 +52,13 @@ impl PromptTokens {
         out
     }
 
+    /// Takes a known way of counting out of the endpoint's counts.
+    pub fn allow(&mut self, offset: i64) {
+        for (_, count) in &mut self.counts {
+            *count = count.saturating_add_signed(offset.saturating_neg());
+        }
+    }
+
     /// Says which rule the differences follow.
     pub fn shape(&self) -> Shape {
         if self.counts.is_empty() {
@@ -100,6 +107,13 @@ mod tests {
 
     fn shape(counts: &[(u64, u64)]) -> Shape {
         PromptTokens { counts: counts.to_vec(), wavering: 0 }.shape()
+    }
+
+    #[test]
+    fn a_known_way_of_counting_is_no_difference() {
+        let mut tokens = PromptTokens { counts: vec![(5, 6), (9, 10)], wavering: 0 };
+        tokens.allow(1);
+        assert_eq!(tokens.shape(), Shape::Equal);
     }
 
     #[test]

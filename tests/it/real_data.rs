@@ -18,7 +18,7 @@ pub fn load(name: &str) -> Vec<Sample> {
 }
 
 pub fn roles<'a>(reference: &'a str, endpoint: &'a str) -> Roles<'a> {
-    Roles { reference, endpoints: vec![endpoint], control: None }
+    Roles::new(reference, vec![endpoint])
 }
 
 pub fn settings(seed: u64) -> Settings {
@@ -106,7 +106,7 @@ fn the_substitution_share_is_recovered_and_its_interval_holds_it() {
         let (mut held, mut sum) = (0, 0.0);
         for seed in 1000..1040 {
             let mixed = mixture(&samples, share, seed);
-            let roles = Roles { reference: "reference", endpoints: vec!["mixed"], control: Some("control") };
+            let roles = Roles { control: Some("control"), ..Roles::new("reference", vec!["mixed"]) };
             let found =
                 compare(&mixed, &roles, &Settings { permutations: 199, ..settings(seed) }).expect("a comparison");
             let effect =
