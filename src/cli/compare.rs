@@ -16,9 +16,8 @@ pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
     let config = Config::load_without_file(&Environment::of_process(), &overrides)?;
     let samples = samples::read(&args.files)?;
     if samples.is_empty() {
-        return Err(
-            super::NothingMeasured("there are no samples in these files, so nothing can be compared".into()).into()
-        );
+        let what = "there are no samples in these files, so nothing can be compared: `samemodel export` writes them";
+        return Err(super::NothingMeasured(what.into()).into());
     }
     let names = in_order(&samples);
     for name in args.endpoint.iter().chain(&args.control) {
@@ -33,7 +32,8 @@ pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
     let settings = session::settings(&config.defaults, args.comparing.seed.unwrap_or(0));
     let comparison = compare_samples(&samples, &roles, &settings)?;
     if comparison.endpoints.is_empty() {
-        let what = format!("there are only samples of the reference `{}`: nothing to compare it with", args.reference);
+        let what =
+            format!("there are only samples of the reference `{}`: add a file with another endpoint's", args.reference);
         return Err(super::NothingMeasured(what).into());
     }
     let models: BTreeSet<&str> = samples.iter().filter_map(|s| s.model.as_deref()).collect();

@@ -81,9 +81,9 @@ async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read 
     (raw, clock.elapsed(), Err(failed))
 }
 
-/// Says where a redirect points, without its query, where hosts put what they were sent.
+/// Says where a redirect points. Its query is still there: it is cut off after redaction, since a key may hold a `?`.
 fn redirected(status: u16, location: Option<&str>) -> String {
-    let place = location.and_then(|place| place.split(['?', '#']).next()).unwrap_or("nowhere");
+    let place = location.unwrap_or("nowhere");
     format!("HTTP {status}: redirects are not followed; it points to {}", fault::one_line(place))
 }
 

@@ -101,12 +101,17 @@ impl Client {
 
     fn clean_failure(&self, failure: &Failure, headers: &Kept) -> Failure {
         let now = Timestamp::now();
+        let mut message = self.clean(&failure.message);
+        if failure.kind == FailureKind::Redirect {
+            // The query is where hosts put what they were sent.
+            message.truncate(message.find(['?', '#']).unwrap_or(message.len()));
+        }
         let exhausted = || headers::exhausted_for(headers, now).filter(|_| failure.kind == FailureKind::RateLimited);
         Failure {
             kind: failure.kind,
             retry_after: headers::asked_wait(headers, now).or_else(exhausted),
             should_retry: headers::should_retry(headers),
-            message: bounded(&fault::one_line(&self.clean(&failure.message))),
+            message: bounded(&fault::one_line(&message)),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -282,9 +281,4 @@ pub fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "`{word}` is not in: {text}");
     }
-}
-
-/// Writes bytes to a child's standard input and closes it.
-pub fn feed(child: &mut Child, bytes: &[u8]) {
-    child.stdin.take().expect("standard input").write_all(bytes).expect("it reads");
 }

@@ -1,9 +1,19 @@
-//! Integration tests: one binary, a file a topic.
+//! Integration tests: one binary, a file a topic. Those that need the lab are left out of a build without it.
 
+mod canary;
 #[cfg(feature = "lab")]
 mod check;
 #[cfg(feature = "lab")]
 mod crash;
 mod fixture;
+#[cfg(feature = "lab")]
+mod formats;
+mod host;
+mod layers;
 mod package;
+mod readme;
 mod real_data;
+#[cfg(feature = "lab")]
+mod refusals;
+#[cfg(feature = "lab")]
+mod samples;
