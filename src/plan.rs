@@ -34,10 +34,40 @@ pub struct Plan {
     pub model: String,
     /// From which the order of requests and all later random choices derive.
     pub seed: u64,
+    /// How answers are sampled wherever a probe says nothing.
+    pub sampling: Sampling,
     /// The endpoints' names, in the configured order.
     pub endpoints: Vec<String>,
     /// The probes with how often each is asked.
     pub probes: Vec<PlannedProbe>,
+}
+
+/// The settings of sampling, kept with the plan so that a resumed run asks as it began.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Temperature of sampled probes.
+    pub temperature: f64,
+    /// Cap on the tokens of an answer.
+    pub max_tokens: u32,
+    /// Whether answers are streamed.
+    pub stream: bool,
+    /// Whether each request carries a seed.
+    pub send_seed: bool,
+}
+
+impl Sampling {
+    fn of(defaults: &Defaults) -> Self {
+        let Defaults { temperature, max_tokens, stream, send_seed, .. } = *defaults;
+        Self { temperature, max_tokens, stream, send_seed }
+    }
+
+    /// Puts these settings in the place of the configured ones.
+    pub fn apply(self, defaults: &mut Defaults) {
+        defaults.temperature = self.temperature;
+        defaults.max_tokens = self.max_tokens;
+        defaults.stream = self.stream;
+        defaults.send_seed = self.send_seed;
+    }
 }
 
 /// One probe of a plan.
@@ -79,6 +109,7 @@ impl Plan {
             schema: SCHEMA.to_owned(),
             model: name.to_owned(),
             seed,
+            sampling: Sampling::of(defaults),
             endpoints: model.endpoint.iter().map(|e| e.name.clone()).collect(),
             probes: planned.collect(),
         }
@@ -265,6 +296,7 @@ mod tests {
             schema: SCHEMA.into(),
             model: "m".into(),
             seed,
+            sampling: Sampling::of(&Defaults::default()),
             endpoints: (0..endpoints).map(|i| format!("e{i}")).collect(),
             probes: answers
                 .iter()

@@ -33,13 +33,13 @@ pub(super) fn plan(args: &Plan, global: &Global) -> anyhow::Result<Code> {
 pub(super) fn show(session: &Session, seed: u64, form: Form) -> anyhow::Result<Code> {
     let plan = session.plan(seed)?;
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
-    let (_, unasked) = session.resolve(&credentials)?;
+    let unasked = session.resolve(&credentials)?.unasked;
     let endpoints = session.model.endpoint.iter().map(|endpoint| {
         let provider = &session.loaded.config.provider[&endpoint.provider];
         PlannedEndpoint {
             endpoint: endpoint.name.clone(),
             estimate: plan.estimate(endpoint, pace(provider)),
-            cannot_be_asked: unasked.iter().find(|(name, _)| *name == endpoint.name).map(|(_, reason)| reason.clone()),
+            cannot_be_asked: unasked.iter().find(|u| u.endpoint == endpoint.name).map(|u| u.reason.clone()),
         }
     });
     let report = PlanReport::new(&plan, session.reference_name(), session.defaults.budget, endpoints.collect());

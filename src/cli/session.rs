@@ -34,6 +34,19 @@ pub(super) struct Overrides<'a> {
     pub comparing: Option<&'a Comparing>,
 }
 
+/// An endpoint that cannot be asked.
+pub(super) struct Unasked {
+    pub endpoint: String,
+    pub reason: String,
+}
+
+/// The endpoints of a model, sorted by whether they can be asked.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub ready: Vec<Ready>,
+    pub unasked: Vec<Unasked>,
+}
+
 /// An endpoint that can be asked.
 pub(super) struct Ready {
     pub endpoint: Endpoint,
@@ -92,34 +105,40 @@ impl Session {
     }
 
     /// Sorts the endpoints into those that can be asked and those that cannot, with the reason.
-    pub fn resolve(&self, credentials: &Credentials) -> anyhow::Result<(Vec<Ready>, Vec<(String, String)>)> {
-        let (mut ready, mut unasked) = (Vec::new(), Vec::new());
+    pub fn resolve(&self, credentials: &Credentials) -> anyhow::Result<Resolved> {
+        let mut out = Resolved::default();
         for endpoint in &self.model.endpoint {
             let provider = &self.loaded.config.provider[&endpoint.provider];
             let address = match provider.address(&self.environment) {
                 Ok(address) => address,
                 Err(error @ AddressError::Unset(_)) => {
-                    unasked.push((endpoint.name.clone(), error.to_string()));
+                    out.unasked.push(Unasked::new(endpoint, &error));
                     continue;
                 }
                 Err(error) => return Err(UsageError(format!("provider `{}`: {error}", endpoint.provider)).into()),
             };
             match credentials.key(&endpoint.provider) {
-                Ok(key) => ready.push(Ready {
+                Ok(key) => out.ready.push(Ready {
                     endpoint: endpoint.clone(),
                     provider: provider.clone(),
                     key: key.cloned(),
                     address,
                 }),
-                Err(missing) => unasked.push((endpoint.name.clone(), missing.to_string())),
+                Err(missing) => out.unasked.push(Unasked::new(endpoint, missing)),
             }
         }
-        Ok((ready, unasked))
+        Ok(out)
     }
 
     /// The settings of the comparison of a run with this seed.
     pub fn settings(&self, seed: u64) -> compare::Settings {
         settings(&self.defaults, seed)
+    }
+}
+
+impl Unasked {
+    fn new(endpoint: &Endpoint, reason: &impl ToString) -> Self {
+        Self { endpoint: endpoint.name.clone(), reason: reason.to_string() }
     }
 }
 
@@ -131,7 +150,9 @@ impl Overrides<'_> {
         set("defaults.budget".into(), self.budget.map(|v| format!("{v:?}")));
         if let Some(comparing) = self.comparing {
             set(format!("model.{model}.tolerance"), comparing.tolerance.map(|v| format!("{v:?}")));
-            comparing_keys(comparing).into_iter().for_each(|(key, value)| set(key, Some(value)));
+            for (key, value) in comparing_keys(comparing) {
+                set(key, Some(value));
+            }
         }
         keys
     }

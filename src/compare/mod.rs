@@ -390,9 +390,8 @@ impl<'a> Measured<'a> {
             _ => Asking::Greedy,
         };
         let (asking, probe) = match (stronger, soonest, sampled) {
-            (Asking::Greedy, Some(p), _) => (Asking::Greedy, &p.probe),
+            (Asking::Greedy, Some(p), _) | (_, Some(p), None) => (Asking::Greedy, &p.probe),
             (_, _, Some(p)) => (Asking::Sampled, &p.probe),
-            (_, Some(p), None) => (Asking::Greedy, &p.probe),
             (_, None, None) => return None,
         };
         let texts =

@@ -169,7 +169,7 @@ impl Probe {
             response_schema: self.response_schema.as_ref(),
         };
         let json = serde_json::to_vec(&asked).expect("JSON with string keys");
-        hex(&Sha256::digest(json))
+        sha256_hex(&json)
     }
 
     /// The bytes of all messages and tools, which no byte-level tokenizer turns into more tokens.
@@ -189,11 +189,12 @@ impl Probe {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// SHA-256 of the bytes, in 64 hex digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
     })
 }
 

@@ -174,7 +174,8 @@ impl Report {
     /// Joins a comparison with the accounts of its run.
     pub fn new(comparison: Comparison, origin: Origin) -> Self {
         let account = |name: &str| origin.accounts.get(name).cloned().unwrap_or_default();
-        let warnings = warnings(&comparison);
+        let mut warnings = warnings(&comparison);
+        warnings.extend(gaps(&origin.accounts));
         let unasked = origin.unasked.iter().map(|(name, reason)| EndpointComparison::unmeasured(name, reason));
         let mut endpoints: Vec<EndpointReport> = comparison
             .endpoints
@@ -257,12 +258,36 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
     out
 }
 
+/// Below this share of what was planned the answers that there are may not stand for those that there are not.
+const FULL_ENOUGH: f64 = 0.9;
+
+/// Endpoints of which much was left unanswered: unequal denominators are not compared in silence.
+fn gaps(accounts: &BTreeMap<String, Account>) -> impl Iterator<Item = String> {
+    accounts.iter().filter_map(|(name, account)| {
+        let planned = account.samples + account.unanswered;
+        let share = account.samples as f64 / planned.max(1) as f64;
+        (account.samples > 0 && share < FULL_ENOUGH).then(|| {
+            format!(
+                "`{name}` answered {} of {planned} requests ({:.0} %): what failed may not be like what did not",
+                account.samples,
+                100.0 * share
+            )
+        })
+    })
+}
+
+/// Why there are no answers, as far as attempts tell.
+fn silence(account: &Account) -> String {
+    let failures: Vec<String> = account.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
+    format!("no answers: {}", failures.join(", "))
+}
+
 impl EndpointReport {
     fn new(e: EndpointComparison, account: Account) -> Self {
         Self {
             endpoint: e.endpoint,
             verdict: e.verdict,
-            reason: e.reason,
+            reason: if e.answers == 0 && !account.failures.is_empty() { silence(&account) } else { e.reason },
             p_value: e.p_value,
             q_value: e.q_value,
             e_value: e.e_value,

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Asked, Attempt, Failure, FailureKind, Outcome, Slot};
@@ -51,8 +50,6 @@ pub struct Runner<'a> {
     pub stop: CancellationToken,
     /// Who is told what happens.
     pub events: &'a (dyn Fn(Event) + Send + Sync),
-    /// The clock.
-    pub now: fn() -> Timestamp,
 }
 
 /// How a run ended.

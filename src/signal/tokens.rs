@@ -25,7 +25,7 @@ pub enum Shape {
     /// Equal on all probes.
     Equal,
     /// The same offset on all probes.
-    Offset(i64),
+    Offset(i128),
     /// Equal up to a ceiling, which longer prompts never pass.
     Ceiling(u64),
     /// Different on some or all probes, without one rule.
@@ -57,7 +57,7 @@ impl PromptTokens {
         if self.counts.is_empty() {
             return Shape::Unknown;
         }
-        let offsets: BTreeSet<i64> = self.counts.iter().map(|&(r, e)| e as i64 - r as i64).collect();
+        let offsets: BTreeSet<i128> = self.counts.iter().map(|&(r, e)| i128::from(e) - i128::from(r)).collect();
         if offsets.len() == 1 {
             return match offsets.first() {
                 Some(0) | None => Shape::Equal,

@@ -6,6 +6,8 @@
 //! (Peto and Peto 1972, § 4), the difference of their means between cross pairs and the reference's own, and labels permuted
 //! within the probe, which makes it exact although pairs share answers.
 
+use std::ops::Add;
+
 use rand::RngExt as _;
 use rayon::prelude::*;
 
@@ -59,14 +61,17 @@ impl Exposure {
         out
     }
 
-    /// Adds another probe's.
-    pub fn add(self, other: Self) -> Self {
-        Self { events: self.events + other.events, characters: self.characters + other.characters }
-    }
-
     /// Divergences per character at risk: the maximum-likelihood estimate of a constant hazard. 0 without exposure.
     pub fn hazard(self) -> f64 {
         if self.characters > 0.0 { self.events / self.characters } else { 0.0 }
+    }
+}
+
+impl Add for Exposure {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { events: self.events + other.events, characters: self.characters + other.characters }
     }
 }
 

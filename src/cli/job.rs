@@ -1,0 +1,61 @@
+//! A run in the store: a new one, or one that is gone on with.
+
+use std::collections::HashSet;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use super::UsageError;
+use super::session::Session;
+use crate::attempt::Slot;
+use crate::plan::Plan;
+use crate::probe::sha256_hex;
+use crate::store::{RunId, RunRecord, Store};
+
+/// What is asked in this run, and what of it is answered already.
+pub(super) struct Job {
+    pub run: RunRecord,
+    pub plan: Plan,
+    pub answered: HashSet<Slot>,
+}
+
+impl Job {
+    /// Plans a new run and keeps it.
+    pub async fn begin(store: &dyn Store, session: &Session, seed: u64) -> anyhow::Result<Self> {
+        let plan = session.plan(seed)?;
+        let run = RunRecord {
+            id: RunId::generate(),
+            model: session.name.clone(),
+            reference: session.reference_name().to_owned(),
+            started_at: Timestamp::now(),
+            end: None,
+            seed,
+            config_digest: sha256_hex(serde_json::to_string(&session.loaded.config)?.as_bytes()),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        store.create_run(&run, &serde_json::to_string(&plan)?).await?;
+        Ok(Self { run, plan, answered: HashSet::new() })
+    }
+
+    /// Takes up the model's latest run that did not finish. It asks as it did: what the plan says of sampling replaces what
+    /// the configuration says now.
+    pub async fn resume(store: &dyn Store, session: &mut Session) -> anyhow::Result<Self> {
+        let run = store.latest_unfinished(&session.name).await?.ok_or_else(|| {
+            UsageError(format!("no run of `{}` is unfinished: leave out --resume to begin one", session.name))
+        })?;
+        let text = store.plan(&run.id).await?.context("an unfinished run has a plan")?;
+        let plan: Plan =
+            serde_json::from_str(&text).with_context(|| format!("the plan of run {} cannot be read", run.id))?;
+        let answered = store.answered(&run.id).await?;
+        if let Some(gone) = plan.endpoints.iter().find(|name| !session.model.endpoint.iter().any(|e| e.name == **name))
+        {
+            return Err(UsageError(format!(
+                "run {} asked endpoint `{gone}`, which the configuration no longer has: put it back, or begin a new run",
+                run.id
+            ))
+            .into());
+        }
+        plan.sampling.apply(&mut session.defaults);
+        Ok(Self { run, plan, answered })
+    }
+}

@@ -1,0 +1,64 @@
+//! The accounts of a run: attempts, failures and costs by endpoint, from what the store holds.
+
+use std::collections::BTreeMap;
+
+use super::job::Job;
+use super::session::Session;
+use crate::plan::cost;
+use crate::report::Account;
+use crate::store::Store;
+
+/// Where the accounts come from.
+pub(super) struct Ledger<'a> {
+    pub session: &'a Session,
+    pub job: &'a Job,
+    pub store: &'a dyn Store,
+}
+
+impl Ledger<'_> {
+    /// What the run has cost so far, in US dollars.
+    pub async fn spent(&self) -> anyhow::Result<f64> {
+        Ok(self.costs().await?.values().copied().flatten().sum())
+    }
+
+    /// Cost by endpoint: by the hosts' counts, and the worst case for each attempt that may have cost something uncounted.
+    async fn costs(&self) -> anyhow::Result<BTreeMap<String, Option<f64>>> {
+        let mut costs: BTreeMap<String, Option<f64>> = BTreeMap::new();
+        for spent in self.store.spent(&self.job.run.id).await? {
+            let price = self.session.model.endpoint.iter().find(|e| e.name == spent.endpoint).and_then(|e| e.price);
+            let Some(price) = price else { continue };
+            let planned = self.job.plan.probes.iter().find(|p| p.probe.id == spent.probe);
+            let worst = planned.map_or(0.0, |p| p.worst_cost(price));
+            let paid = cost(price, spent.prompt_tokens, spent.completion_tokens) + spent.unmetered as f64 * worst;
+            let total = costs.entry(spent.endpoint).or_default();
+            *total = Some(total.unwrap_or(0.0) + paid);
+        }
+        Ok(costs)
+    }
+
+    /// Accounts by endpoint.
+    pub async fn accounts(&self) -> anyhow::Result<BTreeMap<String, Account>> {
+        let id = &self.job.run.id;
+        let mut costs = self.costs().await?;
+        let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
+        let planned = self.job.plan.requests_per_endpoint();
+        for counts in self.store.counts(id).await? {
+            let cost = costs.remove(&counts.endpoint).flatten();
+            let account = Account {
+                samples: counts.answers as usize,
+                attempts: counts.attempts as usize,
+                errors: counts.failures as usize,
+                failures: BTreeMap::new(),
+                unanswered: planned.saturating_sub(counts.answers as usize),
+                cost,
+            };
+            accounts.insert(counts.endpoint, account);
+        }
+        for attempt in self.store.attempts(id).await? {
+            if let (Some(failure), Some(account)) = (attempt.failure, accounts.get_mut(&attempt.slot.endpoint)) {
+                *account.failures.entry(failure.kind).or_default() += 1;
+            }
+        }
+        Ok(accounts)
+    }
+}
