@@ -2,17 +2,21 @@
 //!
 //! Layer 1, pure.
 
+/// Characters from which on a word may be the beginning of what was meant.
+const SHORTEST_BEGINNING: usize = 3;
+
 /// The candidate nearest to `word`, when one is near enough to have been meant: at most one edit in three characters
-/// (one in shorter words, as long as something of the word is left), upper and lower case being the same. The first of
+/// (one in shorter words, as long as something of the word is left), or its beginning; upper and lower case are the same. The first of
 /// equally near ones.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let length = word.chars().count();
     let most = (length / 3).max(1).min(length.saturating_sub(1));
+    let begins = |candidate: &str| length >= SHORTEST_BEGINNING && candidate.to_lowercase().starts_with(&word);
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
-        .filter(|&(distance, _)| distance <= most)
+        .filter(|&(distance, candidate)| distance <= most || begins(candidate))
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }
@@ -29,6 +33,11 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_beginning_of_a_word_is_near_enough() {
+        assert_eq!(nearest("gpt-oss", ["lab", "gpt-oss-120b"]), Some("gpt-oss-120b"));
+    }
 
     #[test]
     fn a_transposition_or_another_case_is_near_enough() {

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::job::Job;
+use super::lab::Lab;
 use super::ledger::Ledger;
 use super::session::{Resolved, Session};
 use super::signals::stop_on_signals;
-use super::{NothingMeasured, UsageError, note, samples};
+use super::{NothingMeasured, note};
 use crate::client::{Client, Limiter, Target};
 use crate::compare::{Roles, compare};
-use crate::config::{Address, RecordedReference, Reference};
+use crate::config::Address;
 use crate::event::Event;
 use crate::plan::Budget;
 use crate::redact::Redactor;
@@ -32,6 +33,8 @@ pub(super) struct Asking<'a> {
     pub job: &'a Job,
     pub store: &'a dyn Store,
     pub resolved: Resolved,
+    /// Samples of a recorded reference.
+    pub recorded: Vec<Sample>,
     pub redactor: Redactor,
 }
 
@@ -43,7 +46,10 @@ impl Asking<'_> {
         // A display that panicked is no reason to stop a run that costs money.
         let show = |event: &Event| progress.lock().unwrap_or_else(PoisonError::into_inner).on(event);
         let stop = stop_on_signals();
-        let lab = self.start_lab().await?;
+        // A resumed run must not hear the first run's answers again, so the fleet's seed moves on with it.
+        let answered = self.job.answered.len().to_string();
+        let seed = rng::derive_seed(self.job.plan.seed, &["lab", &answered]);
+        let lab = Lab::start(&self.resolved.ready, seed).await?;
         let arms = self.arms(&lab)?;
         let budget = Budget::new(self.session.defaults.budget, self.ledger().spent().await?);
         let asked_to_stop = stop.clone();
@@ -82,41 +88,6 @@ impl Asking<'_> {
         Ledger { session: self.session, job: self.job, store: self.store }
     }
 
-    /// Starts the endpoints whose address is `lab:`; their base URLs by name.
-    #[cfg(feature = "lab")]
-    async fn start_lab(&self) -> anyhow::Result<Lab> {
-        use crate::lab::{Fleet, FleetOptions, LabEndpoint};
-        let mut endpoints = Vec::new();
-        for ready in &self.resolved.ready {
-            if let Address::Lab(_) = ready.address {
-                let endpoint = LabEndpoint::from_address(&ready.endpoint.name, &ready.provider.base_url);
-                endpoints
-                    .push(endpoint.map_err(|e| UsageError(format!("provider `{}`: {e}", ready.endpoint.provider)))?);
-            }
-        }
-        if endpoints.is_empty() {
-            return Ok(Lab::default());
-        }
-        // A resumed run must not hear the first run's answers again, so the fleet's seed moves on with it.
-        let answered = self.job.answered.len().to_string();
-        let seed = rng::derive_seed(self.job.plan.seed, &["lab", &answered]);
-        let fleet = Fleet::start(&endpoints, FleetOptions { seed, ..FleetOptions::default() }).await?;
-        let urls = endpoints.iter().enumerate().map(|(i, e)| (e.name.clone(), fleet.base_url(i))).collect();
-        Ok(Lab { urls, _fleet: Some(fleet) })
-    }
-
-    #[cfg(not(feature = "lab"))]
-    async fn start_lab(&self) -> anyhow::Result<Lab> {
-        if let Some(ready) = self.resolved.ready.iter().find(|r| matches!(r.address, Address::Lab(_))) {
-            let name = &ready.endpoint.name;
-            let what = format!(
-                "endpoint `{name}` is in the lab, and this program was built without it: install it with the feature `lab`"
-            );
-            return Err(UsageError(what).into());
-        }
-        Ok(Lab::default())
-    }
-
     fn arms(&self, lab: &Lab) -> anyhow::Result<Vec<Arm>> {
         let defaults = &self.session.defaults;
         let longest_pause = Duration::from_secs_f64(defaults.retry.longest_asked_wait);
@@ -152,9 +123,7 @@ impl Asking<'_> {
         let id = &self.job.run.id;
         let mut samples = self.store.samples(id).await?;
         let accounts = self.ledger().accounts().await?;
-        if let Reference::Recorded(recorded) = &self.session.model.reference {
-            samples.extend(self.recorded(recorded)?);
-        }
+        samples.extend(self.recorded());
         let reference = self.session.reference_name();
         let offsets = self.session.model.endpoint.iter().map(|e| (e.name.as_str(), e.prompt_tokens_offset));
         let roles = Roles {
@@ -192,31 +161,20 @@ impl Asking<'_> {
         Ok(Report::new(comparison, origin))
     }
 
-    /// The recorded reference's samples under the reference's name, only those to probes as they are asked now.
-    fn recorded(&self, recorded: &RecordedReference) -> anyhow::Result<Vec<Sample>> {
-        let path = self.session.loaded.resolve(&recorded.samples);
-        let all = samples::read(&[path])?;
+    /// The recorded reference's answers to probes as they are asked now.
+    fn recorded(&self) -> Vec<Sample> {
         let digests: BTreeMap<&str, String> =
             self.job.plan.probes.iter().map(|p| (p.probe.id.as_str(), p.probe.digest())).collect();
-        let mut stale = 0;
-        let mut kept = Vec::new();
-        for mut sample in all.into_iter().filter(|s| recorded.endpoint.as_ref().is_none_or(|name| *name == s.endpoint))
-        {
-            let same = match (&sample.probe_digest, digests.get(sample.probe.as_str())) {
-                (Some(then), Some(now)) => then == now,
-                _ => true,
-            };
-            if !same {
-                stale += 1;
-                continue;
-            }
-            self.session.reference_name().clone_into(&mut sample.endpoint);
-            kept.push(sample);
-        }
+        let is_current = |sample: &&Sample| match (&sample.probe_digest, digests.get(sample.probe.as_str())) {
+            (Some(then), Some(now)) => then == now,
+            _ => true,
+        };
+        let current: Vec<Sample> = self.recorded.iter().filter(is_current).cloned().collect();
+        let stale = self.recorded.len() - current.len();
         if stale > 0 {
             note(&format!("{stale} recorded answers of the reference were left out: their probes have changed since"));
         }
-        Ok(kept)
+        current
     }
 }
 
@@ -224,14 +182,6 @@ fn describe_failures(account: Option<&Account>) -> String {
     let Some(account) = account.filter(|a| !a.failures.is_empty()) else { return String::new() };
     let failures: Vec<String> = account.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
     format!(": {}", failures.join(", "))
-}
-
-/// The embedded lab while a run needs it.
-#[derive(Default)]
-struct Lab {
-    urls: BTreeMap<String, String>,
-    #[cfg(feature = "lab")]
-    _fleet: Option<crate::lab::Fleet>,
 }
 
 fn screen(global: &Global) -> Screen {

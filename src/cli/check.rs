@@ -8,8 +8,9 @@ use super::args::{Check, Global};
 use super::asking::Asking;
 use super::job::Job;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
-use super::{UsageError, deliver, plan};
+use super::{NothingMeasured, UsageError, deliver, plan, samples};
 use crate::config::{Credentials, Reference};
+use crate::sample::Sample;
 use crate::store::{Holder, Lock, SqliteStore};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
@@ -23,6 +24,7 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     let resolved = session.resolve(&credentials)?;
     can_be_compared(&session, &resolved)?;
     can_be_paid(&session, &resolved)?;
+    let recorded = recorded_reference(&session)?;
 
     let data_dir = session.data_dir(global);
     let holder = Holder::this_process(format!("samemodel check {}", session.name), Timestamp::now());
@@ -34,7 +36,8 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
         Job::begin(&store, &session, args.comparing.seed.unwrap_or_else(fresh_seed)).await?
     };
     let redactor = credentials.redactor();
-    let report = Asking { session: &session, job: &job, store: &store, resolved, redactor }.carry_out(global).await;
+    let report =
+        Asking { session: &session, job: &job, store: &store, resolved, recorded, redactor }.carry_out(global).await;
     store.close().await?;
     deliver(&report?, &args.report, global)
 }
@@ -77,4 +80,20 @@ fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
     let names = unpriced.join("`, `");
     Err(UsageError(format!("a budget needs prices, and `{names}` has none: add `price = {{ input = …, output = … }}`"))
         .into())
+}
+
+/// The samples of a recorded reference, under its name; read before anything is spent.
+fn recorded_reference(session: &Session) -> anyhow::Result<Vec<Sample>> {
+    let Reference::Recorded(recorded) = &session.model.reference else { return Ok(Vec::new()) };
+    let mut samples = samples::read(&[session.loaded.resolve(&recorded.samples)])?;
+    samples.retain(|s| s.is_answer() && recorded.endpoint.as_ref().is_none_or(|name| *name == s.endpoint));
+    if samples.is_empty() {
+        let from = recorded.endpoint.as_ref().map_or_else(String::new, |name| format!(" from `{name}`"));
+        let what = format!("the recorded reference {} holds no answers{from}", recorded.samples);
+        return Err(NothingMeasured(what).into());
+    }
+    for sample in &mut samples {
+        session.reference_name().clone_into(&mut sample.endpoint);
+    }
+    Ok(samples)
 }

@@ -22,6 +22,7 @@ mod export;
 mod import;
 mod init;
 mod job;
+mod lab;
 mod ledger;
 mod plan;
 mod samples;
@@ -96,6 +97,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn code_of(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::Consistent;
+    }
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
     if is(|e| matches!(e.downcast_ref(), Some(LockError::Held { .. }))) {
         ExitCode::Locked

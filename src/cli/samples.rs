@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
 use super::UsageError;
 use crate::sample::Sample;
 use crate::sample::file::SampleReader;
@@ -17,9 +15,7 @@ pub(super) fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Sample>> {
         if path == Path::new("-") {
             reader.read(std::io::stdin().lock(), "standard input")?;
         } else {
-            let file = File::open(path)
-                .map_err(|e| UsageError(format!("cannot read {}: {e}", path.display())))
-                .context("no samples")?;
+            let file = File::open(path).map_err(|e| UsageError(format!("cannot read {}: {e}", path.display())))?;
             reader.read(BufReader::new(file), &path.display().to_string())?;
         }
     }

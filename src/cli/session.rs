@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::UsageError;
 use super::args::{Comparing, Global};
+use super::lab::Lab;
 use crate::compare;
 use crate::config::{
     Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, Loaded, Model, Price, Provider,
@@ -118,6 +119,9 @@ impl Session {
                 }
                 Err(error) => return Err(UsageError(format!("provider `{}`: {error}", endpoint.provider)).into()),
             };
+            if let Address::Lab(_) = address {
+                Lab::check(provider, &endpoint.provider)?;
+            }
             match credentials.key(&endpoint.provider) {
                 Ok(key) => out.ready.push(Ready {
                     endpoint: endpoint.clone(),

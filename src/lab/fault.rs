@@ -289,15 +289,10 @@ fn list() -> String {
     Fault::catalogue().iter().map(Fault::id).collect::<Vec<_>>().join(", ")
 }
 
-/// The fault whose id is most like `found`, when one is at all like it.
+/// The fault whose id is nearest to `found`, when one is near.
 fn nearest(found: &str) -> Option<&'static str> {
-    const ALIKE: f64 = 0.7;
-    Fault::catalogue()
-        .iter()
-        .map(|fault| (strsim::jaro_winkler(found, fault.id()), fault.id()))
-        .filter(|(score, _)| *score >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, id)| id)
+    let catalogue = Fault::catalogue();
+    crate::suggest::nearest(found, catalogue.iter().map(Fault::id))
 }
 
 #[cfg(test)]

@@ -59,14 +59,13 @@ impl PlanReport {
 
     /// As a table with what it adds up to.
     pub fn table(&self) -> String {
-        let asked: Vec<&PlannedEndpoint> = self.endpoints.iter().filter(|e| e.cannot_be_asked.is_none()).collect();
         let wide = self.endpoints.iter().map(|e| console::measure_text_width(&e.endpoint)).max().unwrap_or(0).max(8);
         let mut out = format!(
             "{}: {} sampled and {} greedy probes to {} endpoints, reference {}\n\n",
             self.model,
             self.sampled_probes,
             self.greedy_probes,
-            asked.len(),
+            self.endpoints.len(),
             self.reference
         );
         let head = ("endpoint", "requests", "prompt tokens", "answer tokens", "cost at most", "time");
@@ -74,24 +73,25 @@ impl PlanReport {
             writeln!(out, "{:wide$} {:>9} {:>14} {:>14} {:>13} {:>9}", head.0, head.1, head.2, head.3, head.4, head.5);
         for e in &self.endpoints {
             let name = console::pad_str(&e.endpoint, wide, console::Alignment::Left, None);
-            let line = match &e.cannot_be_asked {
-                Some(reason) => format!("{name} unmeasured: {reason}"),
-                None => format!(
-                    "{name} {:>9} {:>14} {:>14} {:>13} {:>9}",
-                    e.estimate.requests,
-                    format!("~{}", e.estimate.prompt_tokens),
-                    format!("≤{}", e.estimate.most_completion_tokens),
-                    dollars(e.estimate.worst_cost),
-                    duration(e.estimate.seconds),
-                ),
-            };
-            out += &(line + "\n");
+            let _ = writeln!(
+                out,
+                "{name} {:>9} {:>14} {:>14} {:>13} {:>9}",
+                e.estimate.requests,
+                format!("~{}", e.estimate.prompt_tokens),
+                format!("≤{}", e.estimate.most_completion_tokens),
+                dollars(e.estimate.worst_cost),
+                duration(e.estimate.seconds),
+            );
+            if let Some(reason) = &e.cannot_be_asked {
+                let _ = writeln!(out, "  └ cannot be asked yet: {reason}");
+            }
         }
-        out += &self.sums(&asked);
+        out += &self.sums();
         out
     }
 
-    fn sums(&self, asked: &[&PlannedEndpoint]) -> String {
+    fn sums(&self) -> String {
+        let asked = &self.endpoints;
         let requests: u64 = asked.iter().map(|e| e.estimate.requests).sum();
         let seconds = asked.iter().map(|e| e.estimate.seconds).fold(0.0, f64::max);
         let known: Vec<f64> = asked.iter().filter_map(|e| e.estimate.worst_cost).collect();
@@ -166,15 +166,16 @@ mod tests {
             ],
         };
         insta::assert_snapshot!(report.table(), @"
-        m: 2 sampled and 10 greedy probes to 2 endpoints, reference a
+        m: 2 sampled and 10 greedy probes to 3 endpoints, reference a
 
         endpoint  requests  prompt tokens  answer tokens  cost at most      time
         a               40           ~400          ≤2560         $0.25     2 min
         b               40           ~400          ≤2560       unknown     2 min
-        c        unmeasured: no key: set C_KEY
+        c               40           ~400          ≤2560       unknown     2 min
+          └ cannot be asked yet: no key: set C_KEY
 
-        80 requests, about 2 min if an answer takes 2 s
-        at most $0.25 without retries; 1 endpoint has no price
+        120 requests, about 2 min if an answer takes 2 s
+        at most $0.25 without retries; 2 endpoints have no price
         a check stops before more than $1.00 is spent
         ");
     }

@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use statrs::distribution::{Beta, ContinuousCDF as _, Normal, StudentsT};
+use statrs::distribution::{ContinuousCDF as _, Normal, StudentsT};
 
 /// An interval with its estimate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,32 +81,10 @@ fn student_quantile(q: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(q))
 }
 
-/// The exact interval of a binomial share at a two-sided level (Clopper and Pearson 1934).
-pub fn clopper_pearson(successes: u64, trials: u64, level: f64) -> Interval {
-    if trials == 0 {
-        return Interval { estimate: f64::NAN, low: 0.0, high: 1.0 };
-    }
-    let tail = (1.0 - level) / 2.0;
-    let (x, n) = (successes as f64, trials as f64);
-    let quantile = |a: f64, b: f64, q: f64| Beta::new(a, b).map_or(f64::NAN, |d| d.inverse_cdf(q));
-    let low = if successes == 0 { 0.0 } else { quantile(x, n - x + 1.0, tail) };
-    let high = if successes >= trials { 1.0 } else { quantile(x + 1.0, n - x, 1.0 - tail) };
-    Interval { estimate: x / n, low, high }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stats::rng;
-
-    #[test]
-    fn clopper_pearson_gives_the_published_values() {
-        // R: binom.test(0, 10)$conf.int and binom.test(7, 20)$conf.int
-        let none = clopper_pearson(0, 10, 0.95);
-        assert!((none.low).abs() < 1e-12 && (none.high - 0.308_497_1).abs() < 1e-6);
-        let some = clopper_pearson(7, 20, 0.95);
-        assert!((some.low - 0.153_909_2).abs() < 1e-6 && (some.high - 0.592_188_5).abs() < 1e-6);
-    }
 
     /// How often 95 % intervals for the mean of skewed cluster values hold the true mean.
     fn coverage(clusters: usize) -> usize {

@@ -61,21 +61,6 @@ pub fn cumulative_hazard(observations: &[Observation]) -> StepFunction {
     out
 }
 
-/// The Kaplan–Meier estimate (Kaplan and Meier 1958, equation 2b) of the share still undivided after `time` characters.
-pub fn survival_at(observations: &[Observation], time: u32) -> f64 {
-    let mut sorted = observations.to_vec();
-    sorted.sort_by_key(|o| o.time);
-    let (mut share, mut i) = (1.0, 0);
-    while i < sorted.len() && sorted[i].time <= time {
-        let at_risk = sorted.len() - i;
-        let same = sorted[i..].iter().take_while(|o| o.time == sorted[i].time).count();
-        let events = sorted[i..i + same].iter().filter(|o| o.event).count();
-        share *= 1.0 - events as f64 / at_risk as f64;
-        i += same;
-    }
-    share
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,10 +71,9 @@ mod tests {
     }
 
     #[test]
-    fn the_curves_follow_a_worked_example() {
+    fn the_hazard_follows_a_worked_example() {
         // At risk 5, 4, 2 at the three events; one censored between.
         let o = observe(&[(2, true), (3, true), (4, false), (5, true), (6, false)]);
-        assert!((survival_at(&o, 5) - 0.8 * 0.75 * 0.5).abs() < 1e-12);
         let hazard = cumulative_hazard(&o);
         assert!((hazard.at(5) - (0.2 + 0.25 + 0.5)).abs() < 1e-12);
         assert!((hazard.at(1)).abs() < 1e-12 && (hazard.at(99) - 0.95).abs() < 1e-12);
