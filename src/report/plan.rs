@@ -1,5 +1,7 @@
 //! A plan for people: what would be sent to whom, for how much, and how long it would take.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::plan::{Estimate, Plan};
@@ -68,7 +70,8 @@ impl PlanReport {
             self.reference
         );
         let head = ("endpoint", "requests", "prompt tokens", "answer tokens", "cost at most", "time");
-        out += &format!("{:wide$} {:>9} {:>14} {:>14} {:>13} {:>9}\n", head.0, head.1, head.2, head.3, head.4, head.5);
+        let _ =
+            writeln!(out, "{:wide$} {:>9} {:>14} {:>14} {:>13} {:>9}", head.0, head.1, head.2, head.3, head.4, head.5);
         for e in &self.endpoints {
             let name = console::pad_str(&e.endpoint, wide, console::Alignment::Left, None);
             let line = match &e.cannot_be_asked {
@@ -97,16 +100,16 @@ impl PlanReport {
             out +=
                 "no prices are configured: add `price = { input = …, output = … }` to see costs and to hold a budget\n";
         } else {
-            out += &format!("at most {} without retries", dollars(Some(known.iter().sum())));
+            let _ = write!(out, "at most {} without retries", dollars(Some(known.iter().sum())));
             if known.len() < asked.len() {
                 let unknown = asked.len() - known.len();
                 let has = if unknown == 1 { "endpoint has" } else { "endpoints have" };
-                out += &format!("; {unknown} {has} no price");
+                let _ = write!(out, "; {unknown} {has} no price");
             }
             out.push('\n');
         }
         if let Some(budget) = self.budget {
-            out += &format!("a check stops before more than {} is spent\n", dollars(Some(budget)));
+            let _ = writeln!(out, "a check stops before more than {} is spent", dollars(Some(budget)));
         }
         out
     }
