@@ -30,7 +30,7 @@ impl<'a> Answers<'a> {
             probes.entry(sample.asking()).or_default().entry(sample.probe.as_str()).or_default().push(answer);
         }
         probes.values_mut().flat_map(BTreeMap::values_mut).for_each(|answers| {
-            answers.sort_by(|a, b| (&a.text, a.sample.replicate).cmp(&(&b.text, b.sample.replicate)))
+            answers.sort_by(|a, b| (&a.text, a.sample.replicate).cmp(&(&b.text, b.sample.replicate)));
         });
         Self { probes }
     }
@@ -53,5 +53,26 @@ impl<'a> Answers<'a> {
     /// The number of answers.
     pub fn count(&self) -> usize {
         self.all().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(replicate: u32, text: &str) -> Sample {
+        let line = format!(r#"{{"endpoint":"e","probe":"p","replicate":{replicate},"text":"{text}"}}"#);
+        crate::sample::file::read_samples(line.as_bytes(), "here").unwrap().remove(0)
+    }
+
+    #[test]
+    fn it_does_not_matter_which_of_two_equal_requests_got_which_answer() {
+        let first = [sample(0, "b"), sample(1, "a"), sample(2, "c")];
+        let other = [sample(0, "c"), sample(1, "b"), sample(2, "a")];
+        let texts = |samples: &[Sample]| -> Vec<String> {
+            Answers::new(samples).of(Asking::Sampled, "p").iter().map(|a| a.text.to_string()).collect()
+        };
+        assert_eq!(texts(&first), ["a", "b", "c"]);
+        assert_eq!(texts(&first), texts(&other));
     }
 }
