@@ -1,5 +1,5 @@
 //! The `samemodel` binary: hands the arguments to the library and its exit code to the system.
 
 fn main() -> std::process::ExitCode {
-    samemodel::cli::main().into()
+    samemodel::cli::main()
 }

@@ -144,7 +144,7 @@ impl Job {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// Everything that a run needs.
@@ -371,7 +371,7 @@ impl Asking<'_> {
                 stale += 1;
                 continue;
             }
-            sample.endpoint = self.session.reference_name().to_owned();
+            self.session.reference_name().clone_into(&mut sample.endpoint);
             kept.push(sample);
         }
         if stale > 0 {

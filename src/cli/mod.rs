@@ -194,14 +194,12 @@ fn terminal_width(stdout: &std::io::Stdout) -> usize {
 
 fn emit(text: &str, file: Option<&std::path::Path>) -> anyhow::Result<()> {
     use anyhow::Context as _;
-    match file {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
-        None => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(text.as_bytes())?;
-            Ok(out.flush()?)
-        }
+    if let Some(path) = file {
+        return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
     }
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// Says something on standard error, beside the progress.

@@ -34,6 +34,9 @@ pub(super) struct Overrides<'a> {
     pub comparing: Option<&'a Comparing>,
 }
 
+/// The name of an endpoint that cannot be asked, and the reason.
+pub(super) type Unasked = (String, String);
+
 /// An endpoint that can be asked.
 pub(super) struct Ready {
     pub endpoint: Endpoint,
@@ -92,7 +95,7 @@ impl Session {
     }
 
     /// Sorts the endpoints into those that can be asked and those that cannot, with the reason.
-    pub fn resolve(&self, credentials: &Credentials) -> anyhow::Result<(Vec<Ready>, Vec<(String, String)>)> {
+    pub fn resolve(&self, credentials: &Credentials) -> anyhow::Result<(Vec<Ready>, Vec<Unasked>)> {
         let (mut ready, mut unasked) = (Vec::new(), Vec::new());
         for endpoint in &self.model.endpoint {
             let provider = &self.loaded.config.provider[&endpoint.provider];
@@ -131,7 +134,9 @@ impl Overrides<'_> {
         set("defaults.budget".into(), self.budget.map(|v| format!("{v:?}")));
         if let Some(comparing) = self.comparing {
             set(format!("model.{model}.tolerance"), comparing.tolerance.map(|v| format!("{v:?}")));
-            comparing_keys(comparing).into_iter().for_each(|(key, value)| set(key, Some(value)));
+            for (key, value) in comparing_keys(comparing) {
+                set(key, Some(value));
+            }
         }
         keys
     }

@@ -314,15 +314,11 @@ async fn a_key_that_the_host_echoes_is_nowhere_in_the_attempt() {
 #[tokio::test]
 async fn a_key_that_a_stream_echoes_in_pieces_is_not_kept_in_pieces() {
     let pieces = [&CANARY[..5], &CANARY[5..11], &CANARY[11..]];
-    let events: String = pieces
-        .iter()
-        .map(|piece| {
-            let logprobs = json!({"content": [{"token": piece, "logprob": -0.5}]});
-            let chunk =
-                json!({"choices": [{"delta": {"content": piece}, "logprobs": logprobs, "finish_reason": "stop"}]});
-            format!("data: {chunk}\n\n")
-        })
-        .collect();
+    let events = pieces.iter().fold(String::new(), |events, piece| {
+        let logprobs = json!({"content": [{"token": piece, "logprob": -0.5}]});
+        let chunk = json!({"choices": [{"delta": {"content": piece}, "logprobs": logprobs, "finish_reason": "stop"}]});
+        format!("{events}data: {chunk}\n\n")
+    });
     let attempt = answered_by(open_ended(&[SSE], &format!("{events}data: [DONE]\n\n"))).await;
     assert!(matches!(attempt.outcome, Outcome::Answered(_)), "{:?}", attempt.outcome);
     let record = serde_json::to_string(&attempt).unwrap();

@@ -93,12 +93,12 @@ impl Control {
 
 /// Exposure between endpoint and reference, over all probes.
 pub(super) fn cross(found: &Divergence) -> Exposure {
-    found.probes.iter().fold(Exposure::default(), |sum, p| sum.add(p.cross))
+    found.probes.iter().fold(Exposure::default(), |sum, p| sum.plus(p.cross))
 }
 
 /// Exposure of the reference against itself; `None` when no probe has two of its answers.
 pub(super) fn own(found: &Divergence) -> Option<Exposure> {
-    let sum = found.probes.iter().fold(Exposure::default(), |sum, p| sum.add(p.own));
+    let sum = found.probes.iter().fold(Exposure::default(), |sum, p| sum.plus(p.own));
     (sum.characters > 0.0).then_some(sum)
 }
 

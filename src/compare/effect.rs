@@ -116,7 +116,7 @@ pub fn dispersion(found: &TwoSample, test: permutation::Settings<'_>) -> Option<
 pub fn divergence(found: &Divergence, control: &Control, test: permutation::Settings<'_>) -> Option<Sized> {
     let m = found.probes.len();
     let total = |at: &[usize], of: fn(&ProbeExposure) -> Exposure| {
-        at.iter().fold(Exposure::default(), |sum, &i| sum.add(of(&found.probes[i])))
+        at.iter().fold(Exposure::default(), |sum, &i| sum.plus(of(&found.probes[i])))
     };
     let all: Vec<usize> = (0..m).collect();
     let characters = total(&all, |p| p.cross).characters;

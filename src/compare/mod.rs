@@ -385,14 +385,12 @@ impl<'a> Measured<'a> {
             .min_by(|a, b| a.cross.characters.total_cmp(&b.cross.characters));
         // Under greedy asking one difference is a difference; sampled answers differ by nature.
         let stronger = match (&self.sampled, self.greedy.as_ref().and_then(|g| g.p)) {
-            (Some(s), Some(p)) if s.p <= p => Asking::Sampled,
-            (Some(_), None) => Asking::Sampled,
+            (Some(s), greedy) if greedy.is_none_or(|p| s.p <= p) => Asking::Sampled,
             _ => Asking::Greedy,
         };
         let (asking, probe) = match (stronger, soonest, sampled) {
-            (Asking::Greedy, Some(p), _) => (Asking::Greedy, &p.probe),
+            (Asking::Greedy, Some(p), _) | (Asking::Sampled, Some(p), None) => (Asking::Greedy, &p.probe),
             (_, _, Some(p)) => (Asking::Sampled, &p.probe),
-            (_, Some(p), None) => (Asking::Greedy, &p.probe),
             (_, None, None) => return None,
         };
         let texts =

@@ -57,7 +57,7 @@ impl PromptTokens {
         if self.counts.is_empty() {
             return Shape::Unknown;
         }
-        let offsets: BTreeSet<i64> = self.counts.iter().map(|&(r, e)| e as i64 - r as i64).collect();
+        let offsets: BTreeSet<i64> = self.counts.iter().map(|&(r, e)| e.cast_signed() - r.cast_signed()).collect();
         if offsets.len() == 1 {
             return match offsets.first() {
                 Some(0) | None => Shape::Equal,

@@ -59,8 +59,9 @@ impl Exposure {
         out
     }
 
-    /// Adds another probe's.
-    pub fn add(self, other: Self) -> Self {
+    /// With another probe's.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
         Self { events: self.events + other.events, characters: self.characters + other.characters }
     }
 

@@ -17,11 +17,13 @@ pub struct Interval {
 
 impl Interval {
     /// The interval under an increasing transformation.
+    #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
         Self { estimate: f(self.estimate), low: f(self.low), high: f(self.high) }
     }
 
     /// The smallest interval that holds this one and `estimate ± margin`.
+    #[must_use]
     pub fn at_least(self, margin: f64) -> Self {
         Self { low: self.low.min(self.estimate - margin), high: self.high.max(self.estimate + margin), ..self }
     }

@@ -90,7 +90,9 @@ pub fn two_sample(pairs: &[Pair<'_>], settings: Settings<'_>) -> Option<TwoSampl
         probes.extend(chunk.probes);
     }
     let m = strata.len() as f64;
-    totals.iter_mut().for_each(|s| s.divide(m));
+    for total in &mut totals {
+        total.divide(m);
+    }
     Some(summarise(&totals, &strata, probes))
 }
 
@@ -162,8 +164,8 @@ impl Stratum {
                     a[lane] += row[j][lane];
                 }
             }
-            for lane in 0..LANES {
-                zr[lane] += self.row_sums[i][lane];
+            for (sum, of_row) in zr.iter_mut().zip(&self.row_sums[i]) {
+                *sum += of_row;
             }
         }
         let mut blocks = Blocks { rr: [0.0; LANES], ee: [0.0; LANES], re: [0.0; LANES] };
