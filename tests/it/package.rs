@@ -13,7 +13,8 @@ struct Recorded {
 
 #[derive(Deserialize)]
 struct Case {
-    case: String,
+    #[serde(rename = "case")]
+    name: String,
     statistic: f64,
     #[serde(default)]
     kept: Vec<(String, String, u32)>,
@@ -26,11 +27,11 @@ fn recorded() -> Recorded {
 fn case(name: &str) -> Case {
     let recorded = recorded();
     assert_eq!(recorded.package, "model-equality-testing 0.0.2");
-    recorded.cases.into_iter().find(|c| c.case == name).expect("the case is recorded")
+    recorded.cases.into_iter().find(|c| c.name == name).expect("the case is recorded")
 }
 
 fn assert_equal(found: f64, case: &Case) {
-    assert!((found - case.statistic).abs() <= 1e-9, "{}: {found} against {}", case.case, case.statistic);
+    assert!((found - case.statistic).abs() <= 1e-9, "{}: {found} against {}", case.name, case.statistic);
 }
 
 #[test]

@@ -47,7 +47,9 @@ fn a_real_swapped_model_is_drifted_with_the_smallest_p_value_there_is() {
 fn split(samples: &[Sample], answers: usize, seed: u64) -> Vec<Sample> {
     let mut rng = rng::derive(seed, &["split"]);
     let mut probes: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-    samples.iter().for_each(|s| probes.entry(&s.probe).or_default().push(s));
+    for sample in samples {
+        probes.entry(&sample.probe).or_default().push(sample);
+    }
     let mut out = Vec::new();
     for answers_of_one in probes.values_mut() {
         answers_of_one.shuffle(&mut rng);
