@@ -1,6 +1,6 @@
 //! The runner: carries out a plan, request by request, until every one is answered or given up.
 //!
-//! Layer 4. It owns the loop and decides nothing: the plan gives the order, [`retry`](crate::retry) says whether to try again,
+//! Layer 4. It owns the loop and decides nothing: the plan gives the order, [`retry`] says whether to try again,
 //! the limiter when. Every attempt is in the store before anything else is told of it, so a killed run loses nothing that
 //! it has acknowledged. [`window`] keeps endpoints in step, [`arm`] holds what is known of one endpoint during a run.
 

@@ -4,7 +4,7 @@
 //! `T = A_rr + A_ee − 2 A_re` (Gretton et al. 2012, equation 3) and the dispersion `D = A_ee − A_rr`, where `A` are means
 //! of the kernel without its diagonal. Labels are permuted within each probe: answers to different probes are not
 //! exchangeable, and permuting across them costs most of the power. The kernels of
-//! [`COMBINED`](super::kernel::COMBINED) are standardised over the same permutations and the largest is taken, which
+//! [`COMBINED`] are standardised over the same permutations and the largest is taken, which
 //! keeps the test exact.
 
 use rand::RngExt as _;
