@@ -10,7 +10,7 @@ use crate::verdict::Verdict;
 /// One workflow command a line; ends with a newline.
 pub fn render(report: &Report) -> String {
     let mut out = String::new();
-    let title = |about: &str| format!("{}: {about}", report.model);
+    let title = |about: &str| format!("{}: {about}", words::subject(report));
     for e in report.endpoints.iter().filter(|e| e.verdict != Verdict::Consistent) {
         let level = if e.verdict == Verdict::Drifted { Level::Error } else { Level::Warning };
         command(&mut out, level, &title(&format!("{} {}", e.endpoint, e.verdict)), &message(e, report));

@@ -14,7 +14,7 @@ use crate::verdict::Verdict;
 ///
 /// All text is made safe by [`escape::line`], which leaves none of the characters that XML 1.0 forbids.
 pub fn render(report: &Report) -> String {
-    let mut suite = TestSuite::new(escape::line(&report.model));
+    let mut suite = TestSuite::new(escape::line(words::subject(report)));
     suite.add_properties(properties(report));
     suite.add_test_cases(report.endpoints.iter().map(|e| case(e, report)));
     if report.endpoints.is_empty() {
@@ -62,7 +62,7 @@ fn case(e: &EndpointReport, report: &Report) -> TestCase {
         status.set_description(text.as_str());
     }
     let mut case = TestCase::new(escape::line(&e.endpoint), status);
-    case.set_classname(escape::line(&report.model));
+    case.set_classname(escape::line(words::subject(report)));
     if e.verdict == Verdict::Consistent {
         case.set_system_out(text);
     }

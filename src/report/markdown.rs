@@ -17,7 +17,8 @@ const QUOTE: usize = 100;
 
 /// The document; ends with a newline.
 pub fn render(report: &Report) -> String {
-    let mut out = format!("### {} against {}\n\n", markdown_code(&report.model), markdown_code(&report.reference));
+    let mut out =
+        format!("### {} against {}\n\n", markdown_code(words::subject(report)), markdown_code(&report.reference));
     paragraph(&mut out, &format!("**{}** · {}", words::tally(report), circumstances(report)));
     if !report.endpoints.is_empty() {
         out.push_str(&table(report));

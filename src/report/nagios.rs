@@ -52,7 +52,7 @@ pub fn status(report: &Report) -> Status {
 /// The plugin's output; ends with a newline.
 pub fn render(report: &Report) -> String {
     let state = status(report).as_str();
-    let summary = nagios(&format!("{}: {}{}", report.model, words::tally(report), worst(report)));
+    let summary = nagios(&format!("{}: {}{}", words::subject(report), words::tally(report), worst(report)));
     let data: Vec<String> = report.endpoints.iter().flat_map(|e| performance(e, report)).collect();
     let bar = if data.is_empty() { String::new() } else { format!(" | {}", data.join(" ")) };
     let mut out = format!("SAMEMODEL {state} - {summary}{bar}\n");

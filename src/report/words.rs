@@ -76,6 +76,11 @@ pub fn count(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
+/// What is compared, by name: samples need not say which model they are of.
+pub fn subject(report: &Report) -> &str {
+    if report.model.is_empty() { "unnamed model" } else { &report.model }
+}
+
 /// Verdicts with their numbers, the worst first: `2 drifted, 1 consistent`.
 pub fn tally(report: &Report) -> String {
     let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];

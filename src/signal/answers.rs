@@ -55,3 +55,24 @@ impl<'a> Answers<'a> {
         self.all().count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(replicate: u32, text: &str) -> Sample {
+        let line = format!(r#"{{"endpoint":"e","probe":"p","replicate":{replicate},"text":"{text}"}}"#);
+        crate::sample::file::read_samples(line.as_bytes(), "here").unwrap().remove(0)
+    }
+
+    #[test]
+    fn it_does_not_matter_which_of_two_equal_requests_got_which_answer() {
+        let first = [sample(0, "b"), sample(1, "a"), sample(2, "c")];
+        let other = [sample(0, "c"), sample(1, "b"), sample(2, "a")];
+        let texts = |samples: &[Sample]| -> Vec<String> {
+            Answers::new(samples).of(Asking::Sampled, "p").iter().map(|a| a.text.to_string()).collect()
+        };
+        assert_eq!(texts(&first), ["a", "b", "c"]);
+        assert_eq!(texts(&first), texts(&other));
+    }
+}

@@ -11,7 +11,7 @@ use crate::host::{Host, Request, delta, end, response, stream};
 const CANARY: &str = "sk-canary/7Q+w9?Zr=\"x\\b%2Fq~5mTk2";
 
 fn json_unicode(text: &str) -> String {
-    text.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect()
+    text.chars().fold(String::new(), |out, c| out + &format!("\\u{:04x}", u32::from(c)))
 }
 
 fn percent(text: &str, digits: fn(u8) -> String) -> String {
@@ -31,8 +31,11 @@ fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string().trim_matches('"').to_owned()
 }
 
+/// A way to answer with the key in it.
+type Echo = fn(&Request) -> Vec<u8>;
+
 /// How a host echoes a key: the ways by the name in its path.
-const ECHOES: &[(&str, fn(&Request) -> Vec<u8>)] = &[
+const ECHOES: &[(&str, Echo)] = &[
     ("text", |r| stream(&[delta(&format!("your key is {}", r.key)), end()])),
     ("pieces", |r| {
         let (first, rest) = r.key.split_at(8);

@@ -62,6 +62,9 @@ fn every_fault_that_changes_answers_is_found_and_the_honest_twin_is_not() {
         assert_eq!(findings[0]["fault"], fault, "{findings}");
         assert_eq!(findings[0]["confidence"], "certain", "{findings}");
     }
+    let findings = &run.endpoint("small-model")["findings"];
+    assert_eq!(findings[0]["fault"], "swapped-model", "{findings}");
+    assert_eq!(run.endpoint("twin")["findings"], serde_json::json!([]));
 }
 
 #[test]

@@ -147,7 +147,7 @@ async fn a_run_that_is_killed_again_and_again_loses_no_answer_and_has_none_twice
     let planned: BTreeSet<Slot> = ["reference", "twin"]
         .into_iter()
         .flat_map(|e| ["day", "weather"].map(|p| (e, p)))
-        .flat_map(|(e, p)| (0..answers as i64).map(move |r| (e.to_owned(), p.to_owned(), r)))
+        .flat_map(|(e, p)| (0..answers.cast_signed()).map(move |r| (e.to_owned(), p.to_owned(), r)))
         .collect();
     assert_eq!(all.into_keys().collect::<BTreeSet<_>>(), planned);
     assert_eq!(runs(&history).await, 1);

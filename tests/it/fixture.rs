@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The longest that any child may take; far more than any needs.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A folder with a configuration of one model, `m`, and its probes.
 ///
@@ -174,7 +174,7 @@ impl Project {
 /// The lines with this key's set to the value, or added.
 fn replaced(lines: &str, key: &str, value: &str) -> String {
     let kept = lines.lines().filter(|line| line.split(" =").next() != Some(key));
-    kept.map(|line| format!("{line}\n")).collect::<String>() + &format!("{key} = {value}\n")
+    kept.fold(String::new(), |out, line| out + line + "\n") + &format!("{key} = {value}\n")
 }
 
 /// A started child. It is killed when it is dropped.

@@ -98,14 +98,14 @@ fn header(head: &str, name: &str) -> Option<String> {
 
 /// A whole response, after which the connection closes.
 pub fn response(status: &str, headers: &[String], body: &str) -> Vec<u8> {
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let headers: String = headers.iter().fold(String::new(), |out, line| out + line + "\r\n");
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
 
 /// A stream of these data events, and its end.
 pub fn stream(events: &[String]) -> Vec<u8> {
-    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let body: String = events.iter().fold(String::new(), |out, event| out + "data: " + event + "\n\n");
     response("200 OK", &["content-type: text/event-stream".to_owned()], &format!("{body}data: [DONE]\n\n"))
 }
 

@@ -5,6 +5,7 @@ mod canary;
 mod check;
 #[cfg(feature = "lab")]
 mod crash;
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "most of it is for tests that need the lab"))]
 mod fixture;
 #[cfg(feature = "lab")]
 mod formats;

@@ -59,7 +59,7 @@ fn an_endpoint_without_answers_is_unmeasured() {
     );
     let run = compare(&lines, "a");
     assert_eq!(run.code(), 3);
-    assert_says(&run.stdout, &["b         unmeasured", "1 reset"]);
+    assert_says(&run.stdout, &["unnamed model against a", "b         unmeasured", "1 reset"]);
 }
 
 #[test]
