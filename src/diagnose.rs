@@ -11,8 +11,8 @@ use crate::stats::kernel::mean_of_combined;
 use crate::stats::permutation::TwoSample;
 use crate::verdict::{Confidence, EffectName, Finding};
 
-/// Fewest probes on which an exact offset counts as a rule.
-const FEWEST_PROBES: usize = 3;
+/// Fewest probes or answers on which an exact disagreement counts as a rule.
+const FEWEST: usize = 3;
 
 /// From this share of answers on, as if from another model, the model itself is doubted.
 const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
@@ -44,7 +44,7 @@ pub struct Evidence<'a> {
 /// All findings, the surest first.
 pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = prompt(evidence.tokens);
-    findings.extend(cap(evidence.finish));
+    findings.extend(cap(evidence));
     findings.extend(special_tokens(evidence));
     findings.extend(finish_reason(evidence));
     findings.extend(distribution(evidence, &findings));
@@ -58,7 +58,7 @@ fn finding(fault: &str, confidence: Confidence, evidence: String) -> Finding {
 
 fn prompt(tokens: &PromptTokens) -> Vec<Finding> {
     let probes = tokens.counts.len();
-    let enough = probes >= FEWEST_PROBES;
+    let enough = probes >= FEWEST;
     let (r, e) = tokens.example().unwrap_or_default();
     let seen = format!("prompt_tokens {e} against {r} on {} of {probes} probes", tokens.differing());
     let found = match tokens.shape() {
@@ -78,16 +78,19 @@ fn prompt(tokens: &PromptTokens) -> Vec<Finding> {
                 tokens.differing()
             ),
         ),
-        Shape::Mixed { differing } if differing >= FEWEST_PROBES => finding("wrong-template", Confidence::Likely, seen),
+        Shape::Mixed { differing } if differing >= FEWEST => finding("wrong-template", Confidence::Likely, seen),
         _ => return Vec::new(),
     };
     vec![found]
 }
 
-fn cap(finish: &Finish) -> Option<Finding> {
-    (finish.over_cap > 0).then(|| {
-        let evidence = format!("completion_tokens over max_tokens on {} of {} answers", finish.over_cap, finish.capped);
-        finding("max-tokens-ignored", Confidence::Certain, evidence)
+fn cap(evidence: &Evidence<'_>) -> Option<Finding> {
+    let Finish { over_cap, capped, .. } = *evidence.finish;
+    // What the reference does as well is no difference from it, though worth knowing.
+    let confidence = if evidence.reference_finish.over_cap == 0 { Confidence::Certain } else { Confidence::Possible };
+    (over_cap >= FEWEST).then(|| {
+        let seen = format!("completion_tokens over max_tokens on {over_cap} of {capped} answers");
+        finding("max-tokens-ignored", confidence, seen)
     })
 }
 
@@ -168,6 +171,34 @@ mod tests {
     #[test]
     fn one_token_more_on_every_probe_is_a_second_bos_for_certain() {
         assert_eq!(tokens(&[(12, 13), (20, 21), (9, 10)]), [("double-bos".to_owned(), Confidence::Certain)]);
+    }
+
+    fn over(cap: usize) -> Finish {
+        Finish { over_cap: cap, capped: 20, ..Finish::default() }
+    }
+
+    fn cap_of(endpoint: &Finish, reference: &Finish) -> Option<Confidence> {
+        let (tokens, metadata) = (PromptTokens::default(), Metadata::default());
+        let evidence = Evidence {
+            tokens: &tokens,
+            finish: endpoint,
+            reference_finish: reference,
+            metadata: &metadata,
+            reference_metadata: &metadata,
+            sampled: None,
+            effects: &[],
+            tolerance: 0.05,
+            dispersion_tolerance: 0.1,
+            alpha: 0.05,
+        };
+        diagnose(&evidence).first().map(|f| f.confidence)
+    }
+
+    #[test]
+    fn a_cap_that_only_this_host_ignores_is_certain_and_one_that_the_reference_ignores_too_is_not() {
+        assert_eq!(cap_of(&over(5), &over(0)), Some(Confidence::Certain));
+        assert_eq!(cap_of(&over(5), &over(4)), Some(Confidence::Possible));
+        assert_eq!(cap_of(&over(2), &over(0)), None);
     }
 
     #[test]
