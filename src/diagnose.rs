@@ -5,7 +5,7 @@
 
 use crate::compare::effect::Sized;
 use crate::signal::finish::Finish;
-use crate::signal::metadata::Metadata;
+use crate::signal::metadata::{Metadata, may_be_same_model};
 use crate::signal::tokens::{PromptTokens, Shape};
 use crate::stats::kernel::mean_of_combined;
 use crate::stats::permutation::TwoSample;
@@ -21,6 +21,8 @@ const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
 pub struct Evidence<'a> {
     /// Prompt tokens beside the reference's.
     pub tokens: &'a PromptTokens,
+    /// The name by which the model is asked for.
+    pub asked_model: Option<&'a str>,
     /// Its finish reasons.
     pub finish: &'a Finish,
     /// The reference's.
@@ -47,6 +49,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings.extend(cap(evidence));
     findings.extend(special_tokens(evidence));
     findings.extend(finish_reason(evidence));
+    findings.extend(names(evidence));
     findings.extend(distribution(evidence, &findings));
     findings.sort_by_key(|f| f.confidence);
     findings
@@ -117,6 +120,28 @@ fn finish_reason(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
+/// The model that answers by its own word: another than was asked for, or more than one.
+fn names(evidence: &Evidence<'_>) -> Option<Finding> {
+    let models = &evidence.metadata.models;
+    let total: usize = models.values().sum();
+    let other = evidence.asked_model.and_then(|asked| {
+        models.iter().find(|(name, _)| !may_be_same_model(asked, name)).map(|(name, n)| (asked, name, n))
+    });
+    if let Some((asked, name, n)) = other {
+        let seen = format!("asked for `{asked}`, and {n} of {total} answers say that they are from `{name}`");
+        let fault = if *n < total { "partial-routing" } else { "swapped-model" };
+        return Some(finding(fault, Confidence::Likely, seen));
+    }
+    let names: Vec<String> = models.iter().map(|(name, n)| format!("`{name}` {n} times")).collect();
+    (names.len() > 1).then(|| {
+        finding(
+            "partial-routing",
+            Confidence::Possible,
+            format!("answers are from several models: {}", names.join(", ")),
+        )
+    })
+}
+
 /// What the shape of the difference suggests, where nothing exact explains it.
 fn distribution(evidence: &Evidence<'_>, exact: &[Finding]) -> Option<Finding> {
     if exact.iter().any(|f| f.confidence == Confidence::Certain) {
@@ -181,6 +206,7 @@ mod tests {
         let (tokens, metadata) = (PromptTokens::default(), Metadata::default());
         let evidence = Evidence {
             tokens: &tokens,
+            asked_model: None,
             finish: endpoint,
             reference_finish: reference,
             metadata: &metadata,
@@ -199,6 +225,35 @@ mod tests {
         assert_eq!(cap_of(&over(5), &over(0)), Some(Confidence::Certain));
         assert_eq!(cap_of(&over(5), &over(4)), Some(Confidence::Possible));
         assert_eq!(cap_of(&over(2), &over(0)), None);
+    }
+
+    #[test]
+    fn another_name_than_the_one_asked_for_is_told() {
+        let of = |asked, names: &[(&str, usize)]| {
+            let metadata = Metadata {
+                models: names.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+                ..Metadata::default()
+            };
+            let (tokens, finish, reference) = (PromptTokens::default(), Finish::default(), Metadata::default());
+            let evidence = Evidence {
+                tokens: &tokens,
+                asked_model: asked,
+                finish: &finish,
+                reference_finish: &finish,
+                metadata: &metadata,
+                reference_metadata: &reference,
+                sampled: None,
+                effects: &[],
+                tolerance: 0.05,
+                dispersion_tolerance: 0.1,
+                alpha: 0.05,
+            };
+            diagnose(&evidence).first().map(|f| f.fault.clone())
+        };
+        assert_eq!(of(Some("openai/gpt-oss-120b"), &[("gpt-oss-120b", 9)]), None);
+        assert_eq!(of(Some("openai/gpt-oss-120b"), &[("gpt-oss-20b", 9)]).as_deref(), Some("swapped-model"));
+        assert_eq!(of(Some("a-large"), &[("a-large", 7), ("a-small", 2)]).as_deref(), Some("partial-routing"));
+        assert_eq!(of(None, &[("x", 7), ("y", 2)]).as_deref(), Some("partial-routing"));
     }
 
     #[test]

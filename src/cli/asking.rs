@@ -15,7 +15,7 @@ use super::session::{Resolved, Session};
 use super::signals::stop_on_signals;
 use super::{NothingMeasured, note};
 use crate::client::{Client, Limiter, Target};
-use crate::compare::{Roles, compare};
+use crate::compare::{Known, Roles, compare};
 use crate::config::Address;
 use crate::event::Event;
 use crate::plan::Budget;
@@ -125,12 +125,15 @@ impl Asking<'_> {
         let accounts = self.ledger().accounts().await?;
         samples.extend(self.recorded());
         let reference = self.session.reference_name();
-        let offsets = self.session.model.endpoint.iter().map(|e| (e.name.as_str(), e.prompt_tokens_offset));
+        let known = self.session.model.endpoint.iter().map(|e| {
+            let known = Known { model: Some(&e.model), token_offset: e.prompt_tokens_offset };
+            (e.name.as_str(), known)
+        });
         let roles = Roles {
             reference,
             endpoints: self.job.plan.endpoints.iter().map(String::as_str).collect(),
             control: self.session.model.control.as_deref(),
-            token_offsets: offsets.collect(),
+            known: known.collect(),
         };
         if samples.is_empty() {
             let failures = accounts

@@ -52,14 +52,23 @@ pub struct Roles<'a> {
     pub endpoints: Vec<&'a str>,
     /// An endpoint that is known to serve another model.
     pub control: Option<&'a str>,
-    /// Prompt tokens that endpoints are known to count beyond the reference's; 0 for those that are not named.
-    pub token_offsets: BTreeMap<&'a str, i64>,
+    /// What is known of endpoints beforehand, by name.
+    pub known: BTreeMap<&'a str, Known<'a>>,
+}
+
+/// What is known of an endpoint beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known<'a> {
+    /// The name by which the model is asked for there.
+    pub model: Option<&'a str>,
+    /// Prompt tokens that the host is known to count beyond the reference's.
+    pub token_offset: i64,
 }
 
 impl<'a> Roles<'a> {
     /// These endpoints against this reference, without a control.
     pub fn new(reference: &'a str, endpoints: Vec<&'a str>) -> Self {
-        Self { reference, endpoints, control: None, token_offsets: BTreeMap::new() }
+        Self { reference, endpoints, control: None, known: BTreeMap::new() }
     }
 }
 
@@ -142,6 +151,32 @@ pub struct EndpointComparison {
     pub findings: Vec<Finding>,
     /// Two answers that show the difference, for endpoints that drifted.
     pub contrast: Option<Contrast>,
+    /// What its answers say of themselves.
+    pub observed: Observed,
+}
+
+/// What the answers of an endpoint say of themselves, with the number of answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Observed {
+    /// Finish reasons in the host's own words; the empty one where it sent none.
+    pub finish_reasons: BTreeMap<String, usize>,
+    /// Names of the model that answered.
+    pub response_models: BTreeMap<String, usize>,
+    /// The host's fingerprints of its own configuration.
+    pub fingerprints: BTreeSet<String>,
+    /// Hosts that answered behind a router.
+    pub providers: BTreeSet<String>,
+}
+
+impl Observed {
+    fn new(finish: Finish, metadata: Metadata) -> Self {
+        Self {
+            finish_reasons: finish.reasons.into_iter().map(|(reason, n)| (reason.unwrap_or_default(), n)).collect(),
+            response_models: metadata.models,
+            fingerprints: metadata.fingerprints,
+            providers: metadata.providers,
+        }
+    }
 }
 
 impl EndpointComparison {
@@ -164,6 +199,7 @@ impl EndpointComparison {
             greedy: None,
             findings: Vec::new(),
             contrast: None,
+            observed: Observed::default(),
         }
     }
 }
@@ -200,9 +236,10 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
     let mut endpoints: Vec<EndpointComparison> = Vec::new();
     for &name in roles.endpoints.iter().filter(|&&n| n != roles.reference && Some(n) != roles.control) {
         let answers = of(name);
+        let known = roles.known.get(name).copied().unwrap_or_default();
         let mut measured = Measured::new(name, &reference, &answers, &control, settings);
-        measured.tokens.allow(roles.token_offsets.get(name).copied().unwrap_or(0));
-        endpoints.push(measured.judge(settings));
+        measured.tokens.allow(known.token_offset);
+        endpoints.push(measured.judge(known, settings));
     }
     correct_for_endpoints(&mut endpoints, settings);
     Ok(Comparison {
@@ -310,13 +347,15 @@ impl<'a> Measured<'a> {
     }
 
     /// Everything but the correction over endpoints, which needs all of them.
-    fn judge(self, settings: &Settings) -> EndpointComparison {
+    fn judge(self, known: Known<'_>, settings: &Settings) -> EndpointComparison {
         let p_value = self.p_value();
+        let (finish, metadata) = (Finish::count(self.answers), Metadata::gather(self.answers));
         let findings = diagnose::diagnose(&Evidence {
             tokens: &self.tokens,
-            finish: &Finish::count(self.answers),
+            asked_model: known.model,
+            finish: &finish,
             reference_finish: &Finish::count(self.reference),
-            metadata: &Metadata::gather(self.answers),
+            metadata: &metadata,
             reference_metadata: &Metadata::gather(self.reference),
             sampled: self.sampled.as_ref(),
             effects: &self.effects,
@@ -337,6 +376,7 @@ impl<'a> Measured<'a> {
             probes: self.probes(),
             greedy: self.summary,
             contrast: self.contrast(),
+            observed: Observed::new(finish, metadata),
             findings,
             ..EndpointComparison::unmeasured(&self.endpoint, "")
         }

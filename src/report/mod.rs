@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::compare::{Comparison, EndpointComparison, GreedySummary, SelfCheck};
+use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
 use crate::signal::contrast::Contrast;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
 
@@ -151,6 +151,9 @@ pub struct EndpointReport {
     pub findings: Vec<Finding>,
     /// Two answers that show the difference.
     pub contrast: Option<Contrast>,
+    /// What its answers say of themselves.
+    #[serde(default)]
+    pub observed: Observed,
 }
 
 /// Where the samples of a report come from.
@@ -306,6 +309,7 @@ impl EndpointReport {
             greedy: e.greedy,
             findings: e.findings,
             contrast: e.contrast,
+            observed: e.observed,
         }
     }
 }

@@ -244,6 +244,7 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "leaked-tokens" => "the chat format shows through",
         "finish-reason-wrong" => "the host does not say why answers end",
         "swapped-model" => "another model answers",
+        "partial-routing" => "a share of the requests goes to another model",
         "temperature-ignored" => "the sampling parameters are not those that were sent",
         "quantized-weights" => "the weights, or the kernels, have another precision",
         _ => return None,
