@@ -1,0 +1,143 @@
+//! What comes of a comparison: plain values, for the decision to complete and for reports to show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::control::Control;
+use super::{Settings, effect};
+use crate::signal::contrast::Contrast;
+use crate::signal::finish::Finish;
+use crate::signal::metadata::Metadata;
+use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
+
+/// All endpoints against the reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// The reference's name.
+    pub reference: String,
+    /// Answers of the reference.
+    pub reference_answers: usize,
+    /// The settings.
+    pub settings: Settings,
+    /// In what unit effects are measured, and whether the tests could have fired.
+    pub control: Control,
+    /// The reference against itself.
+    pub self_check: Option<SelfCheck>,
+    /// The endpoints in the order asked for.
+    pub endpoints: Vec<EndpointComparison>,
+}
+
+/// An A/A test: one half of the reference's sampled answers against the other, by the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SelfCheck {
+    /// The p-value; uniform when all is well.
+    pub p_value: f64,
+    /// Answers compared, both halves together.
+    pub answers: usize,
+}
+
+/// One endpoint against the reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointComparison {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why the verdict is not firmer, or what decided it, in a line.
+    pub reason: String,
+    /// p-value before correction over endpoints; absent when nothing could be tested.
+    pub p_value: Option<f64>,
+    /// p-value after Holm's correction over the endpoints of this comparison.
+    pub q_value: Option<f64>,
+    /// e-value of the p-value before correction.
+    pub e_value: Option<f64>,
+    /// The effect that decides.
+    pub effect: Option<Effect>,
+    /// All effects measured.
+    pub effects: Vec<effect::Sized>,
+    /// Answers compared.
+    pub answers: usize,
+    /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
+    pub samples_to_decide: Option<u32>,
+    /// Greedy probes with which it would, which is usually cheaper.
+    pub greedy_probes_to_decide: Option<u32>,
+    /// What was compared.
+    pub signals: Vec<SignalResult>,
+    /// What each probe shows by itself.
+    pub probes: Vec<ProbeResult>,
+    /// What greedy answers show.
+    pub greedy: Option<GreedySummary>,
+    /// Likely faults.
+    pub findings: Vec<Finding>,
+    /// Two answers that show the difference, for endpoints that drifted.
+    pub contrast: Option<Contrast>,
+    /// What its answers say of themselves.
+    pub observed: Observed,
+}
+
+/// What the answers of an endpoint say of themselves, with the number of answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Observed {
+    /// Finish reasons in the host's own words; the empty one where it sent none.
+    pub finish_reasons: BTreeMap<String, usize>,
+    /// Names of the model that answered.
+    pub response_models: BTreeMap<String, usize>,
+    /// The host's fingerprints of its own configuration.
+    pub fingerprints: BTreeSet<String>,
+    /// Hosts that answered behind a router.
+    pub providers: BTreeSet<String>,
+}
+
+impl Observed {
+    pub(super) fn new(finish: Finish, metadata: Metadata) -> Self {
+        Self {
+            finish_reasons: finish.reasons.into_iter().map(|(reason, n)| (reason.unwrap_or_default(), n)).collect(),
+            response_models: metadata.models,
+            fingerprints: metadata.fingerprints,
+            providers: metadata.providers,
+        }
+    }
+}
+
+impl EndpointComparison {
+    /// An endpoint of which nothing is known, with the reason.
+    pub fn unmeasured(endpoint: &str, reason: &str) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            verdict: Verdict::Unmeasured,
+            reason: reason.to_owned(),
+            p_value: None,
+            q_value: None,
+            e_value: None,
+            effect: None,
+            effects: Vec::new(),
+            answers: 0,
+            samples_to_decide: None,
+            greedy_probes_to_decide: None,
+            signals: Vec::new(),
+            probes: Vec::new(),
+            greedy: None,
+            findings: Vec::new(),
+            contrast: None,
+            observed: Observed::default(),
+        }
+    }
+}
+
+/// Greedy answers in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct GreedySummary {
+    /// Probes compared.
+    pub probes: usize,
+    /// Divergences from the reference for each token at risk (character, where no host reports token counts).
+    pub hazard: f64,
+    /// Divergences of the reference from itself, likewise; absent with one reference answer.
+    pub own_hazard: Option<f64>,
+    /// The hazard that counts as another model.
+    pub control_hazard: f64,
+    /// Share of pairs of answers that differ somewhere.
+    pub differing: f64,
+    /// The same among the reference's own answers.
+    pub own_differing: Option<f64>,
+}
