@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::UsageError;
 use super::session::Ready;
-use crate::config::{Address, Provider};
+#[cfg(feature = "lab")]
+use crate::config::Address;
+use crate::config::Provider;
 
 /// The lab while a run needs it.
 #[derive(Default)]
