@@ -17,7 +17,8 @@ use crate::verdict::{ProbeResult, SignalResult};
 
 /// What was measured of one endpoint, before it is judged.
 pub(super) struct Measured<'a> {
-    endpoint: String,
+    /// The endpoint's name.
+    pub endpoint: String,
     answers: &'a Answers<'a>,
     reference: &'a Answers<'a>,
     sampled: Option<TwoSample>,
@@ -25,8 +26,7 @@ pub(super) struct Measured<'a> {
     effects: Vec<effect::Sized>,
     summary: Option<GreedySummary>,
     features: Vec<SignalResult>,
-    /// Prompt tokens beside the reference's.
-    pub tokens: PromptTokens,
+    tokens: PromptTokens,
     samples_to_decide: Option<u32>,
 }
 
@@ -64,6 +64,13 @@ impl<'a> Measured<'a> {
         }
     }
 
+    /// Takes a known way of counting prompt tokens out.
+    #[must_use]
+    pub fn allow(mut self, known: Known<'_>) -> Self {
+        self.tokens.allow(known.token_offset);
+        self
+    }
+
     /// The smaller p-value of both ways of asking, doubled when both were tested.
     fn p_value(&self) -> Option<f64> {
         let tests = [self.sampled.as_ref().map(|s| s.p), self.greedy.as_ref().and_then(|g| g.p)];
@@ -73,7 +80,7 @@ impl<'a> Measured<'a> {
     }
 
     /// Everything but the correction over endpoints, which needs all of them.
-    pub fn judge(self, known: Known<'_>, settings: &Settings) -> EndpointComparison {
+    pub fn judge(&self, known: Known<'_>, settings: &Settings) -> EndpointComparison {
         let p_value = self.p_value();
         let (finish, metadata) = (Finish::count(self.answers), Metadata::gather(self.answers));
         let findings = diagnose::diagnose(&Evidence {
@@ -101,7 +108,6 @@ impl<'a> Measured<'a> {
             signals: self.signals(),
             probes: self.probes(),
             greedy: self.summary,
-            contrast: self.contrast(),
             observed: Observed::new(finish, metadata),
             findings,
             ..EndpointComparison::unmeasured(&self.endpoint, "")
@@ -154,7 +160,7 @@ impl<'a> Measured<'a> {
     }
 
     /// The sampled probe with the largest difference, or the greedy one that leaves the reference soonest.
-    fn contrast(&self) -> Option<Contrast> {
+    pub fn contrast(&self) -> Option<Contrast> {
         let sampled = self.sampled.iter().flat_map(|s| &s.probes).max_by(|a, b| a.t.total_cmp(&b.t));
         let greedy = self.greedy.iter().flat_map(|g| &g.probes);
         let soonest = greedy

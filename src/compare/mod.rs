@@ -99,15 +99,19 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         return Err(CompareError::EmptyReference(roles.reference.to_owned(), advice));
     }
     let control = Control::establish(&reference, roles.control.map(|name| (name, of(name))), settings);
-    let mut endpoints: Vec<EndpointComparison> = Vec::new();
-    for &name in roles.endpoints.iter().filter(|&&n| n != roles.reference && Some(n) != roles.control) {
-        let answers = of(name);
-        let known = roles.known.get(name).copied().unwrap_or_default();
-        let mut measured = Measured::new(name, &reference, &answers, &control, settings);
-        measured.tokens.allow(known.token_offset);
-        endpoints.push(measured.judge(known, settings));
-    }
+    let judged = roles.endpoints.iter().filter(|&&n| n != roles.reference && Some(n) != roles.control);
+    let answers: Vec<(&str, Answers<'_>)> = judged.map(|&name| (name, of(name))).collect();
+    let known = |name: &str| roles.known.get(name).copied().unwrap_or_default();
+    let measured: Vec<Measured<'_>> = answers
+        .iter()
+        .map(|(name, answers)| Measured::new(name, &reference, answers, &control, settings).allow(known(name)))
+        .collect();
+    let mut endpoints: Vec<EndpointComparison> =
+        measured.iter().map(|m| m.judge(known(&m.endpoint), settings)).collect();
     correct_for_endpoints(&mut endpoints, settings);
+    for (endpoint, measured) in endpoints.iter_mut().zip(&measured).filter(|(e, _)| e.verdict == Verdict::Drifted) {
+        endpoint.contrast = measured.contrast();
+    }
     Ok(Comparison {
         reference: roles.reference.to_owned(),
         reference_answers: reference.count(),
@@ -166,9 +170,6 @@ fn correct_for_endpoints(endpoints: &mut [EndpointComparison], settings: &Settin
     }
     for endpoint in endpoints {
         let Judgement { verdict, reason, effect } = decide::decide(endpoint, settings);
-        if verdict != Verdict::Drifted {
-            endpoint.contrast = None;
-        }
         if verdict != Verdict::Inconclusive {
             (endpoint.samples_to_decide, endpoint.greedy_probes_to_decide) = (None, None);
         }
