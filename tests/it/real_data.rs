@@ -65,7 +65,8 @@ fn split(samples: &[Sample], answers: usize, seed: u64) -> Vec<Sample> {
 fn one_real_model_against_itself_is_significant_at_its_level_and_never_drifted() {
     let samples = load("llama3-70b-wikipedia.jsonl");
     let (mut significant, mut drifted) = (0, 0);
-    for seed in 0..200 {
+    // Other splits than those by which the alarm's level was chosen.
+    for seed in 5000..5200 {
         let halves = split(&samples, 10, seed);
         let found = compare(&halves, &roles("a", "b"), &Settings { permutations: 199, ..settings(seed) })
             .expect("a comparison");
