@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::api::{ApiError, Order, Reply};
 use super::assets::ModelKind;
 use super::engine::{Job, Model, Noise, Pool, Sampling, WeightFormat};
-use super::fault::{Fault, Reach};
+use super::fault::{Fault, Override, Reach};
 use super::flaky::{self, Fate};
 use super::prompt::{Message, Prompter, Role};
 
@@ -67,7 +67,7 @@ enum Bos {
 
 impl Behaviour {
     /// The behaviour of a host with these faults; without any, that of the reference.
-    pub fn of(faults: &[Fault]) -> Self {
+    pub fn of<'a>(faults: impl IntoIterator<Item = &'a Fault>) -> Self {
         let mut all = Self {
             model: (ModelKind::Base, WeightFormat::F32),
             bos: Bos::Once,
@@ -84,10 +84,13 @@ impl Behaviour {
                 Fault::DoubleBos => all.bos = Bos::Twice,
                 Fault::MissingBos => all.bos = Bos::Never,
                 Fault::HiddenSystemPrompt(text) => all.system = Some(text.clone()),
-                Fault::TemperatureIgnored { fixed, reach } => all.temperature = Some((*fixed, *reach)),
+                Fault::TemperatureIgnored(Override::Temperature { fixed, reach }) => {
+                    all.temperature = Some((*fixed, *reach));
+                }
                 Fault::TruncatedContext { keep } => all.keep = Some(*keep),
                 Fault::FlakyHost { share } => all.failing = *share,
                 Fault::Slow(delay) => all.delay = Some(*delay),
+                _ => {}
             }
         }
         all
@@ -160,7 +163,7 @@ impl Host {
         }
         let sampling = self.behaviour.sampling(order.sampling);
         let limit = order.limit.unwrap_or(usize::MAX).min(positions - prompt.len());
-        let digest = digest(&prompt, sampling, limit);
+        let digest = digest(&prompt, &sampling, limit);
         let count = self.count(digest).to_le_bytes();
         // A seed that the client sends repeats its draws; the noise is the machine's and never repeats.
         let draws = order.seed.map_or(count, i64::to_le_bytes);
@@ -179,6 +182,9 @@ impl Host {
             prompt,
             limit,
             sampling,
+            images: Vec::new(),
+            constraint: None,
+            ends: vec![self.model.config().eos_token_id],
             logprobs: order.logprobs,
             noise: self.noise,
             sampling_seed: self.seed_for(kind, &[&digest, &draws]),
@@ -209,7 +215,7 @@ impl Host {
 }
 
 /// What is asked, apart from how the answer travels.
-fn digest(prompt: &[u32], sampling: Sampling, limit: usize) -> [u8; 32] {
+fn digest(prompt: &[u32], sampling: &Sampling, limit: usize) -> [u8; 32] {
     let mut hash = Sha256::new();
     for token in prompt {
         hash.update(token.to_le_bytes());
@@ -229,10 +235,11 @@ fn digest(prompt: &[u32], sampling: Sampling, limit: usize) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    const ASKED: Sampling = Sampling { temperature: 1.0, top_k: None, top_p: 1.0 };
+    const ASKED: Sampling = Sampling::PLAIN;
 
     fn behaviour(address: &str) -> Behaviour {
-        Behaviour::of(&address.parse::<crate::lab::fault::Setup>().unwrap().faults)
+        let setup = address.parse::<crate::lab::fault::Setup>().unwrap();
+        Behaviour::of(setup.faults.iter().map(|one| &one.fault))
     }
 
     #[test]
@@ -258,9 +265,12 @@ mod tests {
     #[test]
     fn a_fixed_temperature_reaches_greedy_requests_unless_told_otherwise() {
         let greedy = Sampling { temperature: 0.0, ..ASKED };
-        assert_eq!(behaviour("lab:temperature-ignored").sampling(greedy).temperature.to_bits(), 0.3_f64.to_bits());
+        assert_eq!(
+            behaviour("lab:temperature-ignored").sampling(greedy.clone()).temperature.to_bits(),
+            0.3_f64.to_bits()
+        );
         let sampled = behaviour("lab:temperature-ignored=0.5,sampled");
-        assert_eq!(sampled.sampling(greedy), greedy);
+        assert_eq!(sampled.sampling(greedy.clone()), greedy);
         assert_eq!(sampled.sampling(ASKED), Sampling { temperature: 0.5, ..ASKED });
     }
 

@@ -12,7 +12,7 @@ mod answer;
 mod api;
 mod assets;
 pub mod engine;
-mod fault;
+pub mod fault;
 mod flaky;
 mod host;
 #[cfg(test)]
@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use assets::Library;
 pub use assets::ModelKind;
 use engine::{Noise, Pool, WeightsError};
-pub use fault::{Fault, FaultError, Reach, SCHEME, Setup};
+pub use fault::{Fault, FaultError, SCHEME, Setup};
 use host::{Behaviour, Host, Shared};
 use prompt::{PromptError, Prompter};
 use wire::{Connection, Wire};
@@ -177,7 +177,7 @@ fn load(endpoints: Vec<LabEndpoint>, options: FleetOptions) -> Result<(Arc<Share
     let mut library = Library::default();
     let mut hosts = Vec::new();
     for LabEndpoint { name, setup } in endpoints {
-        let behaviour = Behaviour::of(&setup.faults);
+        let behaviour = Behaviour::of(setup.faults.iter().map(|one| &one.fault));
         let model = library.model(behaviour.model.0, behaviour.model.1)?;
         let noise = setup.noise.unwrap_or(options.noise);
         hosts.push(Host::new(name, behaviour, (model, noise), Arc::clone(&shared)));

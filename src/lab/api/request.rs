@@ -129,7 +129,7 @@ impl Body {
                 Some(usize::try_from(k).map_err(|_| ApiError::parameter("top_k", "`top_k` must be at least -1"))?)
             }
         };
-        Ok(Sampling { temperature, top_k, top_p })
+        Ok(Sampling { temperature, top_k, top_p, ..Sampling::PLAIN })
     }
 
     fn limit(&self) -> Result<Option<usize>, ApiError> {
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_bare_request_has_the_usual_defaults() {
         let order = read(json!({})).unwrap();
-        assert_eq!(order.sampling, Sampling { temperature: 1.0, top_k: None, top_p: 1.0 });
+        assert_eq!(order.sampling, Sampling::PLAIN);
         assert_eq!((order.limit, order.seed, order.logprobs), (None, None, None));
         assert_eq!(order.delivery, Delivery::Whole);
     }
@@ -228,7 +228,7 @@ mod tests {
             "stream": true, "stream_options": {"include_usage": true},
         }));
         let order = order.unwrap();
-        assert_eq!(order.sampling, Sampling { temperature: 0.5, top_k: Some(40), top_p: 0.9 });
+        assert_eq!(order.sampling, Sampling { temperature: 0.5, top_k: Some(40), top_p: 0.9, ..Sampling::PLAIN });
         assert_eq!((order.limit, order.seed, order.logprobs), (Some(9), Some(-3), Some(5)));
         assert_eq!(order.stops, ["a", "b"]);
         assert_eq!(order.delivery, Delivery::StreamWithUsage);

@@ -15,6 +15,8 @@ pub const BLOCK: usize = 32;
 pub enum WeightFormat {
     /// Single precision, which holds the half precision of the files exactly.
     F32,
+    /// Half precision, as in the files.
+    F16,
     /// 4 bits and a scale for 32 numbers.
     Q4_0,
     /// 5 bits and a scale for 32 numbers.
@@ -24,6 +26,11 @@ pub enum WeightFormat {
 }
 
 impl WeightFormat {
+    /// The format with this name, of those that hold the files exactly.
+    pub fn exact(name: &str) -> Option<Self> {
+        [Self::F32, Self::F16].into_iter().find(|format| format.to_string() == name)
+    }
+
     /// The format with this name, of those with fewer bits than the files.
     pub fn quantized(name: &str) -> Option<Self> {
         [Self::Q4_0, Self::Q5_0, Self::Q8_0].into_iter().find(|format| format.to_string() == name)
@@ -34,6 +41,7 @@ impl fmt::Display for WeightFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Q4_0 => "q4_0",
             Self::Q5_0 => "q5_0",
             Self::Q8_0 => "q8_0",
@@ -74,7 +82,7 @@ impl Matrix {
         );
         let outputs = values.len() / inputs;
         let blocks = match format {
-            WeightFormat::F32 => Blocks::F32(values),
+            WeightFormat::F32 | WeightFormat::F16 => Blocks::F32(values),
             WeightFormat::Q4_0 => Blocks::Q4_0(quantize(&values)),
             WeightFormat::Q5_0 => Blocks::Q5_0(quantize(&values)),
             WeightFormat::Q8_0 => Blocks::Q8_0(quantize(&values)),

@@ -16,11 +16,13 @@ mod noise;
 mod ops;
 mod pool;
 mod sampler;
+mod spec;
 mod weights;
 
 pub use matrix::WeightFormat;
 pub use model::Model;
 pub use noise::Noise;
-pub use pool::{Emission, Finish, Job, Pool};
-pub use sampler::{Choice, Sampling};
+pub use pool::{Emission, Finish, Image, Job, Pool};
+pub use sampler::{Choice, Constraint, Sampling, TokenMask, Watermark};
+pub use spec::{CacheFormat, ModelSpec};
 pub use weights::{ModelConfig, WeightsError};

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::model::{Model, Sequence};
 use super::noise::{Noise, NoiseSource};
-use super::sampler::{Choice, Sampling};
+use super::sampler::{Choice, Constraint, Sampling};
 
 /// Requests that one worker moves on together. More would read the weights less often, and make each one wait longer.
 const BATCH: usize = 8;
@@ -29,6 +29,12 @@ pub struct Job {
     pub limit: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// The pixels of each image in the prompt, in the order of their places.
+    pub images: Vec<Image>,
+    /// What limits the answer's form.
+    pub constraint: Option<Box<dyn Constraint>>,
+    /// Tokens that end the answer, the model's own unless a host has it wrong.
+    pub ends: Vec<u32>,
     /// Report log-probabilities, with so many of the likeliest tokens.
     pub logprobs: Option<usize>,
     /// The numeric noise.
@@ -39,6 +45,18 @@ pub struct Job {
     pub noise_seed: [u8; 32],
     /// Where tokens go. When nobody listens any more, generation stops.
     pub reply: UnboundedSender<Emission>,
+}
+
+/// An image as the model reads it: 8-bit RGB, width and height multiples of 8, a patch token in the prompt for each square of
+/// 8 by 8.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green and blue of each pixel, row after row.
+    pub rgb: Vec<u8>,
 }
 
 /// What comes back for a job: tokens, then the end.
@@ -235,7 +253,7 @@ impl Slot {
     fn advance(&mut self, scores: &[f32]) {
         let choice = self.job.sampling.choose(scores, &mut self.generator, self.job.logprobs);
         self.left = self.left.saturating_sub(1);
-        if choice.token == self.job.model.config().eos_token_id {
+        if self.job.ends.contains(&choice.token) {
             self.end(Finish::Stop);
             return;
         }
@@ -268,7 +286,10 @@ mod tests {
             model: Arc::clone(model),
             prompt: prompt.to_vec(),
             limit,
-            sampling: Sampling { temperature: 0.0, top_k: None, top_p: 1.0 },
+            sampling: Sampling { temperature: 0.0, ..Sampling::PLAIN },
+            images: Vec::new(),
+            constraint: None,
+            ends: vec![model.config().eos_token_id],
             logprobs: None,
             noise: Noise::NONE,
             sampling_seed: [0; 32],

@@ -2,8 +2,9 @@
 
 use rand_chacha::rand_core::Rng;
 
-/// How the next token is chosen: temperature, then the `top_k` likeliest, then as many of those as make up `top_p`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How the next token is chosen: penalties and biases, then temperature, then the `top_k` likeliest, then as many of those
+/// as make up `top_p`, then those that `min_p` leaves.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
     /// Scores are divided by this; 0 takes the likeliest token, the first of equals.
     pub temperature: f64,
@@ -11,6 +12,81 @@ pub struct Sampling {
     pub top_k: Option<usize>,
     /// The share of probability that is left, above 0 and up to 1.
     pub top_p: f64,
+    /// Tokens below this share of the likeliest one's probability are dropped; 0 drops none.
+    pub min_p: f64,
+    /// Scores of tokens seen in prompt and answer are divided by this when positive, multiplied otherwise; 1 changes nothing.
+    pub repetition_penalty: f64,
+    /// Taken once from the score of each token that the answer has.
+    pub presence_penalty: f64,
+    /// Taken from the score of each token for each time that the answer has it.
+    pub frequency_penalty: f64,
+    /// Added to the scores of these tokens.
+    pub logit_bias: Vec<(u32, f64)>,
+    /// A hidden mark in the choice of tokens.
+    pub watermark: Option<Watermark>,
+    /// How often the likeliest token is left out, a share of all tokens.
+    pub best_dropped: f64,
+    /// How often characters of another script come instead of the token chosen, a share of all tokens.
+    pub corruption: f64,
+}
+
+/// A bias towards tokens that a hash of the one before picks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Watermark {
+    /// The share of the vocabulary that is favoured.
+    pub share: f64,
+    /// What is added to the favoured tokens' scores.
+    pub bias: f64,
+}
+
+impl Sampling {
+    /// The distribution of the model itself.
+    pub const PLAIN: Self = Self {
+        temperature: 1.0,
+        top_k: None,
+        top_p: 1.0,
+        min_p: 0.0,
+        repetition_penalty: 1.0,
+        presence_penalty: 0.0,
+        frequency_penalty: 0.0,
+        logit_bias: Vec::new(),
+        watermark: None,
+        best_dropped: 0.0,
+        corruption: 0.0,
+    };
+}
+
+/// Which tokens may come next; all may at first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenMask {
+    allowed: Vec<bool>,
+}
+
+impl TokenMask {
+    /// All of a vocabulary of this size.
+    pub fn all(vocabulary: usize) -> Self {
+        Self { allowed: vec![true; vocabulary] }
+    }
+
+    /// Keeps the tokens for which this holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
+        for (token, allowed) in self.allowed.iter_mut().enumerate() {
+            *allowed = *allowed && keep(token as u32);
+        }
+    }
+
+    /// Whether this token may come next; tokens outside the vocabulary may not.
+    pub fn allows(&self, token: u32) -> bool {
+        self.allowed.get(token as usize).copied().unwrap_or(false)
+    }
+}
+
+/// What limits an answer's form, token by token.
+pub trait Constraint: Send {
+    /// Takes out of the mask what may not come next. At least one token must be left; the token that ends an answer counts.
+    fn restrict(&self, mask: &mut TokenMask);
+    /// Learns which token came.
+    fn advance(&mut self, token: u32);
 }
 
 /// A chosen token.
@@ -128,13 +204,13 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Sampling = Sampling { temperature: 1.0, top_k: None, top_p: 1.0 };
+    const PLAIN: Sampling = Sampling::PLAIN;
 
     fn scores(shares: &[f64]) -> Vec<f32> {
         shares.iter().map(|share| share.ln() as f32 + 3.0).collect()
     }
 
-    fn counts(sampling: Sampling, scores: &[f32], draws: usize) -> Vec<usize> {
+    fn counts(sampling: &Sampling, scores: &[f32], draws: usize) -> Vec<usize> {
         let mut generator = ChaCha8Rng::seed_from_u64(1);
         let mut counts = vec![0; scores.len()];
         for _ in 0..draws {
@@ -146,14 +222,14 @@ mod tests {
     #[test]
     fn temperature_zero_takes_the_first_of_the_likeliest() {
         let greedy = Sampling { temperature: 0.0, ..PLAIN };
-        assert_eq!(counts(greedy, &[1.0, 2.0, 2.0, 0.0], 10), [0, 10, 0, 0]);
+        assert_eq!(counts(&greedy, &[1.0, 2.0, 2.0, 0.0], 10), [0, 10, 0, 0]);
     }
 
     #[test]
     fn shares_are_those_of_the_scores() {
         let shares = [0.5, 0.3, 0.15, 0.05];
         let draws = 20_000;
-        for (count, share) in counts(PLAIN, &scores(&shares), draws).into_iter().zip(shares) {
+        for (count, share) in counts(&PLAIN, &scores(&shares), draws).into_iter().zip(shares) {
             let error = (share * (1.0 - share) / draws as f64).sqrt();
             assert!((count as f64 / draws as f64 - share).abs() < 4.0 * error, "{count} of {draws} for {share}");
         }
@@ -161,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_low_temperature_sharpens() {
-        let sharp = counts(Sampling { temperature: 0.5, ..PLAIN }, &scores(&[0.6, 0.4]), 10_000);
+        let sharp = counts(&Sampling { temperature: 0.5, ..PLAIN }, &scores(&[0.6, 0.4]), 10_000);
         let expected = 0.36 / (0.36 + 0.16);
         assert!((sharp[0] as f64 / 10_000.0 - expected).abs() < 0.02, "{sharp:?}");
     }
@@ -169,11 +245,11 @@ mod tests {
     #[test]
     fn top_k_and_top_p_cut_the_tail() {
         let scores = scores(&[0.1, 0.5, 0.05, 0.35]);
-        let by_k = counts(Sampling { top_k: Some(2), ..PLAIN }, &scores, 1_000);
+        let by_k = counts(&Sampling { top_k: Some(2), ..PLAIN }, &scores, 1_000);
         assert!(by_k[0] == 0 && by_k[2] == 0 && by_k[1] > by_k[3], "{by_k:?}");
-        let by_p = counts(Sampling { top_p: 0.85, ..PLAIN }, &scores, 1_000);
+        let by_p = counts(&Sampling { top_p: 0.85, ..PLAIN }, &scores, 1_000);
         assert!(by_p[0] == 0 && by_p[2] == 0 && by_p[3] > 0, "{by_p:?}");
-        let both = counts(Sampling { top_k: Some(2), top_p: 0.1, ..PLAIN }, &scores, 100);
+        let both = counts(&Sampling { top_k: Some(2), top_p: 0.1, ..PLAIN }, &scores, 100);
         assert_eq!(both, [0, 100, 0, 0]);
     }
 
