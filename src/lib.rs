@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 5 | [`cli`], [`exit`] |
-//! | 4 | [`runner`], [`report`] |
+//! | 4 | [`runner`], [`report`], `power` |
 //! | 3 | [`client`], [`store`], `lab` |
 //! | 2, pure | [`plan`], [`retry`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`] |
@@ -28,6 +28,8 @@ pub mod exit;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod plan;
+#[cfg(feature = "lab")]
+pub mod power;
 pub mod probe;
 pub mod redact;
 pub mod report;

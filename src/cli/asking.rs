@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::args::Global;
+use super::fleet::Lab;
 use super::job::Job;
-use super::lab::Lab;
 use super::ledger::Ledger;
 use super::session::{Resolved, Session};
 use super::signals::stop_on_signals;

@@ -29,6 +29,13 @@ pub(super) fn init(args: &Init) -> anyhow::Result<Code> {
     Ok(Code::SUCCESS)
 }
 
+/// Writes one set of the shipped prompts into a folder, which is made if need be.
+#[cfg(feature = "lab")]
+pub(super) fn unpack(set: &str, to: &Path) -> anyhow::Result<()> {
+    copy(PROMPTS.get_dir(set).context("the program comes with these prompts")?, to)?;
+    Ok(())
+}
+
 fn copy(dir: &Dir<'_>, to: &Path) -> anyhow::Result<usize> {
     std::fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let mut copied = 0;

@@ -19,6 +19,7 @@ mod check;
 mod compare;
 mod completions;
 mod export;
+mod fleet;
 mod import;
 mod init;
 mod job;
@@ -66,6 +67,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Check(args) => on_runtime(check::check(args, global)),
         Verb::Compare(args) => compare::compare(args, global),
         Verb::Plan(args) => plan::plan(args, global),
+        Verb::Lab(args) => lab::lab(args, global),
         Verb::Import(args) => on_runtime(import::import(args, global)),
         Verb::Export(args) => on_runtime(export::export(args, global)),
         Verb::Init(args) => init::init(args),

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::UsageError;
 use super::args::{Comparing, Global};
-use super::lab::Lab;
+use super::fleet::Lab;
 use crate::compare;
 use crate::config::{
     Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, Loaded, Model, Price, Provider,

@@ -192,7 +192,7 @@ fn usual_workers() -> NonZeroUsize {
 
 /// What every host says of its configuration: the promised model's, also where another answers, as nobody who changes the
 /// weights has to say so.
-fn fingerprint() -> String {
+pub fn fingerprint() -> String {
     let digest: [u8; 32] = Sha256::digest(assets::promised_weights()).into();
     let number = digest.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
     format!("lab-{number:08x}")

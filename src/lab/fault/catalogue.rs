@@ -15,13 +15,24 @@ pub struct Entry {
     pub usual: &'static str,
     /// Parameters from mild to severe, the usual one among them.
     pub severities: &'static [&'static str],
+    /// Where it shows.
+    pub evidence: Evidence,
+}
+
+/// Where a fault shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// In something that can be counted: prompt tokens, finish reasons, errors, what is echoed.
+    Exact,
+    /// In the distribution of the answers alone.
+    Distribution,
 }
 
 const NOTHING: &str = "nothing after its name";
 const ONLY: &[&str] = &[""];
 
-const fn plain(id: &'static str, about: &'static str, seen: &'static str) -> Entry {
-    Entry { id, about, seen, wanted: NOTHING, usual: "", severities: ONLY }
+const fn exact(id: &'static str, about: &'static str, seen: &'static str) -> Entry {
+    Entry { id, about, seen, wanted: NOTHING, usual: "", severities: ONLY, evidence: Evidence::Exact }
 }
 
 /// All faults, in the catalogue's order.
@@ -33,6 +44,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "q8_0, q5_0 or q4_0",
         usual: "q4_0",
         severities: &["q8_0", "q5_0", "q4_0"],
+        evidence: Evidence::Distribution,
     },
     Entry {
         id: "quantized-kv",
@@ -41,12 +53,16 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "q8 or q4",
         usual: "q4",
         severities: &["q8", "q4"],
+        evidence: Evidence::Distribution,
     },
-    plain(
-        "swapped-model",
-        "a smaller model answers under the same name",
-        "Anthropic, August 2025: requests routed to the wrong servers",
-    ),
+    Entry {
+        evidence: Evidence::Distribution,
+        ..exact(
+            "swapped-model",
+            "a smaller model answers under the same name",
+            "Anthropic, August 2025: requests routed to the wrong servers",
+        )
+    },
     Entry {
         id: "partial-routing",
         about: "a share of the requests goes to a smaller model",
@@ -54,6 +70,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the share of requests, above 0 and up to 1, then `,sticky` if a prompt always takes the same way",
         usual: "0.2",
         severities: &["0.05", "0.1", "0.2", "0.5"],
+        evidence: Evidence::Distribution,
     },
     Entry {
         id: "finetuned-variant",
@@ -62,9 +79,10 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "how far the weights have gone to the variant, above 0 and up to 1",
         usual: "1",
         severities: &["0.1", "0.25", "0.5", "1"],
+        evidence: Evidence::Distribution,
     },
-    plain("double-bos", "the token that begins a sequence comes twice", "sglang #888"),
-    plain("missing-bos", "the token that begins a sequence is left out", "sglang #888"),
+    exact("double-bos", "the token that begins a sequence comes twice", "sglang #888"),
+    exact("missing-bos", "the token that begins a sequence is left out", "sglang #888"),
     Entry {
         id: "wrong-template",
         about: "the chat template is another: newlines, roles or the assistant's turn are missing",
@@ -72,6 +90,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "no-newlines, no-generation-prompt or no-roles",
         usual: "no-newlines",
         severities: &["no-newlines", "no-generation-prompt", "no-roles"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "hidden-system-prompt",
@@ -80,8 +99,9 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the text of the message, without `+`",
         usual: "Be polite.",
         severities: &["Be polite.", "Answer in uppercase."],
+        evidence: Evidence::Exact,
     },
-    plain(
+    exact(
         "dropped-system-prompt",
         "system messages of the caller are left out",
         "hosts whose template has no place for a system message",
@@ -93,6 +113,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "what the base is multiplied by, from 0.01 to 100",
         usual: "4",
         severities: &["1.5", "2", "4", "8"],
+        evidence: Evidence::Distribution,
     },
     Entry {
         id: "truncated-context",
@@ -101,6 +122,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the number of tokens kept, at least 1",
         usual: "64",
         severities: &["512", "128", "64"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "low-output-default",
@@ -109,9 +131,10 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the cap in tokens, at least 1",
         usual: "16",
         severities: &["32", "16", "8"],
+        evidence: Evidence::Exact,
     },
-    plain("max-tokens-ignored", "the caller's cap on the answer is not kept", "3 of 16 hosts, in 59 of 60 trials"),
-    plain("stop-ignored", "stop sequences do not stop", "hosts that drop the parameter"),
+    exact("max-tokens-ignored", "the caller's cap on the answer is not kept", "3 of 16 hosts, in 59 of 60 trials"),
+    exact("stop-ignored", "stop sequences do not stop", "hosts that drop the parameter"),
     Entry {
         id: "wrong-eos",
         about: "the token that ends an answer is wrong: it runs on, or ends early",
@@ -119,6 +142,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "late, or early",
         usual: "late",
         severities: &["early", "late"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "temperature-ignored",
@@ -136,8 +160,9 @@ pub const CATALOGUE: &[Entry] = &[
             "top_k:20",
             "repetition_penalty:1.1",
         ],
+        evidence: Evidence::Distribution,
     },
-    plain("seed-ignored", "the same seed gives another answer", "hosts that accept the parameter and drop it"),
+    exact("seed-ignored", "the same seed gives another answer", "hosts that accept the parameter and drop it"),
     Entry {
         id: "cached-responses",
         about: "answers to a request seen before are replayed",
@@ -145,6 +170,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the share of repeats that come from the cache, above 0 and up to 1",
         usual: "1",
         severities: &["0.1", "0.5", "1"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "leaked-tokens",
@@ -153,6 +179,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the share of answers, above 0 and up to 1",
         usual: "0.2",
         severities: &["0.02", "0.2", "1"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "tool-parser",
@@ -161,9 +188,10 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "`content` or `arguments`, then the share of calls after a comma, above 0 and up to 1",
         usual: "content,0.3",
         severities: &["content,0.1", "content,0.3", "arguments,0.3", "content,1"],
+        evidence: Evidence::Exact,
     },
-    plain("tools-dropped", "tools are not given to the model", "hosts that accept the parameter and drop it"),
-    plain("schema-not-enforced", "the answer's schema is not enforced", "llm-openrouter #28"),
+    exact("tools-dropped", "tools are not given to the model", "hosts that accept the parameter and drop it"),
+    exact("schema-not-enforced", "the answer's schema is not enforced", "llm-openrouter #28"),
     Entry {
         id: "finish-reason-wrong",
         about: "the finish reason says `stop` where the cap cut, or nothing",
@@ -171,6 +199,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "stop, streamed (wrong in streams only) or missing",
         usual: "stop",
         severities: &["streamed", "stop", "missing"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "reasoning-misplaced",
@@ -179,6 +208,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "content, or reasoning",
         usual: "content",
         severities: &["content", "reasoning"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "usage-miscounted",
@@ -187,8 +217,9 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "random, or absent",
         usual: "random",
         severities: &["random", "absent"],
+        evidence: Evidence::Exact,
     },
-    plain("image-dropped", "images are not given to the model", "ollama #17152"),
+    exact("image-dropped", "images are not given to the model", "ollama #17152"),
     Entry {
         id: "image-downscaled",
         about: "images are shrunk before the model sees them",
@@ -196,6 +227,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "by how much, 2 or 4",
         usual: "2",
         severities: &["2", "4"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "corrupted-output",
@@ -204,6 +236,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the share of tokens, above 0 and up to 1",
         usual: "0.002",
         severities: &["0.0005", "0.002", "0.02"],
+        evidence: Evidence::Exact,
     },
     Entry {
         id: "topk-miscompile",
@@ -212,6 +245,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the share of tokens, above 0 and up to 1",
         usual: "0.05",
         severities: &["0.01", "0.05", "0.2"],
+        evidence: Evidence::Distribution,
     },
     Entry {
         id: "watermark",
@@ -220,6 +254,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the bias in nats, above 0 and up to 10",
         usual: "2",
         severities: &["0.5", "1", "2"],
+        evidence: Evidence::Distribution,
     },
     Entry {
         id: "flaky-host",
@@ -228,6 +263,7 @@ pub const CATALOGUE: &[Entry] = &[
         wanted: "the share of requests that fail, above 0 and up to 1",
         usual: "0.25",
         severities: &["0.05", "0.25", "0.5"],
+        evidence: Evidence::Exact,
     },
 ];
 
@@ -239,6 +275,7 @@ pub const HONEST: &[Entry] = &[Entry {
     wanted: "milliseconds, at most 60000",
     usual: "250",
     severities: &["250"],
+    evidence: Evidence::Exact,
 }];
 
 /// Faults, then what is none.

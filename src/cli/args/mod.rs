@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Format;
 
+pub mod lab;
+
 /// Are these hosts serving the same model?
 ///
 /// Sends identical prompts to every host that offers one nominal model, compares the answers with a reference, and says
@@ -68,6 +70,8 @@ pub enum Verb {
     Compare(Compare),
     /// Show what a check would send and cost, without sending anything.
     Plan(Plan),
+    /// The embedded lab: list its faults, serve an endpoint, measure how often a check finds what.
+    Lab(lab::Lab),
     /// Read samples from JSON lines into the history.
     Import(Import),
     /// Write samples of the history as JSON lines.

@@ -1,0 +1,26 @@
+//! `samemodel lab`: explain its faults, serve an endpoint, measure power.
+
+use std::process::ExitCode as Code;
+
+#[cfg(feature = "lab")]
+mod list;
+#[cfg(feature = "lab")]
+mod power;
+
+use super::args::Global;
+use super::args::lab::Lab;
+
+#[cfg(not(feature = "lab"))]
+pub(super) fn lab(_: &Lab, _: &Global) -> anyhow::Result<Code> {
+    let what = "this program was built without the lab: build it with the feature `lab`, which is there by default";
+    Err(super::UsageError(what.to_owned()).into())
+}
+
+#[cfg(feature = "lab")]
+pub(super) fn lab(args: &Lab, global: &Global) -> anyhow::Result<Code> {
+    use super::args::lab::LabVerb;
+    match &args.verb {
+        LabVerb::List(args) => list::list(args),
+        LabVerb::Power(args) => super::on_runtime(power::power(args, global)),
+    }
+}
