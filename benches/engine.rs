@@ -8,7 +8,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use samemodel::lab::ModelKind;
-use samemodel::lab::engine::{Emission, Job, Model, Noise, Pool, Sampling, WeightFormat};
+use samemodel::lab::engine::{Emission, Job, Model, ModelSpec, Noise, Pool, Sampling, WeightFormat};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Ids that any model of the lab reads; what they mean makes no difference to the time.
@@ -43,9 +43,10 @@ fn answer(pool: &Pool, model: &Arc<Model>, answers: usize) -> usize {
     std::iter::from_fn(|| emissions.blocking_recv()).filter(|emission| matches!(emission, Emission::Token(_))).count()
 }
 
-fn bench(bencher: Bencher<'_, '_>, format: WeightFormat, answers: usize) {
+fn bench(bencher: Bencher<'_, '_>, weights: WeightFormat, answers: usize) {
     let pool = Pool::start(NonZeroUsize::MIN).expect("a thread can be started");
-    let model = Arc::new(ModelKind::Base.load(format).expect("the compiled-in model can be loaded"));
+    let spec = ModelSpec { weights, ..ModelSpec::HONEST };
+    let model = Arc::new(ModelKind::Base.load(&spec).expect("the compiled-in model can be loaded"));
     let tokens = answer(&pool, &model, answers);
     bencher.counter(ItemsCount::new(tokens)).bench_local(|| answer(&pool, &model, answers));
 }

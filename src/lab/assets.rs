@@ -1,19 +1,21 @@
 //! The files of the lab's models, compiled in, and the models loaded from them.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::engine::{Model, WeightFormat, WeightsError};
+use super::engine::{Files, Model, ModelSpec, WeightsError};
 
-/// The text of `tokenizer.json`, which both models share.
+/// The text of `tokenizer.json`, which all models share.
 pub const TOKENIZER: &str = include_str!("model/tokenizer.json");
 /// The template that makes one text of a conversation, in Jinja.
 pub const CHAT_TEMPLATE: &str = include_str!("model/chat_template.jinja");
 
-const BASE_CONFIG: &str = include_str!("model/base.json");
-const SMALL_CONFIG: &str = include_str!("model/small.json");
-static BASE_WEIGHTS: &[u8] = include_bytes!("model/base.safetensors");
-static SMALL_WEIGHTS: &[u8] = include_bytes!("model/small.safetensors");
+static BASE: Files<'static> =
+    Files { config: include_str!("model/base.json"), safetensors: include_bytes!("model/base.safetensors") };
+static SMALL: Files<'static> =
+    Files { config: include_str!("model/small.json"), safetensors: include_bytes!("model/small.safetensors") };
+
+/// Models that a library keeps; the one used longest ago goes first.
+const KEPT: usize = 16;
 
 /// The models that the lab has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,37 +24,93 @@ pub enum ModelKind {
     Base,
     /// A smaller one with the same tokenizer, trained on the same text.
     Small,
+    /// The promised one, tuned for chat.
+    Chat,
 }
 
 impl ModelKind {
-    /// Loads the model, its matrices in `format`.
-    pub fn load(self, format: WeightFormat) -> Result<Model, WeightsError> {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Base, Self::Small, Self::Chat];
+
+    /// Loads the model as it is to be served. The promised model can be tuned on its way in; the others are as they are.
+    pub fn load(self, spec: &ModelSpec) -> Result<Model, WeightsError> {
+        let tuned = (self == Self::Base).then_some(Self::Chat.files());
+        Model::load(self.files(), tuned, spec)
+    }
+
+    fn files(self) -> Files<'static> {
         match self {
-            Self::Base => Model::load(BASE_CONFIG, BASE_WEIGHTS, format),
-            Self::Small => Model::load(SMALL_CONFIG, SMALL_WEIGHTS, format),
+            // The tuned weights are not there yet, so that the promised ones stand in.
+            Self::Base | Self::Chat => BASE,
+            Self::Small => SMALL,
         }
     }
 }
 
 /// The bytes of the promised model, which its fingerprint is made from.
 pub fn promised_weights() -> &'static [u8] {
-    BASE_WEIGHTS
+    BASE.safetensors
 }
 
-/// Models that are loaded once and shared by all endpoints that use them.
+/// Models that are loaded at their first use and shared by all endpoints that serve them.
+///
+/// It keeps only so many, and what an endpoint holds stays alive without it.
 #[derive(Default)]
 pub struct Library {
-    models: HashMap<(ModelKind, WeightFormat), Arc<Model>>,
+    models: Mutex<Vec<Loaded>>,
+}
+
+struct Loaded {
+    kind: ModelKind,
+    spec: ModelSpec,
+    model: Arc<Model>,
 }
 
 impl Library {
-    /// The model in this format, loaded at its first use.
-    pub fn model(&mut self, kind: ModelKind, format: WeightFormat) -> Result<Arc<Model>, WeightsError> {
-        if let Some(model) = self.models.get(&(kind, format)) {
-            return Ok(Arc::clone(model));
+    /// The model as it is to be served. Loading takes some milliseconds, and others wait meanwhile.
+    pub fn model(&self, kind: ModelKind, spec: &ModelSpec) -> Result<Arc<Model>, WeightsError> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = models.iter().position(|loaded| loaded.kind == kind && loaded.spec == *spec);
+        // The last one is the one used last.
+        let loaded = match known {
+            Some(index) => models.remove(index),
+            None => Loaded { kind, spec: *spec, model: Arc::new(kind.load(spec)?) },
+        };
+        let model = Arc::clone(&loaded.model);
+        models.push(loaded);
+        if models.len() > KEPT {
+            models.remove(0);
         }
-        let model = Arc::new(kind.load(format)?);
-        self.models.insert((kind, format), Arc::clone(&model));
         Ok(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_loaded_once_for_each_way_of_serving_it() {
+        let library = Library::default();
+        let half = ModelSpec { rope_factor: 2.0, ..ModelSpec::HONEST };
+        let [one, again, other] =
+            [ModelSpec::HONEST, ModelSpec::HONEST, half].map(|spec| library.model(ModelKind::Small, &spec).unwrap());
+        assert!(Arc::ptr_eq(&one, &again) && !Arc::ptr_eq(&one, &other));
+    }
+
+    #[test]
+    fn the_model_used_longest_ago_is_let_go() {
+        let library = Library::default();
+        let model = |number: usize| {
+            let spec = ModelSpec { rope_factor: 1.0 + number as f64, ..ModelSpec::HONEST };
+            library.model(ModelKind::Small, &spec).unwrap()
+        };
+        let (first, second) = (model(0), model(1));
+        for number in 2..KEPT {
+            model(number);
+        }
+        assert!(Arc::ptr_eq(&first, &model(0)));
+        model(KEPT);
+        assert!(Arc::ptr_eq(&first, &model(0)) && !Arc::ptr_eq(&second, &model(1)));
     }
 }

@@ -13,7 +13,7 @@ use super::MODEL_NAME;
 use super::answer::Answer;
 use super::api::{ApiError, Order, Reply};
 use super::assets::ModelKind;
-use super::engine::{Job, Model, Noise, Pool, Sampling, WeightFormat};
+use super::engine::{Job, Model, ModelSpec, Noise, Pool, Sampling};
 use super::fault::{Fault, Override, Reach};
 use super::flaky::{self, Fate};
 use super::prompt::{Message, Prompter, Role};
@@ -48,7 +48,7 @@ pub struct Host {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
     /// The model that really answers.
-    pub model: (ModelKind, WeightFormat),
+    pub model: (ModelKind, ModelSpec),
     bos: Bos,
     system: Option<String>,
     temperature: Option<(f64, Reach)>,
@@ -69,7 +69,7 @@ impl Behaviour {
     /// The behaviour of a host with these faults; without any, that of the reference.
     pub fn of<'a>(faults: impl IntoIterator<Item = &'a Fault>) -> Self {
         let mut all = Self {
-            model: (ModelKind::Base, WeightFormat::F32),
+            model: (ModelKind::Base, ModelSpec::HONEST),
             bos: Bos::Once,
             system: None,
             temperature: None,
@@ -79,7 +79,7 @@ impl Behaviour {
         };
         for fault in faults {
             match fault {
-                Fault::QuantizedWeights(format) => all.model.1 = *format,
+                Fault::QuantizedWeights(format) => all.model.1.weights = *format,
                 Fault::SwappedModel => all.model.0 = ModelKind::Small,
                 Fault::DoubleBos => all.bos = Bos::Twice,
                 Fault::MissingBos => all.bos = Bos::Never,
@@ -247,7 +247,7 @@ mod tests {
         let honest = behaviour("lab:");
         assert_eq!(honest.tokens(vec![0, 5, 6], 0), [0, 5, 6]);
         assert_eq!(honest.sampling(ASKED), ASKED);
-        assert_eq!(honest.model, (ModelKind::Base, WeightFormat::F32));
+        assert_eq!(honest.model, (ModelKind::Base, ModelSpec::HONEST));
     }
 
     #[test]

@@ -174,11 +174,11 @@ fn load(endpoints: Vec<LabEndpoint>, options: FleetOptions) -> Result<(Arc<Share
         api_key: options.api_key,
         fingerprint: fingerprint(),
     });
-    let mut library = Library::default();
+    let library = Library::default();
     let mut hosts = Vec::new();
     for LabEndpoint { name, setup } in endpoints {
         let behaviour = Behaviour::of(setup.faults.iter().map(|one| &one.fault));
-        let model = library.model(behaviour.model.0, behaviour.model.1)?;
+        let model = library.model(behaviour.model.0, &behaviour.model.1)?;
         let noise = setup.noise.unwrap_or(options.noise);
         hosts.push(Host::new(name, behaviour, (model, noise), Arc::clone(&shared)));
     }

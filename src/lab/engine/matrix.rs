@@ -26,6 +26,9 @@ pub enum WeightFormat {
 }
 
 impl WeightFormat {
+    /// All of them, the exact ones first.
+    pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Q8_0, Self::Q5_0, Self::Q4_0];
+
     /// The format with this name, of those that hold the files exactly.
     pub fn exact(name: &str) -> Option<Self> {
         [Self::F32, Self::F16].into_iter().find(|format| format.to_string() == name)

@@ -25,4 +25,4 @@ pub use noise::Noise;
 pub use pool::{Emission, Finish, Image, Job, Pool};
 pub use sampler::{Choice, Constraint, Sampling, TokenMask, Watermark};
 pub use spec::{CacheFormat, ModelSpec};
-pub use weights::{ModelConfig, WeightsError};
+pub use weights::{Files, ModelConfig, WeightsError};

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cache::{CacheShape, KvCache, PrefixCache};
-use super::matrix::{WeightFormat, dot};
+use super::matrix::dot;
 use super::noise::NoiseSource;
 use super::ops;
-use super::weights::{LayerWeights, ModelConfig, Weights, WeightsError};
+use super::spec::ModelSpec;
+use super::weights::{Files, LayerWeights, ModelConfig, Tensors, Weights, WeightsError};
 
 /// Prompt tokens whose keys and values are kept for the next request with the same prompt; about 2 kB each in the larger
 /// model.
@@ -40,14 +41,19 @@ pub struct Row {
 }
 
 impl Model {
-    /// Loads a model from its configuration and safetensors file, all matrices in `format`.
-    pub fn load(config: &str, safetensors: &[u8], format: WeightFormat) -> Result<Self, WeightsError> {
-        let config = ModelConfig::from_json(config)?;
-        let weights = Weights::from_safetensors(safetensors, &config, format)?;
+    /// Loads a model from its files, to be served as `spec` says; `tuned` is what tuning leads to, where it leads anywhere.
+    pub fn load(files: Files<'_>, tuned: Option<Files<'_>>, spec: &ModelSpec) -> Result<Self, WeightsError> {
+        let config = ModelConfig::from_json(files.config)?;
+        let mut tensors = Tensors::from_safetensors(files.safetensors)?;
+        if let Some(tuned) = tuned.filter(|_| spec.tuned > 0.0) {
+            tensors.blend(&Tensors::from_safetensors(tuned.safetensors)?, spec.tuned)?;
+        }
+        let weights = Weights::new(&tensors, &config, spec.weights)?;
+        let theta = config.rope_theta * spec.rope_factor;
         let half = config.head_dim / 2;
         let angle = |index: usize| {
             let (position, pair) = (index / half, index % half);
-            position as f64 / config.rope_theta.powf(2.0 * pair as f64 / config.head_dim as f64)
+            position as f64 / theta.powf(2.0 * pair as f64 / config.head_dim as f64)
         };
         let angles: Vec<f64> = (0..config.max_position_embeddings * half).map(angle).collect();
         Ok(Self {
@@ -208,7 +214,7 @@ fn add_with_noise(stream: &mut [f32], change: &[f32], rows: &[Row], sequences: &
 mod tests {
     use serde::Deserialize;
 
-    use super::super::Noise;
+    use super::super::{Noise, WeightFormat};
     use super::*;
     use crate::lab::assets::ModelKind;
 
@@ -230,6 +236,10 @@ mod tests {
         logprob: f64,
     }
 
+    fn load(kind: ModelKind, weights: WeightFormat) -> Model {
+        kind.load(&ModelSpec { weights, ..ModelSpec::HONEST }).unwrap()
+    }
+
     fn logprobs(scores: &[f32]) -> Vec<f64> {
         let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f64 = scores.iter().map(|score| f64::from(score - top).exp()).sum();
@@ -246,7 +256,7 @@ mod tests {
     fn next_token_logprobs_are_those_of_an_independent_implementation() {
         let golden: Golden = serde_json::from_str(include_str!("../model/golden.json")).unwrap();
         for (kind, cases) in [(ModelKind::Base, golden.base), (ModelKind::Small, golden.small)] {
-            let model = kind.load(WeightFormat::F32).unwrap();
+            let model = load(kind, WeightFormat::F32);
             assert!(!cases.is_empty());
             for case in cases {
                 let ours = next(&model, &case.prompt_ids, NoiseSource::silent());
@@ -259,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_prompt_from_memory_gives_the_numbers_of_one_read_afresh() {
-        let model = ModelKind::Small.load(WeightFormat::F32).unwrap();
+        let model = load(ModelKind::Small, WeightFormat::F32);
         let prompt = [0, 3, 206, 312, 305, 228, 24];
         let fresh = next(&model, &prompt, NoiseSource::silent());
         assert_eq!(next(&model, &prompt, NoiseSource::silent()), fresh);
@@ -271,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_sequence_does_not_notice_its_company() {
-        let model = ModelKind::Small.load(WeightFormat::Q4_0).unwrap();
+        let model = load(ModelKind::Small, WeightFormat::Q4_0);
         let begin = |seed| model.begin(&[0, 3, 206], 5, NoiseSource::new(Noise::HONEST, [seed; 32]));
         let alone = model.step(&[312], &mut [&mut begin(1)]);
         let (mut a, mut b) = (begin(1), begin(2));
@@ -283,12 +293,22 @@ mod tests {
     #[test]
     fn noise_and_fewer_bits_move_the_scores_a_little() {
         let prompt = [0, 3, 206, 312, 305, 228, 24];
-        let exact = ModelKind::Base.load(WeightFormat::F32).unwrap();
+        let exact = load(ModelKind::Base, WeightFormat::F32);
         let fresh = next(&exact, &prompt, NoiseSource::silent());
         let distance = |other: Vec<f64>| fresh.iter().zip(other).map(|(a, b)| a.exp() * (a - b).abs()).sum::<f64>();
         let noisy = distance(next(&exact, &prompt, NoiseSource::new(Noise::HONEST, [3; 32])));
-        let coarse = ModelKind::Base.load(WeightFormat::Q4_0).unwrap();
+        let coarse = load(ModelKind::Base, WeightFormat::Q4_0);
         let coarse = distance(next(&coarse, &prompt, NoiseSource::silent()));
         assert!(0.0 < noisy && noisy < coarse && coarse < 2.0, "{noisy} {coarse}");
+    }
+
+    #[test]
+    fn positions_and_tuning_go_into_the_model() {
+        let prompt = [0, 3, 206, 312, 305, 228, 24];
+        let served = |spec| next(&ModelKind::Base.load(&spec).unwrap(), &prompt, NoiseSource::silent());
+        let honest = served(ModelSpec::HONEST);
+        assert_ne!(served(ModelSpec { rope_factor: 2.0, ..ModelSpec::HONEST }), honest);
+        let chat = next(&ModelKind::Chat.load(&ModelSpec::HONEST).unwrap(), &prompt, NoiseSource::silent());
+        assert_eq!(served(ModelSpec { tuned: 1.0, ..ModelSpec::HONEST }), chat);
     }
 }

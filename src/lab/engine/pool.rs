@@ -278,7 +278,7 @@ mod tests {
 
     use super::*;
     use crate::lab::assets::ModelKind;
-    use crate::lab::engine::WeightFormat;
+    use crate::lab::engine::ModelSpec;
 
     fn job(model: &Arc<Model>, prompt: &[u32], limit: usize) -> (Job, UnboundedReceiver<Emission>) {
         let (reply, emissions) = unbounded_channel();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     fn small() -> Arc<Model> {
-        Arc::new(ModelKind::Small.load(WeightFormat::F32).unwrap())
+        Arc::new(ModelKind::Small.load(&ModelSpec::HONEST).unwrap())
     }
 
     fn drain(mut emissions: UnboundedReceiver<Emission>) -> Vec<Emission> {

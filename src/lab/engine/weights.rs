@@ -8,6 +8,15 @@ use thiserror::Error;
 
 use super::matrix::{BLOCK, Matrix, WeightFormat};
 
+/// The two files of a model, as Hugging Face names their contents.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The text of `config.json`.
+    pub config: &'a str,
+    /// The bytes of `model.safetensors`.
+    pub safetensors: &'a [u8],
+}
+
 /// The sizes of a Llama, as its `config.json` gives them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ModelConfig {
@@ -111,9 +120,9 @@ pub struct LayerWeights {
 }
 
 impl Weights {
-    /// Reads the bytes of a safetensors file with the usual names of a Llama, and keeps all matrices in `format`.
-    pub fn from_safetensors(bytes: &[u8], config: &ModelConfig, format: WeightFormat) -> Result<Self, WeightsError> {
-        let file = File { tensors: candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?, format };
+    /// Takes the usual tensors of a Llama, and keeps all matrices in `format`.
+    pub fn new(tensors: &Tensors, config: &ModelConfig, format: WeightFormat) -> Result<Self, WeightsError> {
+        let file = File { tensors, format };
         let (hidden, feed) = (config.hidden_size, config.intermediate_size);
         let asking = config.num_attention_heads * config.head_dim;
         let asked = config.num_key_value_heads * config.head_dim;
@@ -143,27 +152,55 @@ impl Weights {
     }
 }
 
-struct File {
-    tensors: HashMap<String, Tensor>,
-    format: WeightFormat,
-}
+/// Named tensors in single precision, before they are brought into the format that they are served in.
+pub struct Tensors(HashMap<String, Vec<f32>>);
 
-impl File {
-    fn numbers(&self, name: &str, wanted: usize) -> Result<Vec<f32>, WeightsError> {
-        let tensor = self.tensors.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
-        let numbers: Vec<f32> = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+impl Tensors {
+    /// Reads the bytes of a safetensors file.
+    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let read = |(name, tensor): (String, Tensor)| {
+            Ok((name, tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?))
+        };
+        let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+        tensors.into_iter().map(read).collect::<Result<_, WeightsError>>().map(Self)
+    }
+
+    /// Goes a share of the way to the tensors of these names in `other`, from 0 to 1.
+    pub fn blend(&mut self, other: &Self, share: f64) -> Result<(), WeightsError> {
+        for (name, numbers) in &mut self.0 {
+            let others = other.numbers(name, numbers.len())?;
+            for (number, other) in numbers.iter_mut().zip(others) {
+                *number = (f64::from(*number) + share * (f64::from(*other) - f64::from(*number))) as f32;
+            }
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, name: &str, wanted: usize) -> Result<&[f32], WeightsError> {
+        let numbers = self.0.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
         if numbers.len() == wanted {
             Ok(numbers)
         } else {
             Err(WeightsError::Size { name: name.to_owned(), found: numbers.len(), wanted })
         }
     }
+}
+
+struct File<'a> {
+    tensors: &'a Tensors,
+    format: WeightFormat,
+}
+
+impl File<'_> {
+    fn numbers(&self, name: &str, wanted: usize) -> Result<Vec<f32>, WeightsError> {
+        self.tensors.numbers(name, wanted).map(<[f32]>::to_vec)
+    }
 
     /// The matrices of these names and numbers of outputs, one below the other.
     fn matrix(&self, parts: &[(String, usize)], inputs: usize) -> Result<Matrix, WeightsError> {
         let mut values = Vec::new();
         for (name, outputs) in parts {
-            values.extend(self.numbers(name, outputs * inputs)?);
+            values.extend_from_slice(self.tensors.numbers(name, outputs * inputs)?);
         }
         Ok(Matrix::new(values, inputs, self.format))
     }
@@ -173,6 +210,7 @@ impl File {
 mod tests {
     use super::*;
     use crate::lab::assets::ModelKind;
+    use crate::lab::engine::ModelSpec;
 
     const CONFIG: &str = r#"{"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
         "intermediate_size":192,"head_dim":32,"vocab_size":2048,"max_position_embeddings":8,"rope_theta":10000.0,
@@ -200,21 +238,33 @@ mod tests {
         let message = |name: &str, numbers: usize| {
             let tensor = Tensor::zeros(numbers, DType::F16, &Device::Cpu).unwrap();
             let file = safetensors_of(&HashMap::from([(name.to_owned(), tensor)]));
-            Weights::from_safetensors(&file, &config, WeightFormat::F32).err().unwrap().to_string()
+            let tensors = Tensors::from_safetensors(&file).unwrap();
+            Weights::new(&tensors, &config, WeightFormat::F32).err().unwrap().to_string()
         };
         assert!(message("other", 1).contains("there is no tensor `model.embed_tokens.weight`"));
         let short = message("model.embed_tokens.weight", 7);
         assert!(short.contains("has 7 numbers where the configuration asks for 131072"), "{short}");
-        assert!(Weights::from_safetensors(b"no such file", &config, WeightFormat::F32).is_err());
+        assert!(Tensors::from_safetensors(b"no such file").is_err());
     }
 
     #[test]
     fn every_model_loads_in_every_format() {
-        for kind in [ModelKind::Base, ModelKind::Small] {
-            for format in [WeightFormat::F32, WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
-                assert!(kind.load(format).is_ok(), "{kind:?} {format}");
+        for kind in ModelKind::ALL {
+            for weights in WeightFormat::ALL {
+                assert!(kind.load(&ModelSpec { weights, ..ModelSpec::HONEST }).is_ok(), "{kind:?} {weights}");
             }
         }
+    }
+
+    #[test]
+    fn weights_go_a_share_of_the_way_to_others() {
+        let tensors = |number: f32| Tensors(HashMap::from([("a".to_owned(), vec![number, 1.0])]));
+        let mut blended = tensors(0.0);
+        blended.blend(&tensors(2.0), 0.25).unwrap();
+        assert_eq!(blended.numbers("a", 2).unwrap(), [0.5, 1.0]);
+        let other = Tensors(HashMap::from([("a".to_owned(), vec![1.0])]));
+        assert!(matches!(blended.blend(&other, 0.25), Err(WeightsError::Size { .. })));
+        assert!(matches!(blended.blend(&Tensors(HashMap::new()), 0.25), Err(WeightsError::Missing(_))));
     }
 
     fn safetensors_of(tensors: &HashMap<String, Tensor>) -> Vec<u8> {
