@@ -71,6 +71,7 @@ impl Attempt {
             logprobs,
             response_model,
             system_fingerprint,
+            response_id,
             provider,
             latency,
         } = answer.as_ref().clone();
@@ -86,6 +87,7 @@ impl Attempt {
             logprobs,
             response_model,
             system_fingerprint,
+            response_id,
             provider,
             latency_ms: latency,
             parameters: Some(asked.parameters.clone()),
@@ -124,6 +126,9 @@ pub struct Answer {
     pub response_model: Option<String>,
     /// The host's fingerprint of itself.
     pub system_fingerprint: Option<String>,
+    /// The id that the host gave to its response.
+    #[serde(default)]
+    pub response_id: Option<String>,
     /// The host behind a router.
     pub provider: Option<String>,
     /// Times since the request was sent.

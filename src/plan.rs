@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::Slot;
 use crate::config::{Defaults, Model, Price};
-use crate::probe::Probe;
+use crate::probe::{Cap, Probe};
 use crate::sample::Asking;
 use crate::stats::rng;
 
@@ -77,7 +77,7 @@ pub struct PlannedProbe {
     pub probe: Probe,
     /// Answers of each endpoint, at least 1.
     pub answers: u32,
-    /// The cap on an answer's tokens.
+    /// The cap on an answer's tokens; where none is sent, what is set aside for one.
     pub max_tokens: u32,
 }
 
@@ -102,7 +102,8 @@ impl Plan {
                 Asking::Greedy => model.greedy_samples.unwrap_or(defaults.greedy_samples),
                 Asking::Sampled => model.samples.unwrap_or(defaults.samples),
             });
-            let cap = probe.parameters.max_tokens.or(model.max_tokens).unwrap_or(defaults.max_tokens);
+            let configured = Cap::Tokens(model.max_tokens.unwrap_or(defaults.max_tokens));
+            let cap = probe.parameters.max_tokens.unwrap_or(configured).tokens();
             PlannedProbe { probe, answers: answers.max(1), max_tokens: cap }
         });
         Self {
@@ -285,7 +286,9 @@ mod tests {
             id: format!("p{i}"),
             about: String::new(),
             asking: Asking::Sampled,
+            purpose: crate::sample::Purpose::Comparison,
             samples: None,
+            delivery: None,
             messages: Vec::new(),
             parameters: crate::probe::Parameters::default(),
             tools: Vec::new(),

@@ -159,6 +159,7 @@ impl Assembly {
         };
         first(&mut self.answer.response_model, value.get("model"));
         first(&mut self.answer.system_fingerprint, value.get("system_fingerprint"));
+        first(&mut self.answer.response_id, value.get("id"));
         let provider = value.get("provider");
         first(&mut self.answer.provider, provider.and_then(|field| field.get("name")).or(provider));
     }

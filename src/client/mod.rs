@@ -124,6 +124,7 @@ impl Client {
             finish_reason: option(answer.finish_reason),
             response_model: option(answer.response_model),
             system_fingerprint: option(answer.system_fingerprint),
+            response_id: option(answer.response_id),
             provider: option(answer.provider),
             // They hold the text again, token by token.
             logprobs: answer.logprobs.filter(|_| !told),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::attempt::Slot;
 use crate::config::{Defaults, Dialect, Endpoint, MaxTokensField};
-use crate::probe::{Image, Message, PastToolCall, Probe, Role, Tool};
+use crate::probe::{Cap, Image, Message, PastToolCall, Probe, Role, Tool};
 use crate::sample::{Asking, SampleParameters};
 
 /// One planned request, ready to be sent any number of times.
@@ -33,7 +33,8 @@ pub struct Route<'a> {
 }
 
 impl Ask {
-    /// The request that puts `probe` to `route` for `replicate`, with `seed` if one is given and the host takes it.
+    /// The request that puts `probe` to `route` for `replicate`, with `seed` if one is given and the host takes it; a seed
+    /// that the probe has of its own comes first.
     ///
     /// The endpoint's `extra_body` is merged in last: objects are joined by name, anything else is replaced.
     pub fn new(probe: &Probe, route: Route<'_>, replicate: u32, seed: Option<u64>) -> Self {
@@ -47,7 +48,8 @@ impl Ask {
         if let Some(schema) = &probe.response_schema {
             body.insert("response_format".into(), response_format(schema));
         }
-        let stream = route.endpoint.stream.unwrap_or(route.defaults.stream);
+        let wanted = probe.delivery.map_or(route.defaults.stream, |delivery| delivery.streams(replicate));
+        let stream = route.endpoint.stream.unwrap_or(wanted);
         body.insert("stream".into(), stream.into());
         if stream && route.dialect.stream_usage {
             body.insert("stream_options".into(), json!({"include_usage": true}));
@@ -56,7 +58,7 @@ impl Ask {
             merge(&mut body, extra);
         }
         let slot = Slot { endpoint: route.endpoint.name.clone(), probe: probe.id.clone(), replicate };
-        let parameters = parameters(&body, probe.asking, route.dialect);
+        let parameters = parameters(&body, probe, route.dialect);
         Self { slot, body: Value::Object(body), parameters }
     }
 
@@ -78,13 +80,17 @@ fn sampling(body: &mut Map<String, Value>, probe: &Probe, route: Route<'_>, seed
     if let Some(top_p) = asked.top_p {
         body.insert("top_p".into(), top_p.into());
     }
-    let cap = asked.max_tokens.unwrap_or(route.defaults.max_tokens);
-    body.insert(cap_field(route.dialect.max_tokens).into(), cap.into());
+    if let Cap::Tokens(cap) = asked.max_tokens.unwrap_or(Cap::Tokens(route.defaults.max_tokens)) {
+        body.insert(cap_field(route.dialect.max_tokens).into(), cap.into());
+    }
     if !asked.stop.is_empty() {
         body.insert("stop".into(), asked.stop.clone().into());
     }
-    if let Some(seed) = seed.filter(|_| route.dialect.seed) {
+    if let Some(seed) = asked.seed.map(u64::from).or(seed).filter(|_| route.dialect.seed) {
         body.insert("seed".into(), seed.into());
+    }
+    if let Some(effort) = &asked.reasoning_effort {
+        body.insert("reasoning_effort".into(), effort.clone().into());
     }
 }
 
@@ -95,9 +101,10 @@ fn cap_field(field: MaxTokensField) -> &'static str {
     }
 }
 
-fn parameters(body: &Map<String, Value>, asking: Asking, dialect: &Dialect) -> SampleParameters {
+fn parameters(body: &Map<String, Value>, probe: &Probe, dialect: &Dialect) -> SampleParameters {
     let number = |name| body.get(name).and_then(Value::as_f64);
-    let stands_for_zero = |sent: f64| asking == Asking::Greedy && sent.total_cmp(&dialect.zero_temperature).is_eq();
+    let stands_for_zero =
+        |sent: f64| probe.asking == Asking::Greedy && sent.total_cmp(&dialect.zero_temperature).is_eq();
     let stop = match body.get("stop") {
         Some(Value::String(stop)) => vec![stop.clone()],
         Some(Value::Array(stops)) => stops.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -109,6 +116,12 @@ fn parameters(body: &Map<String, Value>, asking: Asking, dialect: &Dialect) -> S
         top_p: number("top_p"),
         seed: body.get("seed").and_then(Value::as_u64),
         stop,
+        reasoning_effort: body.get("reasoning_effort").and_then(Value::as_str).map(str::to_owned),
+        stream: body.get("stream").and_then(Value::as_bool),
+        stream_usage: body.get("stream").and_then(Value::as_bool).filter(|stream| *stream).map(|_| {
+            body.get("stream_options").and_then(|options| options.get("include_usage")) == Some(&Value::Bool(true))
+        }),
+        traits: Some(probe.traits()),
     }
 }
 
@@ -177,7 +190,7 @@ fn merge_value(into: &mut Value, extra: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Parameters;
+    use crate::probe::{Delivery, Parameters};
     use insta::assert_json_snapshot;
 
     fn says(role: Role, content: &str) -> Message {
@@ -189,7 +202,9 @@ mod tests {
             id: "core/p".into(),
             about: String::new(),
             asking,
+            purpose: crate::sample::Purpose::Comparison,
             samples: None,
+            delivery: None,
             messages,
             parameters: Parameters::default(),
             tools: Vec::new(),
@@ -241,8 +256,12 @@ mod tests {
     #[test]
     fn a_dialect_names_its_own_fields_and_its_own_zero() {
         let mut probe = probe(Asking::Greedy, vec![says(Role::User, "Hi")]);
-        probe.parameters =
-            Parameters { temperature: None, max_tokens: Some(5), top_p: Some(0.5), stop: vec!["\n".into()] };
+        probe.parameters = Parameters {
+            max_tokens: Some(Cap::Tokens(5)),
+            top_p: Some(0.5),
+            stop: vec!["\n".into()],
+            ..Parameters::default()
+        };
         let dialect = Dialect {
             max_tokens: MaxTokensField::MaxCompletionTokens,
             stream_usage: false,
@@ -275,6 +294,10 @@ mod tests {
             top_p: Some(0.5),
             seed: Some(7),
             stop: vec!["\n".into()],
+            stream: Some(true),
+            stream_usage: Some(false),
+            traits: Some(probe.traits()),
+            ..SampleParameters::default()
         };
         assert_eq!(ask.parameters_sent(), &sent);
     }
@@ -381,6 +404,34 @@ mod tests {
         let dialect = Dialect { seed: false, ..Dialect::default() };
         let ask = ask(&probe, &endpoint(&Value::Null), &dialect, Some(7));
         assert_eq!((ask.body.get("seed"), ask.parameters_sent().seed), (None, None));
+    }
+
+    #[test]
+    fn a_probe_may_send_no_cap_a_seed_of_its_own_and_an_effort() {
+        let mut probe = probe(Asking::Sampled, vec![says(Role::User, "Hi")]);
+        probe.parameters = Parameters {
+            max_tokens: Some(Cap::Unsent),
+            seed: Some(9),
+            reasoning_effort: Some("low".into()),
+            ..Parameters::default()
+        };
+        let ask = ask(&probe, &endpoint(&Value::Null), &Dialect::default(), Some(7));
+        assert_eq!((ask.body.get("max_tokens"), ask.parameters_sent().max_tokens), (None, None));
+        assert_eq!((&ask.body["seed"], &ask.body["reasoning_effort"]), (&json!(9), &json!("low")));
+        assert_eq!(ask.parameters_sent().seed, Some(9));
+    }
+
+    #[test]
+    fn a_probe_that_wants_both_deliveries_gets_them_in_turn_unless_the_endpoint_knows_only_one() {
+        let mut probe = probe(Asking::Sampled, vec![says(Role::User, "Hi")]);
+        probe.delivery = Some(Delivery::Both);
+        let streams = |endpoint: &Endpoint| {
+            let route = Route { endpoint, dialect: &Dialect::default(), defaults: &Defaults::default() };
+            [0, 1, 2].map(|replicate| Ask::new(&probe, route, replicate, None).parameters_sent().stream)
+        };
+        assert_eq!(streams(&endpoint(&Value::Null)), [Some(true), Some(false), Some(true)]);
+        let whole = Endpoint { stream: Some(false), ..endpoint(&Value::Null) };
+        assert_eq!(streams(&whole), [Some(false); 3]);
     }
 
     #[test]

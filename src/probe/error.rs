@@ -116,6 +116,9 @@ pub enum Problem {
     /// A stop sequence that stops at once.
     #[error("a stop sequence is empty: remove it")]
     EmptyStop,
+    /// An effort without a word.
+    #[error("`reasoning_effort` is empty: write a word that hosts know, such as \"low\", or remove it")]
+    EmptyEffort,
     /// A schema that cannot be used.
     #[error("`{name}` is no usable JSON Schema: {reason}")]
     Schema {

@@ -18,7 +18,7 @@ use super::family::{Row, Templates, name_rows};
 use super::rules::{self, Placed};
 use super::spec::{self, CheckSpec, MessageSpec, ProbeFile, ToolSpec};
 use super::{Check, Image, Message, Parameters, PastToolCall, Probe, Role, Tool, keys};
-use crate::sample::Asking;
+use crate::sample::{Asking, Purpose};
 
 /// How a probe file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,9 @@ fn markdown(id: &str, text: &str) -> Result<Probe, Located> {
         id: id.to_owned(),
         about: about.to_owned(),
         asking: Asking::Sampled,
+        purpose: Purpose::Comparison,
         samples: None,
+        delivery: None,
         messages: vec![message.item],
         parameters: Parameters::default(),
         tools: vec![],
@@ -166,7 +168,9 @@ impl Builder<'_> {
             id,
             about,
             asking: spec.asking,
+            purpose: spec.purpose,
             samples: spec.samples.as_ref().map(|samples| *samples.get_ref()),
+            delivery: spec.delivery,
             messages: items(messages),
             parameters: spec.parameters.as_ref().map(|parameters| parameters.get_ref().clone()).unwrap_or_default(),
             tools: items(tools),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+mod cap;
 pub mod check;
 mod error;
 mod family;
@@ -18,11 +19,13 @@ pub mod load;
 mod rules;
 pub mod spec;
 
+pub use cap::{Cap, UNCAPPED_TOKENS};
 pub use check::{Check, Miss};
 pub use error::{FileError, Position, Problem};
 pub use load::{LoadError, load};
 
-use crate::sample::Asking;
+use crate::sample::script::scripts;
+use crate::sample::{Asking, Purpose, Traits};
 
 /// One prompt, ready to be asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,8 +37,14 @@ pub struct Probe {
     pub about: String,
     /// Greedy or sampled.
     pub asking: Asking,
+    /// What it is asked for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// Answers to ask of each endpoint; the configuration decides when absent.
     pub samples: Option<u32>,
+    /// How answers are to come; the configuration decides when absent.
+    #[serde(default)]
+    pub delivery: Option<Delivery>,
     /// The conversation.
     pub messages: Vec<Message>,
     /// Parameters that differ from the configured defaults.
@@ -48,6 +57,29 @@ pub struct Probe {
     pub checks: Vec<Check>,
 }
 
+/// How the answers to a probe are to come. A host that cannot stream, or does nothing else, is asked as it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// As a stream.
+    Streamed,
+    /// In one piece.
+    Whole,
+    /// Every other one as a stream, beginning with the first.
+    Both,
+}
+
+impl Delivery {
+    /// Whether the answer of this number is to be streamed.
+    pub fn streams(self, replicate: u32) -> bool {
+        match self {
+            Self::Streamed => true,
+            Self::Whole => false,
+            Self::Both => replicate.is_multiple_of(2),
+        }
+    }
+}
+
 /// Parameters of one probe; what is absent comes from the configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -55,15 +87,21 @@ pub struct Parameters {
     /// Sampling temperature of a sampled probe. Greedy probes are always asked at 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// The cap on the answer's tokens.
+    /// The cap on the answer's tokens, or "none" to send none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_tokens: Option<u32>,
+    pub max_tokens: Option<Cap>,
     /// Nucleus sampling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// Stop sequences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
+    /// A seed that is sent with each answer asked for, to see whether the same comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
+    /// How much the model is to think, sent as `reasoning_effort`, such as "low".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
 }
 
 /// Who speaks.
@@ -171,6 +209,24 @@ impl Probe {
         sha256_hex(&json)
     }
 
+    /// What it has in it, for whoever judges its answers.
+    pub fn traits(&self) -> Traits {
+        let characters = |of: &dyn Fn(&Message) -> bool| -> u64 {
+            self.messages.iter().filter(|m| of(m)).map(|m| m.content.chars().count() as u64).sum()
+        };
+        let found = self.messages.iter().flat_map(|m| scripts(&m.content));
+        Traits {
+            purpose: self.purpose,
+            messages: self.messages.len() as u32,
+            characters: characters(&|_| true),
+            system_characters: characters(&|m| m.role == Role::System),
+            images: self.messages.iter().map(|m| m.images.len() as u32).sum(),
+            tools: self.tools.iter().map(|tool| tool.name.clone()).collect(),
+            scripts: found.map(str::to_owned).collect(),
+            response_schema: self.response_schema.clone(),
+        }
+    }
+
     /// The bytes of all messages and tools, which no byte-level tokenizer turns into more tokens.
     pub fn prompt_bytes(&self) -> usize {
         let calls = |m: &Message| m.tool_calls.iter().map(|c| c.name.len() + c.arguments.len()).sum::<usize>();
@@ -211,7 +267,9 @@ mod tests {
             id: "a/b".into(),
             about: "shows".into(),
             asking: Asking::Sampled,
+            purpose: Purpose::Comparison,
             samples: None,
+            delivery: None,
             messages: vec![message(Role::User, "Hello")],
             parameters: Parameters::default(),
             tools: vec![],
@@ -237,9 +295,10 @@ mod tests {
             ],
             parameters: Parameters {
                 temperature: None,
-                max_tokens: Some(8),
+                max_tokens: Some(Cap::Tokens(8)),
                 top_p: Some(0.5),
                 stop: vec!["\n".into()],
+                ..Parameters::default()
             },
             tools: vec![Tool {
                 name: "look".into(),
@@ -276,7 +335,7 @@ mod tests {
         others[0].messages[0].content.push('.');
         others[1].messages[0].role = Role::System;
         others[2].asking = Asking::Greedy;
-        others[3].parameters.max_tokens = Some(1);
+        others[3].parameters.max_tokens = Some(Cap::Tokens(1));
         others[4].tools = full().tools;
         others[5].response_schema = Some(json!({}));
         let mut digests: Vec<_> = others.iter().chain([&plain()]).map(Probe::digest).collect();
@@ -289,6 +348,26 @@ mod tests {
     fn a_probe_survives_json() {
         let json = serde_json::to_string(&full()).unwrap();
         assert_eq!(serde_json::from_str::<Probe>(&json).unwrap(), full());
+    }
+
+    #[test]
+    fn a_digest_ignores_what_the_probe_is_for_and_how_answers_come_but_not_its_cap_seed_and_effort() {
+        let same = Probe { purpose: Purpose::Canary, delivery: Some(Delivery::Both), ..plain() };
+        assert_eq!(same.digest(), plain().digest());
+        let mut others = vec![plain(); 3];
+        others[0].parameters.max_tokens = Some(Cap::Unsent);
+        others[1].parameters.seed = Some(7);
+        others[2].parameters.reasoning_effort = Some("low".into());
+        assert!(others.iter().all(|other| other.digest() != plain().digest()));
+    }
+
+    #[test]
+    fn traits_say_what_a_probe_has_in_it() {
+        let traits = full().traits();
+        assert_eq!((traits.messages, traits.characters, traits.system_characters, traits.images), (4, 25, 9, 1));
+        assert_eq!((traits.tools, traits.response_schema), (vec!["look".to_owned()], full().response_schema));
+        let japanese = Probe { messages: vec![message(Role::User, "猫 is a cat")], ..plain() };
+        assert_eq!(Vec::from_iter(japanese.traits().scripts), ["Han"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::error::{Located, Problem};
-use super::{Check, Message, Parameters, Role, Tool};
+use super::{Cap, Check, Message, Parameters, Role, Tool};
 use crate::sample::Asking;
 
 /// A part of a probe and where it stands in the file.
@@ -86,7 +86,7 @@ pub(super) fn parameters(asking: Asking, parameters: &Parameters) -> Result<(), 
         }
         _ => {}
     }
-    if parameters.max_tokens == Some(0) {
+    if parameters.max_tokens == Some(Cap::Tokens(0)) {
         return Err(Problem::Range { name: "max_tokens", value: "0".into(), wanted: "at least 1" });
     }
     if let Some(top_p) = parameters.top_p.filter(|top_p| !(*top_p > 0.0 && *top_p <= 1.0)) {
@@ -94,6 +94,9 @@ pub(super) fn parameters(asking: Asking, parameters: &Parameters) -> Result<(), 
     }
     if parameters.stop.iter().any(String::is_empty) {
         return Err(Problem::EmptyStop);
+    }
+    if parameters.reasoning_effort.as_deref().is_some_and(|effort| effort.trim().is_empty()) {
+        return Err(Problem::EmptyEffort);
     }
     Ok(())
 }

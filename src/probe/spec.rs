@@ -7,8 +7,8 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
-use super::{Parameters, PastToolCall, Role};
-use crate::sample::Asking;
+use super::{Delivery, Parameters, PastToolCall, Role};
+use crate::sample::{Asking, Purpose};
 
 /// A probe, or a family of probes, as written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -21,6 +21,12 @@ pub struct ProbeFile {
     /// Sampled, which is the default, or greedy.
     #[serde(default = "sampled")]
     pub asking: Asking,
+    /// For the comparison, which is the default, or as a canary, whose answers are held against exact rules alone.
+    #[serde(default)]
+    pub purpose: Purpose,
+    /// How answers are to come, where it differs from what is configured.
+    #[serde(default)]
+    pub delivery: Option<Delivery>,
     /// Answers to ask of each endpoint, where the number differs from the configured one.
     #[serde(default)]
     #[schemars(with = "u32", range(min = 1))]

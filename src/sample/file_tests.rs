@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sample::{Latency, SampleError, SampleParameters, ToolCall, Usage};
+use crate::sample::{Latency, SampleError, SampleParameters, ToolCall, Traits, Usage};
 
 fn read(text: &str) -> Result<Vec<Sample>, SampleFileError> {
     read_samples(text.as_bytes(), "s.jsonl")
@@ -163,13 +163,16 @@ fn parameters() -> impl Strategy<Value = SampleParameters> {
         top_p: floats.1,
         seed: numbers.1,
         stop,
+        stream: numbers.1.map(|seed| seed % 2 == 0),
+        traits: numbers.0.map(|n| Traits { messages: n, tools: vec!["look".into()], ..Traits::default() }),
+        ..SampleParameters::default()
     })
 }
 
 prop_compose! {
     fn told_by_the_host()(
         text in ".{0,12}",
-        words in proptest::collection::vec(proptest::option::of(".{0,6}"), 5),
+        words in proptest::collection::vec(proptest::option::of(".{0,6}"), 6),
         usage in any::<Option<(Option<u64>, Option<u64>)>>(),
         calls in proptest::collection::vec((".{0,4}", ".{0,4}"), 0..3),
         logprob in proptest::option::of(-50.0..0.0),
@@ -183,6 +186,7 @@ prop_compose! {
             response_model: word(),
             system_fingerprint: word(),
             provider: word(),
+            response_id: word(),
             usage: usage.map(|(prompt_tokens, completion_tokens)| Usage { prompt_tokens, completion_tokens }),
             tool_calls: calls.into_iter().map(|(name, arguments)| ToolCall { name, arguments }).collect(),
             logprobs: logprob.map(|value| serde_json::json!({ "content": [{ "logprob": value }] })),

@@ -13,6 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod file;
+pub mod script;
+mod traits;
+
+pub use traits::{Purpose, Traits};
 
 /// The schema name that every sample line carries.
 pub const SCHEMA: &str = "samemodel.sample/1";
@@ -67,6 +71,9 @@ pub struct Sample {
     /// The host's fingerprint of its own configuration.
     #[serde(default)]
     pub system_fingerprint: Option<String>,
+    /// The id that the host gave to its response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_id: Option<String>,
     /// The host that answered behind a router, where the router says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -103,6 +110,7 @@ impl Sample {
             logprobs: None,
             response_model: None,
             system_fingerprint: None,
+            response_id: None,
             provider: None,
             latency_ms: None,
             error: None,
@@ -187,13 +195,13 @@ pub struct SampleError {
     pub message: String,
 }
 
-/// The sampling parameters with which an answer was asked for.
+/// How an answer was asked for: the sampling parameters, and what the probe had in it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SampleParameters {
     /// 0 makes the probe greedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// The cap on the answer's tokens.
+    /// The cap on the answer's tokens; absent where none was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
     /// Nucleus sampling.
@@ -205,4 +213,16 @@ pub struct SampleParameters {
     /// Stop sequences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
+    /// How much the model was to think, in the host's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
+    /// Whether a stream was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<bool>,
+    /// Whether a stream was to bring token counts; absent where no stream was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_usage: Option<bool>,
+    /// What the probe had in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<Traits>,
 }

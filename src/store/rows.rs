@@ -180,6 +180,7 @@ pub(super) struct SampleRow {
     pub(super) logprobs: Option<String>,
     pub(super) response_model: Option<String>,
     pub(super) system_fingerprint: Option<String>,
+    pub(super) response_id: Option<String>,
     pub(super) provider: Option<String>,
     pub(super) first_token_ms: Option<i64>,
     pub(super) total_ms: Option<i64>,
@@ -214,6 +215,7 @@ impl SampleRow {
             logprobs: sample.logprobs.as_ref().map(|logprobs| json_column(logprobs, redactor)),
             response_model: told(&sample.response_model),
             system_fingerprint: told(&sample.system_fingerprint),
+            response_id: told(&sample.response_id),
             provider: told(&sample.provider),
             first_token_ms: sample.latency_ms.and_then(|latency| latency.first_token).map(count_column),
             total_ms: sample.latency_ms.map(|latency| count_column(latency.total)),
@@ -256,6 +258,7 @@ impl SampleRow {
             finish_reason: self.finish_reason,
             response_model: self.response_model,
             system_fingerprint: self.system_fingerprint,
+            response_id: self.response_id,
             provider: self.provider,
         })
     }

@@ -161,6 +161,7 @@ pub(super) fn insert_sample(row: &SampleRow) -> Insert<'_> {
         .bind(row.headers.as_str())
         .bind(row.error_kind.as_deref())
         .bind(row.error_message.as_deref())
+        .bind(row.response_id.as_deref())
 }
 
 /// The statement that adds a run.

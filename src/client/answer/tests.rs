@@ -32,7 +32,7 @@ fn kind(result: Result<Answer, Failure>) -> FailureKind {
 #[test]
 fn a_whole_answer_is_read_with_all_that_came_with_it() {
     let answer = read(&json!({
-        "model": "m-fp8", "system_fingerprint": "vllm-1", "provider": "Together",
+        "id": "chatcmpl-1", "model": "m-fp8", "system_fingerprint": "vllm-1", "provider": "Together",
         "choices": [{"index": 0, "finish_reason": "eos", "logprobs": {"content": [{"token": "a"}]},
             "message": {"role": "assistant", "content": "hé", "reasoning_content": "why",
                 "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{"}}]}}],
@@ -50,6 +50,7 @@ fn a_whole_answer_is_read_with_all_that_came_with_it() {
             logprobs: Some(json!({"content": [{"token": "a"}]})),
             response_model: Some("m-fp8".into()),
             system_fingerprint: Some("vllm-1".into()),
+            response_id: Some("chatcmpl-1".into()),
             provider: Some("Together".into()),
             latency: None,
         }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::probe::{Cap, Delivery};
 
 /// A PNG's first bytes are all that is looked at.
 const PNG: &[u8] = &[0x89, b'P', b'N', b'G', 1, 2];
@@ -126,6 +127,22 @@ fn a_toml_file_holds_all_that_a_probe_can_have() {
     assert_eq!(probe.tools[0].parameters, json!({"type": "object"}));
     assert_eq!(probe.response_schema, Some(json!({"type": "string"})));
     assert_eq!(probe.checks, [Check::Regex("cat|kitten".into()), Check::OneOf(vec!["a".into(), "b".into()])]);
+}
+
+#[test]
+fn a_probe_may_be_a_canary_that_comes_both_ways_without_a_cap_with_a_seed_and_an_effort() {
+    let probe = toml_probes(&after(
+        "purpose = \"canary\"\ndelivery = \"both\"\n\
+         parameters = { max_tokens = \"none\", seed = 7, reasoning_effort = \"low\" }",
+    ))
+    .remove(0);
+    assert_eq!((probe.purpose, probe.delivery), (Purpose::Canary, Some(Delivery::Both)));
+    let parameters = probe.parameters;
+    assert_eq!((parameters.max_tokens, parameters.seed), (Some(Cap::Unsent), Some(7)));
+    assert_eq!(parameters.reasoning_effort.as_deref(), Some("low"));
+    assert!(complaint(&after("parameters = { max_tokens = \"all\" }")).contains("or \"none\""));
+    assert!(complaint(&after("parameters = { reasoning_effort = \" \" }")).contains("`reasoning_effort` is empty"));
+    assert!(complaint(&after("purpose = \"song\"")).contains("canary"));
 }
 
 const FAMILY: &str = r#"

@@ -308,6 +308,7 @@ fn echoing() -> (Attempt, Sample) {
         logprobs: Some(serde_json::json!({ CANARY: [{ "token": CANARY, "logprob": -0.5 }] })),
         response_model: Some(echo()),
         system_fingerprint: Some(echo()),
+        response_id: Some(echo()),
         provider: Some(echo()),
         latency: None,
     };
