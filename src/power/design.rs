@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::Defaults;
-use crate::probe::Probe;
-use crate::sample::Asking;
+use crate::probe::{Cap, Probe};
+use crate::sample::{Asking, Purpose};
 
 /// How much is asked of an endpoint in one check.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,9 @@ impl Design {
     pub fn choose(&self, probes: &[Probe]) -> Vec<Probe> {
         let (mut sampled, mut greedy) = (0, 0);
         let takes_part = |probe: &&Probe| {
+            if probe.purpose == Purpose::Canary {
+                return true;
+            }
             let (count, limit) = match probe.asking {
                 Asking::Sampled => (&mut sampled, self.sampled),
                 Asking::Greedy => (&mut greedy, self.greedy),
@@ -56,9 +59,10 @@ impl Design {
         let chosen = probes.iter().filter(takes_part).cloned();
         chosen
             .map(|mut probe| {
-                if let Some(tokens) = self.tokens {
-                    let cap = probe.parameters.max_tokens.unwrap_or(u32::MAX);
-                    probe.parameters.max_tokens = Some(cap.min(tokens));
+                let cap = probe.parameters.max_tokens;
+                if let Some(tokens) = self.tokens.filter(|_| probe.purpose != Purpose::Canary) {
+                    let tokens = cap.map_or(tokens, |cap| cap.tokens().min(tokens));
+                    probe.parameters.max_tokens = Some(Cap::Tokens(tokens));
                 }
                 probe
             })
