@@ -203,6 +203,11 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_schema_is_that_of_the_types() {
+        crate::report::tests::committed("power.json", &crate::report::json::schema::<PowerReport>());
+    }
+
+    #[test]
     fn a_case_is_found_by_drift_or_by_a_certain_finding() {
         assert!(is_detected(&outcome(Verdict::Drifted, &[])));
         assert!(is_detected(&outcome(Verdict::Consistent, &[("flaky-host", Confidence::Certain)])));

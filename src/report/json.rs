@@ -23,7 +23,8 @@ pub fn sample_schema() -> String {
     schema::<Sample>()
 }
 
-fn schema<T: JsonSchema>() -> String {
+/// The JSON Schema of a type that is written as JSON; ends with a newline.
+pub fn schema<T: JsonSchema>() -> String {
     pretty(&schemars::schema_for!(T))
 }
 

@@ -23,7 +23,7 @@ pub mod words;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use format::{Format, render};
 pub use layout::Paint;

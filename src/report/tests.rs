@@ -36,7 +36,7 @@ fn with_verdicts(verdicts: &[Verdict]) -> Report {
 }
 
 /// Holds a generated file against the committed one; `SAMEMODEL_BLESS=1` rewrites it.
-fn committed(name: &str, generated: &str) {
+pub(crate) fn committed(name: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(name);
     if std::env::var_os("SAMEMODEL_BLESS").is_some() {
         std::fs::write(&path, generated).expect("schemas/ can be written to");

@@ -12,6 +12,8 @@ mod formats;
 mod host;
 mod layers;
 mod package;
+#[cfg(feature = "lab")]
+mod power;
 mod readme;
 mod real_data;
 #[cfg(feature = "lab")]
