@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_committed_schema_is_that_of_the_types() {
-        crate::report::tests::committed("power.json", &crate::report::json::schema::<PowerReport>());
+        crate::report::tests::committed("schemas/power.json", &crate::report::json::schema::<PowerReport>());
     }
 
     #[test]

@@ -282,3 +282,45 @@ pub const HONEST: &[Entry] = &[Entry {
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     CATALOGUE.iter().chain(HONEST)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// The table of the manual.
+    fn manual() -> String {
+        let mut out = String::from(
+            "# Faults of the lab\n\nThis page is made from the table in `src/lab/fault/catalogue.rs`. `samemodel lab list` says the same.\n\n\
+             | fault | what is wrong | parameter | evidence | seen |\n|---|---|---|---|---|\n",
+        );
+        for entry in all() {
+            let parameter = match entry.usual {
+                "" => "none".to_owned(),
+                usual => format!("{}; usually `{usual}`", entry.wanted),
+            };
+            let evidence = match entry.evidence {
+                Evidence::Exact => "exact",
+                Evidence::Distribution => "distribution",
+            };
+            let seen = if entry.seen.is_empty() { "no fault" } else { entry.seen };
+            let _ = writeln!(out, "| `{}` | {} | {parameter} | {evidence} | {seen} |", entry.id, entry.about);
+        }
+        out
+    }
+
+    #[test]
+    fn the_table_of_the_manual_is_that_of_the_program() {
+        crate::report::tests::committed("docs/src/faults.md", &manual());
+    }
+
+    #[test]
+    fn every_entry_explains_itself_in_a_line() {
+        for entry in all() {
+            assert!(!entry.about.is_empty() && !entry.about.contains(['\n', '|']), "{}", entry.id);
+            assert!(!entry.seen.contains(['\n', '|']) && !entry.wanted.contains(['\n', '|']), "{}", entry.id);
+        }
+        assert!(CATALOGUE.iter().all(|entry| !entry.seen.is_empty()), "every fault was seen somewhere");
+    }
+}
