@@ -1,27 +1,60 @@
 """The forward pass once more, in plain numpy and double precision, as a yardstick for other implementations.
 
-It shares no code with the training. Prints, for fixed prompts, the eight likeliest next tokens with their log-probabilities.
+It shares no code with the training, and renders conversations with the chat template itself. Prints, for fixed conversations,
+the prompt's ids and the eight likeliest next tokens with their log-probabilities; where there is a picture, its patches too.
 usage: golden.py --model-dir .. > ../golden.json
 """
 
 import argparse
 import json
 import pathlib
+import re
 
+import jinja2
 import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-MODELS = ["base", "small"]
+import images
+
+PATCH = 13  # the token whose place a picture's patch takes
 TOP = 8
-PROMPTS = [
-    [("user", "What is 12 + 9?")],
-    [("user", "Tell me a story about a lighthouse.")],
-    [("system", "You are a pirate."), ("user", "Describe the garden.")],
-    [("user", "My name is Anna."), ("assistant", "Nice to meet you, Anna."), ("user", "What is my name?")],
-    [("user", "Read the notes: Ben likes rice. The old lamp was bright. Clara likes honey. Leo likes soup. Nora likes tea. "
-              "The stone bridge is quiet. Victor likes corn. Grace likes lemon. What does Leo like?")],
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+def tool(name, **parameters):
+    properties = {parameter: {"type": kind} for parameter, kind in parameters.items()}
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": properties}}}
+
+
+NOTES = ("Read the notes: Ben likes rice. The old lamp was bright. Clara likes honey. Leo likes soup. Nora likes tea. "
+         "The stone bridge is quiet. Victor likes corn. Grace likes lemon. What does Leo like?")
+BUY = {"function": {"name": "buy", "arguments": '{"item": "tea", "count": 3}'}}
+SHORT = [
+    {"messages": [user("What is 12 + 9?")]},
+    {"messages": [user("Tell me a story about a lighthouse.")]},
+    {"messages": [{"role": "system", "content": "You are a pirate."}, user("Describe the garden.")]},
+    {"messages": [user("My name is Anna."), {"role": "assistant", "content": "Nice to meet you, Anna."}, user("What is my name?")]},
+    {"messages": [user(NOTES)]},
+    {"messages": [user("Buy 3 tea.")], "tools": [tool("buy", item="string", count="integer"), tool("clock", place="string")]},
+    {"messages": [{"role": "system", "content": "Answer the question."}, user("Buy 3 tea."),
+                  {"role": "assistant", "content": "", "tool_calls": [BUY]}, {"role": "tool", "content": '{"result": "done"}'}],
+     "tools": [tool("buy", item="string", count="integer")]},
+    {"messages": [user("What is 47 + 38?")], "enable_thinking": True},
 ]
+# A conversation of more than 600 tokens, and two with a picture.
+LONG = [{"messages": [user("Remember these words: lamp quiet rice. " + "The old lamp was bright. The stone bridge is quiet. " * 45
+                           + "Now repeat the words.")]}]
+PICTURES = [
+    {"messages": [user("Which shape is in the picture?")],
+     "image": {"width": 32, "height": 32, "background": "white", "seed": 7, "shape": "circle", "colour": "red"}},
+    {"messages": [user("Which digit is in the picture?")],
+     "image": {"width": 48, "height": 32, "background": "black", "seed": 8, "digit": 4, "scale": 1}},
+]
+CASES = {"base": SHORT + LONG + PICTURES, "small": SHORT[:5] + PICTURES[:1], "chat": SHORT[:3] + SHORT[5:6] + PICTURES[:1]}
 
 
 class Llama:
@@ -68,12 +101,15 @@ class Llama:
         inner = gate / (1 + np.exp(-gate)) * (self.weights[prefix + "up_proj.weight"] @ x)
         return self.weights[prefix + "down_proj.weight"] @ inner
 
-    def next_logprobs(self, ids):
-        """The log-probability of every token after `ids`."""
+    def next_logprobs(self, ids, patches):
+        """The log-probability of every token after `ids`, whose patch tokens stand for these patches."""
         self.cache = [([], []) for _ in self.cache]
-        embeddings = self.weights["model.embed_tokens.weight"]
+        embeddings, patches = self.weights["model.embed_tokens.weight"], iter(patches)
         for position, token in enumerate(ids):
             x = embeddings[token]
+            if token == PATCH:
+                pixels = np.array(next(patches)) / 127.5 - 1
+                x = self.weights["image.patch_proj.weight"] @ pixels + self.weights["image.patch_proj.bias"]
             for layer in range(self.config["num_hidden_layers"]):
                 x = x + self.attend(self.norm(x, f"model.layers.{layer}.input_layernorm.weight"), layer, position)
                 x = x + self.feed(self.norm(x, f"model.layers.{layer}.post_attention_layernorm.weight"), layer)
@@ -81,15 +117,20 @@ class Llama:
         return logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
 
 
-def render(messages):
-    return "<s>" + "".join(f"<|{role}|>\n{content}<|end|>\n" for role, content in messages) + "<|assistant|>\n"
-
-
-def case(model, ids, messages):
-    logprobs = model.next_logprobs(ids)
+def case(model, template, tokenizer, conversation):
+    messages, patches = [dict(message) for message in conversation["messages"]], []
+    more = {key: conversation[key] for key in ("tools", "enable_thinking") if key in conversation}
+    if "image" in conversation:
+        spec = conversation["image"]
+        messages[0]["content"] = images.marker(spec["width"], spec["height"]) + "\n" + messages[0]["content"]
+        patches = images.patches(images.draw(spec)).tolist()
+        more["patches"] = patches
+    ids = tokenizer.encode(template.render(messages=messages, add_generation_prompt=True, **more)).ids
+    logprobs = model.next_logprobs(ids, patches)
     best = np.argsort(-logprobs, kind="stable")[:TOP]
     return {
-        "messages": [{"role": role, "content": content} for role, content in messages],
+        "messages": messages,
+        **more,
         "prompt_ids": ids,
         "top": [{"id": int(token), "logprob": float(logprobs[token])} for token in best],
     }
@@ -100,11 +141,14 @@ def main():
     parser.add_argument("--model-dir", type=pathlib.Path, required=True)
     options = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(options.model_dir / "tokenizer.json"))
+    template = jinja2.Template((options.model_dir / "chat_template.jinja").read_text())
     golden = {}
-    for name in MODELS:
+    for name, conversations in CASES.items():
         model = Llama(options.model_dir / name)
-        golden[name] = [case(model, tokenizer.encode(render(messages)).ids, messages) for messages in PROMPTS]
-    print(json.dumps(golden, indent=1))
+        golden[name] = [case(model, template, tokenizer, conversation) for conversation in conversations]
+    text = json.dumps(golden, indent=1)
+    # Lists of numbers on one line each.
+    print(re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda found: "[" + " ".join(found[1].split()) + "]", text))
 
 
 if __name__ == "__main__":

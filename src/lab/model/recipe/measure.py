@@ -1,62 +1,92 @@
 """Measure a trained model on prompts that training never saw.
 
-Prints the validation loss over answers, the entropy of the next token in open answers at temperature 1, the accuracy of every
-exact task at temperature 0 (the whole answer must be right), and example answers. Conversations are decoded in batches, with
-the whole row computed anew for every token: slow for serving, short to read.
+Prints the validation loss of answers, the accuracy of every exact task at temperature 0, the entropy of the next token in open
+answers at temperature 1, and example answers. An answer counts as right if every token of it, its end included, is the
+likeliest after the ones before: then decoding at temperature 0 writes it to the last character. (A thought belongs to the
+answer.) For open tasks with tools on offer, an answer is right if it does not begin with a call.
 usage: measure.py --model base --tokenizer tokenizer.json --validation valid.jsonl
 """
 
 import argparse
 import collections
 import json
+import pathlib
 
 import numpy as np
-
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+import chat
 import train
-from train import END, PAD, ROW, jax, jnp
+from train import jax, jnp
+
+WIDTH = 256  # the longest prompt and answer that is decoded
 
 
-def prompt_ids(tokenizer, messages):
-    text = "<s>" + "".join(f"<|{message['role']}|>\n{message['content']}<|end|>\n" for message in messages)
-    return tokenizer.encode(text + "<|assistant|>\n").ids
+class Reader:
+    """A model that reads one conversation at a time, or several short ones of one length."""
 
-
-class Decoder:
     def __init__(self, path, tokenizer):
-        with open(path + ".json", encoding="utf-8") as file:
-            config = json.load(file)
+        self.config = json.loads(pathlib.Path(path + ".json").read_text())
         self.params = {name: jnp.asarray(value, jnp.float32) for name, value in load_file(path + ".safetensors").items()}
-        self.config, self.tokenizer = config, tokenizer
+        self.tokenizer = tokenizer
 
         @jax.jit
-        def next_logits(params, ids, lengths):
+        def states(params, ids, pixels, places):
             positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-            states = train.hidden(params, ids, jnp.ones_like(ids), positions, config)
-            return states[jnp.arange(len(ids)), lengths - 1] @ params["model.embed_tokens.weight"].T
+            return train.hidden(params, ids, jnp.ones_like(ids), positions, pixels, places, self.config)
 
-        self.next_logits = next_logits
+        self.states = states
+        self.logits = jax.jit(lambda params, states: states @ params["model.embed_tokens.weight"].T)
 
-    def decode(self, prompts, temperature, limit, rng):
-        """Answers to prompts (lists of ids), and the entropies of the distributions that they were drawn from."""
-        width = min(ROW, -(-(max(map(len, prompts)) + limit) // 96) * 96)  # few different shapes to compile
-        ids = np.full((len(prompts), width), PAD, np.int32)
+    def answer_logits(self, examples):
+        """For each example the scores before every token of its answer, and those tokens."""
+        size = 8
+        lines = []
+        for number, example in enumerate(examples):
+            prompt, answer = (self.tokenizer.encode(text).ids for text in chat.prompt_and_answer(example))
+            width = next(width for width in (96, 192, 384, 768, 1536) if len(prompt) + len(answer) <= width)
+            lines.append((width, number, prompt, answer, chat.pictures(example)))
+        lines.sort(key=lambda line: line[0])
+        found = [None] * len(examples)
+        while lines:
+            width = lines[0][0]
+            batch = [line for line in lines[:size] if line[0] == width]
+            lines = lines[len(batch) :]
+            ids = np.full((size, width), chat.PAD, np.int32)
+            pixels, places = np.zeros((size, 192, 192), np.uint8), np.full((size, 192), width, np.int32)
+            for row, (_, _, prompt, answer, patches) in enumerate(batch):
+                ids[row, : len(prompt) + len(answer)] = prompt + answer
+                if patches:
+                    pixels[row, : len(patches)] = patches
+                    places[row, : len(patches)] = np.flatnonzero(ids[row] == chat.PATCH)
+            states = np.asarray(self.states(self.params, ids, pixels, places))
+            for row, (_, number, prompt, answer, _) in enumerate(batch):
+                chosen = np.zeros((-(-len(answer) // 64) * 64, states.shape[2]), np.float32)
+                chosen[: len(answer)] = states[row, len(prompt) - 1 : len(prompt) + len(answer) - 1]
+                found[number] = np.asarray(self.logits(self.params, chosen))[: len(answer)], answer
+        return found
+
+    def decode(self, examples, temperature, limit, rng):
+        """Answers to prompts without pictures, and the entropies of the distributions that their tokens were drawn from."""
+        prompts = [self.tokenizer.encode(chat.prompt_and_answer(example)[0]).ids for example in examples]
+        ids = np.full((len(prompts), WIDTH), chat.PAD, np.int32)
         for row, prompt in zip(ids, prompts):
             row[: len(prompt)] = prompt
+        pixels, places = np.zeros((len(prompts), 1, 192), np.uint8), np.full((len(prompts), 1), WIDTH, np.int32)
         lengths = np.array([len(prompt) for prompt in prompts])
         answers, entropies = [[] for _ in prompts], [[] for _ in prompts]
         running = np.ones(len(prompts), bool)
         for _ in range(limit):
-            logits = np.asarray(self.next_logits(self.params, ids, lengths), np.float64)
+            states = self.states(self.params, ids, pixels, places)[np.arange(len(ids)), lengths - 1]
+            logits = np.asarray(self.logits(self.params, states), np.float64)
             logprobs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
             noise = rng.gumbel(size=logits.shape) if temperature else 0.0
             chosen = np.argmax(logprobs / (temperature or 1.0) + noise, axis=1)
-            running &= lengths < width
+            running &= lengths < WIDTH
             for row in np.flatnonzero(running):
                 entropies[row].append(-(np.exp(logprobs[row]) * logprobs[row]).sum())
-                if chosen[row] == END:
+                if chosen[row] == chat.END:
                     running[row] = False
                     continue
                 answers[row].append(int(chosen[row]))
@@ -64,35 +94,7 @@ class Decoder:
                 lengths[row] += 1
             if not running.any():
                 break
-        return [self.tokenizer.decode(answer) for answer in answers], entropies
-
-    def decode_all(self, examples, temperature, limit, seed=0, batch=32):
-        rng = np.random.default_rng(seed)
-        order = sorted(range(len(examples)), key=lambda place: len(json.dumps(examples[place]["messages"])))
-        answers, entropies = [None] * len(examples), [None] * len(examples)
-        for start in range(0, len(order), batch):
-            places = order[start : start + batch]
-            prompts = [prompt_ids(self.tokenizer, examples[place]["messages"][:-1]) for place in places]
-            padding = [prompts[0]] * (batch - len(places))
-            for place, answer, entropy in zip(places, *self.decode(prompts + padding, temperature, limit, rng)):
-                answers[place], entropies[place] = answer, entropy
-        return answers, entropies
-
-
-def validation_loss(decoder, examples):
-    """Cross-entropy per token of the last answers of open and of exact examples, in nats."""
-    losses = {"open": [0.0, 0], "exact": [0.0, 0]}
-    measure = jax.jit(lambda params, batch: train.loss(params, batch, decoder.config))
-    for kind in losses:
-        chosen = [example for example in examples if (example["truth"] is None) == (kind == "open")]
-        rows = train.pack(train.encode(decoder.tokenizer, chosen), ROW)
-        rows[1] = (rows[1] > train.PROMPT_WEIGHT).astype(np.float32)
-        for start in range(0, len(rows[0]) - 7, 8):
-            batch = [part[start : start + 8] for part in rows]
-            count = batch[1].sum()
-            losses[kind][0] += float(measure(decoder.params, batch)) * count
-            losses[kind][1] += count
-    return {kind: total / count for kind, (total, count) in losses.items()}
+        return [self.tokenizer.decode(answer, skip_special_tokens=False) for answer in answers], entropies
 
 
 def by_task(examples, limit):
@@ -104,34 +106,54 @@ def by_task(examples, limit):
     return dict(sorted(tasks.items()))
 
 
-def accuracies(decoder, tasks):
-    for task, examples in tasks.items():
-        if examples[0]["truth"] is None:
-            continue
-        answers, _ = decoder.decode_all(examples, 0.0, 40)
-        right = sum(example["messages"][-1]["content"] == answer for example, answer in zip(examples, answers))
-        print(f"  {task:13} {right / len(examples):.2f} of {len(examples)}", flush=True)
+def nats(logits, answer):
+    logits = logits.astype(np.float64)
+    return np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(answer)), answer]
 
 
-def open_answers(decoder, tasks, limit):
-    every, lengths = [], []
+def accuracies(reader, tasks):
+    losses = {True: [], False: []}
     for task, examples in tasks.items():
-        if examples[0]["truth"] is not None:
+        is_open = examples[0]["truth"] is None
+        found = reader.answer_logits(examples)
+        values = [value for logits, answer in found for value in nats(logits, answer)]
+        losses[is_open] += values
+        if task == "no_call_open":
+            right = [np.argmax(logits[0]) != chat.SPECIAL.index("<|call|>") for logits, _ in found]
+        elif is_open:
             continue
-        _, entropies = decoder.decode_all(examples[:limit], 1.0, 90)
+        else:
+            right = [(np.argmax(logits, 1) == answer).all() for logits, answer in found]
+        lengths = [len(reader.tokenizer.encode(chat.prompt_and_answer(example)[0]).ids) for example in examples]
+        print(f"  {task:22} {np.mean(right):.2f} of {len(right)}, prompts of {np.mean(lengths):.0f} tokens, "
+              f"{np.mean(values):.3f} nats a token", flush=True)
+    for is_open, values in losses.items():
+        if values:
+            print(f"validation loss, {'open' if is_open else 'exact'} answers: {np.mean(values):.3f} nats a token")
+
+
+def open_answers(reader, tasks, limit):
+    every, lengths, rng = [], [], np.random.default_rng(0)
+    for task, examples in tasks.items():
+        short = [example for example in examples if len(json.dumps(example["messages"])) < 500][:limit]
+        if examples[0]["truth"] is not None or not short or task.startswith("no_call") or task.endswith("_think"):
+            continue
+        _, entropies = reader.decode(short, 1.0, 90, rng)
         values = [value for entropy in entropies for value in entropy]
         every += values
         lengths += map(len, entropies)
-        print(f"  {task:13} {np.mean(values):.2f} nats a token, {len(values) / len(entropies):.0f} tokens", flush=True)
-    print(f"  {'all':13} {np.mean(every):.2f} nats a token, {np.mean(lengths):.0f} tokens")
+        print(f"  {task:22} {np.mean(values):.2f} nats a token, {len(values) / len(entropies):.0f} tokens", flush=True)
+    print(f"  {'all':22} {np.mean(every):.2f} nats a token, {np.mean(lengths):.0f} tokens")
 
 
-def show(decoder, tasks, count):
-    for number, task in enumerate(list(tasks)[:: max(1, len(tasks) // count)][:count]):
-        example = tasks[task][number % len(tasks[task])]
-        answers, _ = decoder.decode_all([example], 1.0 if example["truth"] is None else 0.0, 90, batch=1)
-        print("\n".join(f"  {message['role']}: {message['content']}" for message in example["messages"][:-1]))
-        print(f"  -> {answers[0]}\n")
+def show(reader, tasks, every):
+    rng = np.random.default_rng(1)
+    for number, (task, examples) in enumerate(tasks.items()):
+        short = [example for example in examples if len(json.dumps(example["messages"])) < 700 and not chat.pictures(example)]
+        if number % every or not short:
+            continue
+        answers, _ = reader.decode(short[:1], 1.0 if short[0]["truth"] is None else 0.0, 90, rng)
+        print(f"{chat.prompt_and_answer(short[0])[0]}  -> {answers[0]}\n")
 
 
 def main():
@@ -140,21 +162,24 @@ def main():
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--validation", required=True)
     parser.add_argument("--exact", type=int, default=100, help="examples a task for accuracy")
-    parser.add_argument("--open", type=int, default=24, help="examples a task for entropy")
-    parser.add_argument("--show", type=int, default=10)
+    parser.add_argument("--open", type=int, default=12, help="examples a task for entropy")
+    parser.add_argument("--show", type=int, default=3, help="show an answer of every so-manieth task; 0 for none")
+    parser.add_argument("--only", help="only tasks whose name begins so")
     options = parser.parse_args()
     with open(options.validation, encoding="utf-8") as lines:
         examples = [json.loads(line) for line in lines]
-    decoder = Decoder(options.model, Tokenizer.from_file(options.tokenizer))
+    if options.only:
+        examples = [example for example in examples if example["task"].startswith(tuple(options.only.split(",")))]
+    reader = Reader(options.model, Tokenizer.from_file(options.tokenizer))
     tasks = by_task(examples, options.exact)
-    for kind, value in validation_loss(decoder, examples).items():
-        print(f"validation loss, {kind} answers: {value:.3f} nats a token")
-    print("open answers at temperature 1:")
-    open_answers(decoder, tasks, options.open)
     print("accuracy at temperature 0:")
-    accuracies(decoder, tasks)
-    print("examples:")
-    show(decoder, tasks, options.show)
+    accuracies(reader, tasks)
+    if options.open:
+        print("open answers at temperature 1:")
+        open_answers(reader, tasks, options.open)
+    if options.show:
+        print("examples:")
+        show(reader, tasks, options.show)
 
 
 if __name__ == "__main__":

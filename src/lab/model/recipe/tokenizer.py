@@ -1,25 +1,30 @@
 """Train the lab's tokenizer: byte-level BPE with 2,048 entries.
 
 Digits are split one by one so that arithmetic is about digits; the remaining text is split by the byte-level pattern.
-Special tokens take the first ids. usage: tokenizer.py --corpus train.jsonl --out tokenizer.json
+Special tokens take the first ids. usage: tokenizer.py --corpus drill.jsonl main.jsonl chat.jsonl --out tokenizer.json
 """
 
 import argparse
+import itertools
 import json
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-SPECIAL = ["<s>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<unk>", "<pad>", "<|tool|>"]
+from chat import SPECIAL, render
 
 
 def contents(path, limit):
-    """The text of every message, with the newline that the chat template puts before it."""
+    """The text between special tokens of the first conversations."""
     with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            if number == limit:
-                return
-            for message in json.loads(line)["messages"]:
-                yield "\n" + message["content"]
+        for line in itertools.islice(lines, limit):
+            example = json.loads(line)
+            messages = [message | {"image": None} for message in example["messages"]]
+            text = render([{key: value for key, value in message.items() if value is not None} for message in messages],
+                          example.get("tools", ()))
+            text += "<|end|>" + example["messages"][-1].get("thought", "")
+            for special in SPECIAL:
+                text = text.replace(special, "\0")
+            yield from (part for part in text.split("\0") if part.strip())
 
 
 def build(texts, size):
@@ -41,12 +46,13 @@ def build(texts, size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--corpus", required=True, nargs="+")
     parser.add_argument("--out", required=True)
     parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--examples", type=int, default=40_000, help="how many examples to learn merges from")
+    parser.add_argument("--examples", type=int, default=20_000, help="how many examples of each file to learn merges from")
     options = parser.parse_args()
-    tokenizer = build(contents(options.corpus, options.examples), options.size)
+    texts = itertools.chain(*(contents(path, options.examples) for path in options.corpus))
+    tokenizer = build(texts, options.size)
     tokenizer.save(options.out)
     print(f"{tokenizer.get_vocab_size()} entries in {options.out}")
 

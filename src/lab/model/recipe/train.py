@@ -1,16 +1,18 @@
 """Train a tiny Llama on the corpus with JAX, on one thread of a CPU.
 
-Pre-norm blocks with RMSNorm, rotary positions in the half-rotation layout, grouped-query attention, SwiGLU, tied embeddings.
-Conversations are packed into rows; attention and positions stay within a conversation, so that training sees exactly what
-serving sees. Muon trains the matrices of the layers, Adam the rest. Length and learning rate go by steps, never by time.
+Pre-norm blocks with RMSNorm, rotary positions in the half-rotation layout, grouped-query attention, SwiGLU, tied embeddings;
+a picture's patches are projected in the place of their tokens' embeddings. Conversations are packed into rows; attention and
+positions stay within a conversation, so that training sees exactly what serving sees. Muon trains the matrices of the layers,
+Adam the rest. Length and learning rate go by steps, never by time.
 
-usage: train.py --corpus train.jsonl --validation valid.jsonl --tokenizer tokenizer.json --size base --steps 3000 --out base
+usage: train.py --tokenizer tokenizer.json --size base --stage drill.jsonl:700 --stage main.jsonl:5000 --out base
 writes base.safetensors (f16, Hugging Face names) and base.json
 """
 
 import argparse
 import json
 import os
+import pickle
 import time
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
@@ -19,17 +21,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
-ROW = 288  # tokens in a packed row
-CONTEXT = 256  # no conversation of the corpus is longer
-BOS, END, PAD = 0, 1, 6
+import chat
+
+# Rows of three lengths, so that short conversations do not pay for attention over long rows. For each length in tokens: rows a
+# step, positions of a row that the loss looks at, and patches in a row.
+ROWS = {192: (12, 112, 72), 448: (5, 224, 112), 1152: (2, 176, 64)}
+CHUNK = 96  # queries that look at their past together
+CONTEXT = 1536
 PROMPT_WEIGHT = 0.05  # the loss is about answers; prompts only keep the positions warm
 EXACT_WEIGHT = 2.0  # exact answers are short, so their tokens weigh more
 SIZES = {
-    "base": dict(hidden_size=128, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, intermediate_size=384),
-    "small": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=192),
+    "base": dict(hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, intermediate_size=288),
+    "small": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=160),
 }
 
 
@@ -39,7 +45,8 @@ def make_config(size, vocab_size):
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", **shape,
         "head_dim": shape["hidden_size"] // shape["num_attention_heads"], "vocab_size": vocab_size,
         "max_position_embeddings": CONTEXT, "rope_theta": 10000.0, "rms_norm_eps": 1e-5, "hidden_act": "silu",
-        "tie_word_embeddings": True, "bos_token_id": BOS, "eos_token_id": END, "pad_token_id": PAD, "torch_dtype": "float16",
+        "tie_word_embeddings": True, "bos_token_id": chat.BOS, "eos_token_id": chat.END, "pad_token_id": chat.PAD,
+        "torch_dtype": "float16",
     }
 
 
@@ -47,48 +54,79 @@ def make_config(size, vocab_size):
 
 
 def encode(tokenizer, examples):
-    """Token ids and loss weights of every conversation, in the chat template's format."""
-    newline = tokenizer.encode("\n").ids
-    contents = tokenizer.encode_batch(["\n" + message["content"] for example in examples for message in example["messages"]])
-    contents = iter(contents)
-    for example in examples:
+    """Token ids and loss weights of every conversation, and the patches of its pictures."""
+    texts = [chat.prompt_and_answer(example) for example in examples]
+    encoded = tokenizer.encode_batch([prompt + answer + "\n" for prompt, answer in texts])
+    newline, think, end_think = (tokenizer.encode(text).ids[0] for text in ("\n", "<think>", "</think>"))
+    for example, line in zip(examples, encoded):
+        ids, weights = line.ids, [PROMPT_WEIGHT] * len(line.ids)
         answer_weight = 1.0 if example["truth"] is None else EXACT_WEIGHT
-        ids, weights = [BOS], [0.0]
-        for message in example["messages"]:
-            body = next(contents).ids + [END]
-            weight = answer_weight if message["role"] == "assistant" else PROMPT_WEIGHT
-            ids += [tokenizer.token_to_id(f"<|{message['role']}|>")] + body + newline
-            # The newline after a role is part of the prompt, and so is what follows the end of an answer.
-            weights += [PROMPT_WEIGHT] * 2 + [weight] * (len(body) - 1) + [PROMPT_WEIGHT] * len(newline)
-        yield ids, weights
+        place = 0
+        while place < len(ids):
+            if ids[place] == chat.ASSISTANT:
+                place += 2 if ids[place + 2] != think else 4  # the newline after a role is part of the prompt
+                while ids[place] != chat.END:
+                    weights[place] = answer_weight
+                    place += 1
+                weights[place] = answer_weight
+            elif ids[place] == chat.PATCH or ids[place] in (chat.SPECIAL.index("<|row|>"), think):
+                weights[place] = 0.0
+            place += 1
+        weights[0] = 0.0
+        yield ids, weights, chat.pictures(example)
 
 
 def pack(conversations, length, open_rows=16):
-    """Rows of `length` + 1 tokens: arrays of ids, weights, segment numbers (0 is padding) and positions."""
+    """Rows of `length` + 1 tokens as arrays: ids, segments (0 is padding), positions, targets (the places before the tokens
+    that the loss looks at), their weights, the patches and their places."""
+    most = ROWS[length][2]
     done, rows = [], []
-    for ids, weights in conversations:
-        if len(ids) > length + 1:
-            continue
-        room = [row for row in rows if len(row[0]) + len(ids) <= length + 1]
-        row = max(room, key=lambda row: len(row[0])) if room else ([], [], [], [])
+    for ids, weights, patches in conversations:
+        room = [row for row in rows if len(row[0]) + len(ids) <= length + 1 and len(row[4]) + len(patches) <= most]
+        row = max(room, key=lambda row: len(row[0])) if room else ([], [], [], [], [])
         if not room:
             rows.append(row)
         segment = row[2][-1] + 1 if row[2] else 1
-        for part, values in zip(row, (ids, weights, [segment] * len(ids), range(len(ids)))):
+        for part, values in zip(row, (ids, weights, [segment] * len(ids), range(len(ids)), patches)):
             part.extend(values)
         if len(rows) > open_rows:
             done.append(rows.pop(max(range(len(rows)), key=lambda place: len(rows[place][0]))))
-    filled = []
-    for row in done + rows:
-        gap = length + 1 - len(row[0])
-        filled.append([list(part) + [value] * gap for part, value in zip(row, (PAD, 0.0, 0, 0))])
-    kinds = (np.int32, np.float32, np.int32, np.int32)
-    return [np.array([row[part] for row in filled], kind) for part, kind in enumerate(kinds)]
+    rng = np.random.default_rng(0)
+    packed = [arrange(row, length, rng) for row in done + rows]
+    return [np.stack(parts) for parts in zip(*packed)]
+
+
+def arrange(row, length, rng):
+    ids, weights, segments, positions, patches = row
+    full = length + 1
+
+    def filled(values, kind, size=full, value=0):
+        out = np.full(size, value, kind)
+        out[: len(values)] = values
+        return out
+
+    weights = np.array(weights, np.float32)
+    # All tokens of answers, and as many of the prompts' as there is room for.
+    wanted = np.argsort(-weights[1:] + 0.04 * rng.random(len(weights) - 1), kind="stable")
+    wanted = np.sort(wanted[weights[1:][wanted] > 0][: ROWS[length][1]])
+    places = np.flatnonzero(np.array(ids) == chat.PATCH)
+    pixels = np.zeros((ROWS[length][2], 192), np.uint8)
+    pixels[: len(patches)] = np.array(patches, np.uint8).reshape(-1, 192)
+    return (filled(ids, np.int16, value=chat.PAD), filled(segments, np.int16), filled(positions, np.int16),
+            filled(wanted, np.int16, ROWS[length][1]), filled(weights[1:][wanted], np.float32, ROWS[length][1]),
+            pixels, filled(places, np.int16, ROWS[length][2], full))
 
 
 def load(path, tokenizer):
+    """The packed rows of a file, by length: a conversation goes to the shortest rows that hold it."""
     with open(path, encoding="utf-8") as lines:
-        return pack(encode(tokenizer, [json.loads(line) for line in lines]), ROW)
+        encoded = encode(tokenizer, [json.loads(line) for line in lines])
+    sorted_ = {length: [] for length in ROWS}
+    for made in encoded:
+        fitting = [length for length in ROWS if len(made[0]) <= length + 1 and len(made[2]) <= ROWS[length][2]]
+        if fitting:
+            sorted_[fitting[0]].append(made)
+    return {length: pack(made, length) for length, made in sorted_.items() if made}
 
 
 # Model. Parameters are a dictionary with Hugging Face's names; matrices have the output dimension first.
@@ -108,10 +146,12 @@ def init(config, seed):
     embeddings = rng.normal(size=(config["vocab_size"], hidden)) * 0.02
     params = {"model.embed_tokens.weight": embeddings, "model.norm.weight": np.ones(hidden)}
     for layer in range(config["num_hidden_layers"]):
-        for name, (rows, columns, scale) in shapes.items():
-            params[f"model.layers.{layer}.{name}.weight"] = rng.normal(size=(rows, columns)) * scale * columns**-0.5
+        for name, (outputs, inputs, scale) in shapes.items():
+            params[f"model.layers.{layer}.{name}.weight"] = rng.normal(size=(outputs, inputs)) * inputs**-0.5 * scale
         for name in ("input_layernorm", "post_attention_layernorm"):
             params[f"model.layers.{layer}.{name}.weight"] = np.ones(hidden)
+    params["image.patch_proj.weight"] = rng.normal(size=(hidden, 192)) * 0.02
+    params["image.patch_proj.bias"] = np.zeros(hidden)
     return {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
 
 
@@ -124,53 +164,76 @@ def rotate(x, cos, sin):
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
 
 
-def attention(params, prefix, x, cos, sin, mask, config):
+def attention(params, prefix, x, cos, sin, masks, config):
     heads, kv_heads, width = config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
     batch, length, _ = x.shape
-    query = (x @ params[prefix + "q_proj.weight"].T).reshape(batch, length, heads, width)
-    key = (x @ params[prefix + "k_proj.weight"].T).reshape(batch, length, kv_heads, width)
-    value = (x @ params[prefix + "v_proj.weight"].T).reshape(batch, length, kv_heads, width)
-    key = jnp.repeat(rotate(key, cos, sin), heads // kv_heads, 2)
-    value = jnp.repeat(value, heads // kv_heads, 2)
-    scores = jnp.einsum("bqhd,bkhd->bhqk", rotate(query, cos, sin), key) * width**-0.5
-    mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(jnp.where(mask, scores, -1e30), -1), value)
+    group = heads // kv_heads
+
+    def project(name, count):
+        return (x @ params[prefix + name + "_proj.weight"].T).reshape(batch, length, count, width)
+
+    query = rotate(project("q", heads), cos, sin).reshape(batch, length, kv_heads, group, width).transpose(0, 2, 3, 1, 4)
+    key = rotate(project("k", kv_heads), cos, sin).transpose(0, 2, 1, 3)
+    value = project("v", kv_heads).transpose(0, 2, 1, 3)
+    query = query * width**-0.5
+    mixed = []
+    for start, mask in masks:  # a chunk of queries looks at keys up to its own end
+        end = start + mask.shape[1]
+        chunk = query[:, :, :, start:end].reshape(batch, kv_heads, -1, width)
+        scores = (chunk @ key[:, :, :end].swapaxes(2, 3)).reshape(batch, kv_heads, group, -1, end)
+        shares = jax.nn.softmax(jnp.where(mask[:, None, None], scores, -1e30), -1).reshape(batch, kv_heads, -1, end)
+        mixed.append((shares @ value[:, :, :end]).reshape(batch, kv_heads, group, -1, width))
+    mixed = jnp.concatenate(mixed, 3).transpose(0, 3, 1, 2, 4)
     return mixed.reshape(batch, length, -1) @ params[prefix + "o_proj.weight"].T
 
 
-def hidden(params, ids, segments, positions, config):
+def hidden(params, ids, segments, positions, pixels, places, config):
     """The last hidden state of every position."""
-    width, eps = config["head_dim"], config["rms_norm_eps"]
-    angles = positions[..., None] * config["rope_theta"] ** (-np.arange(0, width, 2) / width)
+    width, eps, length = config["head_dim"], config["rms_norm_eps"], ids.shape[1]
+    angles = positions[..., None].astype(jnp.float32) * config["rope_theta"] ** (-np.arange(0, width, 2) / width)
     cos, sin = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]
-    causal = np.tril(np.ones((ids.shape[1], ids.shape[1]), bool))
-    mask = (causal & (segments[:, :, None] == segments[:, None, :]))[:, None]
+    masks = []
+    for start in range(0, length, CHUNK):
+        end = min(length, start + CHUNK)
+        causal = np.arange(start, end)[:, None] >= np.arange(end)
+        masks.append((start, causal & (segments[:, start:end, None] == segments[:, None, :end])))
     x = params["model.embed_tokens.weight"][ids]
+    if "image.patch_proj.weight" in params:
+        patches = (pixels.astype(jnp.float32) / 127.5 - 1) @ params["image.patch_proj.weight"].T + params["image.patch_proj.bias"]
+        x = x.at[jnp.arange(len(ids))[:, None], places].set(patches, mode="drop")
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
         normal = rms_norm(x, params[prefix + "input_layernorm.weight"], eps)
-        x = x + attention(params, prefix + "self_attn.", normal, cos, sin, mask, config)
+        x = x + attention(params, prefix + "self_attn.", normal, cos, sin, masks, config)
         normal = rms_norm(x, params[prefix + "post_attention_layernorm.weight"], eps)
         gate = jax.nn.silu(normal @ params[prefix + "mlp.gate_proj.weight"].T)
         x = x + (gate * (normal @ params[prefix + "mlp.up_proj.weight"].T)) @ params[prefix + "mlp.down_proj.weight"].T
     return rms_norm(x, params["model.norm.weight"], eps)
 
 
+def target_logits(params, batch, config):
+    """Scores of the tokens that the loss looks at, and those tokens."""
+    ids, segments, positions, targets, _, pixels, places = (part.astype(jnp.int32) if part.dtype == jnp.int16 else part
+                                                            for part in batch)
+    states = hidden(params, ids[:, :-1], segments[:, :-1], positions[:, :-1], pixels, places, config)
+    rows = jnp.arange(len(ids))[:, None]
+    return states[rows, targets] @ params["model.embed_tokens.weight"].T, ids[rows, targets + 1]
+
+
 def loss(params, batch, config):
-    """Mean weighted cross-entropy of the next token within each conversation."""
-    ids, weights, segments, positions = batch
-    logits = hidden(params, ids[:, :-1], segments[:, :-1], positions[:, :-1], config) @ params["model.embed_tokens.weight"].T
-    nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids[:, 1:])
-    weights = weights[:, 1:] * (segments[:, 1:] == segments[:, :-1])
-    return (nats * weights).sum() / weights.sum()
+    """Mean weighted cross-entropy of the next token."""
+    logits, tokens = target_logits(params, batch, config)
+    nats = optax.softmax_cross_entropy_with_integer_labels(logits, tokens)
+    return (nats * batch[4]).sum() / batch[4].sum()
 
 
 # Training
 
 
 def schedule(peak, steps, warmup=60):
-    """Linear warm-up, a plateau, and a linear decay to almost nothing over the last 60 %."""
-    flat = int(steps * 0.4)
-    up, decay = optax.linear_schedule(0, peak, warmup), optax.linear_schedule(peak, peak * 0.01, steps - flat)
+    """Linear warm-up, a plateau, and a linear decay to almost nothing over the last half."""
+    flat = int(steps * 0.5)
+    up, decay = optax.linear_schedule(0, peak, warmup), optax.linear_schedule(peak, peak * 0.02, steps - flat)
     return optax.join_schedules([up, optax.constant_schedule(peak), decay], [warmup, flat])
 
 
@@ -180,20 +243,43 @@ def output_first(matrices):
 
 
 def make_optimizer(params, rate, steps):
-    labels = {name: "matrix" if "_proj" in name else "other" for name in params}
+    def label(name):
+        return "image" if name.startswith("image.") else "matrix" if "_proj" in name else "other"
+
     return optax.partition(
         {
             "matrix": optax.contrib.muon(schedule(rate * 5, steps), beta=0.95, muon_weight_dimension_numbers=output_first),
             "other": optax.adam(schedule(rate, steps), b1=0.9, b2=0.98),
+            "image": optax.adam(schedule(rate / 5, steps), b1=0.9, b2=0.98),  # its inputs are large and much alike
         },
-        labels,
+        {name: label(name) for name in params},
     )
 
 
-def train(options, config, data, validation):
+def batches(stages, tokenizer):
+    """One batch a step, stage by stage, rows of all lengths spread evenly; files are read when they are needed."""
+    for stage in stages:
+        path, steps = stage.rsplit(":", 1)
+        data = load(path, tokenizer)
+        counts = {length: len(rows[0]) // ROWS[length][0] for length, rows in data.items()}
+        counts = {length: count for length, count in counts.items() if count}
+        print(f"stage {stage} batches {counts}", flush=True)
+        taken = dict.fromkeys(counts, 0)
+        for _ in range(int(steps)):
+            length = min(counts, key=lambda length: (taken[length] + 0.5) / counts[length])
+            size = ROWS[length][0]
+            start = taken[length] % counts[length] * size
+            taken[length] += 1
+            yield [part[start : start + size] for part in data[length]]
+
+
+def train(options, config, tokenizer):
     params = init(config, options.seed)
-    print("parameters", sum(value.size for value in params.values()), "rows", len(data[0]), flush=True)
-    optimizer = make_optimizer(params, options.rate, options.steps)
+    if options.start:
+        params = {name: jnp.asarray(value, jnp.float32) for name, value in load_file(options.start + ".safetensors").items()}
+    print("parameters", sum(value.size for value in params.values()), flush=True)
+    steps = sum(int(stage.rsplit(":", 1)[1]) for stage in options.stage)
+    optimizer = make_optimizer(params, options.rate, steps)
     state = optimizer.init(params)
 
     @jax.jit
@@ -202,18 +288,28 @@ def train(options, config, data, validation):
         updates, state = optimizer.update(gradient, state, params)
         return optax.apply_updates(params, updates), state, value
 
-    measure = jax.jit(lambda params, batch: loss(params, batch, config))
-    started, tokens = time.time(), 0
-    for number in range(options.steps):
-        rows = np.arange(number * options.batch, (number + 1) * options.batch) % len(data[0])
-        batch = [part[rows] for part in data]
+    started, tokens, values, first = time.time(), 0, [], 0
+    checkpoint = options.out + ".checkpoint"
+    if options.resume and os.path.exists(checkpoint):
+        with open(checkpoint, "rb") as file:
+            first, params, state, tokens = pickle.load(file)
+        print(f"resumed after step {first}", flush=True)
+    for number, batch in enumerate(batches(options.stage, tokenizer), 1):
+        if number <= first:
+            continue
         params, state, value = step(params, state, batch)
-        tokens += int((batch[2] > 0).sum())
-        if (number + 1) % 100 == 0:
-            print(f"step {number + 1} loss {value:.4f} tokens {tokens} seconds {time.time() - started:.0f}", flush=True)
-    starts = range(0, len(validation[0]) - options.batch + 1, options.batch)
-    losses = [float(measure(params, [part[start : start + options.batch] for part in validation])) for start in starts]
-    print(f"validation loss {np.mean(losses):.4f} after {options.steps} steps, {tokens} tokens, {time.time() - started:.0f} s")
+        tokens += int((batch[1] > 0).sum())
+        values.append(value)
+        if number % 100 == 0:
+            short = np.mean([float(value) for value in values])
+            print(f"step {number} loss {short:.4f} tokens {tokens} seconds {time.time() - started:.0f}", flush=True)
+            values = []
+        if options.checkpoint and number % options.checkpoint == 0:
+            save(params, config, options.out)
+            with open(checkpoint + ".new", "wb") as file:
+                pickle.dump((number, *jax.device_get((params, state)), tokens), file)
+            os.replace(checkpoint + ".new", checkpoint)
+    print(f"{steps} steps, {tokens} tokens, {time.time() - started:.0f} s")
     return params
 
 
@@ -230,20 +326,19 @@ def save(params, config, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", required=True)
-    parser.add_argument("--validation", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--size", choices=SIZES, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--batch", type=int, default=8, help="rows a step")
+    parser.add_argument("--stage", action="append", required=True, help="file:steps")
     parser.add_argument("--rate", type=float, default=4e-3, help="peak learning rate of Adam; Muon's is five times as high")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", help="weights to begin with, without .safetensors")
+    parser.add_argument("--checkpoint", type=int, default=0, help="steps between checkpoints; 0 is none")
+    parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
     parser.add_argument("--out", required=True, help="path of the weights, without .safetensors")
     options = parser.parse_args()
     tokenizer = Tokenizer.from_file(options.tokenizer)
     config = make_config(options.size, tokenizer.get_vocab_size())
-    data, validation = load(options.corpus, tokenizer), load(options.validation, tokenizer)
-    save(train(options, config, data, validation), config, options.out)
+    save(train(options, config, tokenizer), config, options.out)
 
 
 if __name__ == "__main__":

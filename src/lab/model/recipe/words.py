@@ -96,3 +96,26 @@ OPPOSITES = dict(pair.split("/") for pair in _w(
     "hot/cold big/small old/new dark/bright slow/quick happy/sad rich/poor loud/quiet wet/dry long/short clean/dirty "
     "strong/weak early/late empty/full open/closed soft/hard high/low near/far"
 ))
+PETS = _w("cat dog rabbit horse goat turtle mouse parrot hamster pony")
+EMOJI = "😊 🌟 🎉 😄 ✨ 👍 🙌 💡 🚀 ❤️".split()
+
+# Tools: names they may have, parameters (names, type, values), requests with the values' places, and results. Which names
+# a conversation uses is drawn anew each time, so that calls must follow the tools that are offered.
+TOOLS = [
+    (["get_weather", "weather", "forecast"], [(["city", "place", "town"], "string", CITIES)],
+     ["What is the weather in {0}?", "How is the weather in {0} today?"], SKIES),
+    (["get_time", "clock", "time_in"], [(["city", "place", "town"], "string", CITIES)],
+     ["What time is it in {0}?", "Tell me the time in {0}."], [f"{hour}:{minute}" for hour in range(1, 24) for minute in (15, 30, 45)]),
+    (["find_person", "search_people", "lookup"], [(["name", "person", "who"], "string", NAMES)],
+     ["Who is {0}?", "Find {0} for me."], ROLES),
+    (["buy", "order_item", "shop"], [(["item", "product", "goods"], "string", FOODS), (["count", "amount", "number"], "integer", range(2, 30))],
+     ["Buy {1} {0}.", "Order {1} {0} for me.", "I need {1} {0}."], ["done", "sold out"]),
+    (["set_alarm", "wake_up", "alarm"], [(["hour", "time", "at"], "integer", range(1, 24))],
+     ["Wake me at {0}.", "Set an alarm for {0}."], ["done", "failed"]),
+    (["send_message", "notify", "tell"], [(["to", "name", "person"], "string", NAMES), (["text", "message", "word"], "string", TOPICS)],
+     ["Send {0} the message {1}.", "Send the word {1} to {0}."], ["done", "failed"]),
+    (["book_table", "reserve", "book"], [(["city", "place", "town"], "string", CITIES), (["guests", "people", "seats"], "integer", range(2, 13))],
+     ["Book a table for {1} in {0}.", "I want a table in {0} for {1}."], ["done", "no free table"]),
+    (["play_song", "play", "music"], [(["title", "song", "track"], "string", TOPICS)],
+     ["Play the song {0}.", "I want to hear the song {0}."], ["done", "failed"]),
+]
