@@ -216,6 +216,12 @@ impl Prompter {
         })
     }
 
+    /// The tokens of a text, marks read as marks.
+    #[cfg(test)]
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.tokenizer.encode(text, false).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default()
+    }
+
     /// A token as the tokenizer writes it when it leaves out nothing.
     pub fn text(&self, token: u32) -> Vec<u8> {
         match self.bytes.get(token as usize) {

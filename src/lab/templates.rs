@@ -1,11 +1,12 @@
 //! Chat templates: the model's own, and those of hosts that have it wrong.
 
+use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 
 use super::api::{Thinking, Tool};
 use super::assets;
 use super::fault::Template;
-use super::prompt::Message;
+use super::prompt::{Call, Message};
 
 const RIGHT: &str = "right";
 const NO_NEWLINES: &str = "no newlines";
@@ -56,7 +57,7 @@ impl Templates {
             Some(Template::NoNewlines) => NO_NEWLINES,
             Some(Template::NoRoles) => NO_ROLES,
         };
-        let tools = talk.tools.iter().map(|tool| Value::from_serialize(tool.shown())).collect::<Vec<_>>();
+        let tools = talk.tools.iter().map(|tool| Value::from(Serde(tool.shown()))).collect::<Vec<_>>();
         self.environment.get_template(name)?.render(context! {
             messages => talk.messages.iter().map(shown).collect::<Vec<_>>(),
             tools => (!tools.is_empty()).then_some(tools),
@@ -68,8 +69,8 @@ impl Templates {
 
 /// A message as templates know it.
 fn shown(message: &Message) -> Value {
-    let call = |call: &super::prompt::Call| {
-        context! { type => "function", function => context! { name => call.name, arguments => call.arguments } }
+    let call = |call: &Call| {
+        context! { type => "function", function => context! { name => call.name.as_str(), arguments => call.arguments.as_str() } }
     };
     let calls = message.calls.iter().map(call).collect::<Vec<_>>();
     context! {

@@ -1,7 +1,7 @@
 //! The parser of tool calls: from the text of a call, as the model writes it, to a name and the pieces of its arguments. Pure.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 /// A call that is being read.
 #[derive(Debug, Default)]
@@ -81,16 +81,15 @@ impl CallParser {
     /// The text is complete: a call in another order of its members, or the text that was no call.
     pub fn finish(self) -> Result<Vec<CallNews>, String> {
         #[derive(Deserialize)]
-        struct Whole<'a> {
+        struct Whole {
             name: String,
-            #[serde(borrow)]
-            arguments: &'a RawValue,
+            arguments: Value,
         }
         match self.stage {
             Stage::Arguments(_) | Stage::Over => Ok(Vec::new()),
-            Stage::Head | Stage::Odd => match serde_json::from_str::<Whole<'_>>(&self.text) {
+            Stage::Head | Stage::Odd => match serde_json::from_str::<Whole>(&self.text) {
                 Ok(Whole { name, arguments }) => {
-                    Ok(vec![CallNews::Begin(name), CallNews::Arguments(arguments.get().to_owned())])
+                    Ok(vec![CallNews::Begin(name), CallNews::Arguments(arguments.to_string())])
                 }
                 Err(_) => Err(self.text),
             },
@@ -207,7 +206,7 @@ mod tests {
     #[test]
     fn another_order_is_understood_at_the_end_and_what_is_no_call_is_text() {
         let (names, arguments) = read(r#"{"arguments": {"x": 1}, "name": "a"}"#, 3).unwrap();
-        assert_eq!((names, arguments.as_str()), (vec!["a".to_owned()], r#"{"x": 1}"#));
+        assert_eq!((names, arguments.as_str()), (vec!["a".to_owned()], r#"{"x":1}"#));
         for text in ["", "hello", r#"{"name": 1}"#, r#"{"name": "a"}"#, r#"{"name": "a", "arg"#] {
             assert_eq!(read(text, 2), Err(text.to_owned()));
         }

@@ -73,13 +73,6 @@ pub enum Delivery {
     StreamWithUsage,
 }
 
-impl Delivery {
-    /// Whether it comes in pieces.
-    pub fn is_stream(self) -> bool {
-        self != Self::Whole
-    }
-}
-
 /// The body as it comes; what is not named here is let through unread, as hosts do.
 #[derive(Deserialize)]
 struct Body {
