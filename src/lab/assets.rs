@@ -2,20 +2,28 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::engine::{Files, Model, ModelSpec, WeightsError};
+use super::engine::{Files, Model, ModelSpec, PrefixStore, WeightsError};
 
 /// The text of `tokenizer.json`, which all models share.
 pub const TOKENIZER: &str = include_str!("model/tokenizer.json");
 /// The template that makes one text of a conversation, in Jinja.
 pub const CHAT_TEMPLATE: &str = include_str!("model/chat_template.jinja");
 
-static BASE: Files<'static> =
-    Files { config: include_str!("model/base.json"), safetensors: include_bytes!("model/base.safetensors") };
-static SMALL: Files<'static> =
-    Files { config: include_str!("model/small.json"), safetensors: include_bytes!("model/small.safetensors") };
+static BASE: Files<'static> = Files {
+    config: include_str!("model/base.json"),
+    tokenizer: TOKENIZER,
+    safetensors: include_bytes!("model/base.safetensors"),
+};
+static SMALL: Files<'static> = Files {
+    config: include_str!("model/small.json"),
+    tokenizer: TOKENIZER,
+    safetensors: include_bytes!("model/small.safetensors"),
+};
 
 /// Models that a library keeps; the one used longest ago goes first.
 const KEPT: usize = 16;
+/// The bytes of prompts that all of them remember together; about 1.3 kB a token with the promised model.
+const PREFIX_BYTES: usize = 96 << 20;
 
 /// The models that the lab has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,15 +63,21 @@ pub fn promised_weights() -> &'static [u8] {
 /// Models that are loaded at their first use and shared by all endpoints that serve them.
 ///
 /// It keeps only so many, and what an endpoint holds stays alive without it.
-#[derive(Default)]
 pub struct Library {
     models: Mutex<Vec<Loaded>>,
+    prompts: Arc<PrefixStore>,
 }
 
 struct Loaded {
     kind: ModelKind,
     spec: ModelSpec,
     model: Arc<Model>,
+}
+
+impl Default for Library {
+    fn default() -> Self {
+        Self { models: Mutex::default(), prompts: Arc::new(PrefixStore::new(PREFIX_BYTES)) }
+    }
 }
 
 impl Library {
@@ -74,7 +88,7 @@ impl Library {
         // The last one is the one used last.
         let loaded = match known {
             Some(index) => models.remove(index),
-            None => Loaded { kind, spec: *spec, model: Arc::new(kind.load(spec)?) },
+            None => Loaded { kind, spec: *spec, model: self.load(kind, spec)? },
         };
         let model = Arc::clone(&loaded.model);
         models.push(loaded);
@@ -82,6 +96,10 @@ impl Library {
             models.remove(0);
         }
         Ok(model)
+    }
+
+    fn load(&self, kind: ModelKind, spec: &ModelSpec) -> Result<Arc<Model>, WeightsError> {
+        Ok(Arc::new(kind.load(spec)?.sharing(Arc::clone(&self.prompts))))
     }
 }
 

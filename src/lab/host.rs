@@ -124,7 +124,12 @@ impl Host {
     }
 
     fn honest(&self) -> ModelSpec {
-        ModelSpec { weights: self.setup.weights.unwrap_or(ModelSpec::HONEST.weights), ..ModelSpec::HONEST }
+        let usual = ModelSpec::HONEST;
+        ModelSpec {
+            weights: self.setup.weights.unwrap_or(usual.weights),
+            sums: self.setup.sums.unwrap_or(usual.sums),
+            ..usual
+        }
     }
 
     /// The model that is served like this. Loading one takes some milliseconds.

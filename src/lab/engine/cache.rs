@@ -1,7 +1,10 @@
-//! What attention remembers: the keys and values of a sequence, and those of prompts that were read before.
+//! What attention remembers of a sequence: its keys and values, as it works with them and as they are kept.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use candle_core::quantized::k_quants::{BlockQ4_0, BlockQ8_0, GgmlType};
+use half::f16;
+
+use super::matrix::BLOCK;
+use super::spec::CacheFormat;
 
 /// The sizes that a cache needs to know of its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,15 +13,22 @@ pub struct CacheShape {
     pub layers: usize,
     /// Heads of keys and values in a layer.
     pub heads: usize,
-    /// Numbers in a head.
+    /// Numbers in a head, whole blocks of 32.
     pub width: usize,
+    /// What all numbers are rounded to.
+    pub format: CacheFormat,
 }
 
-/// Keys and values of one sequence, with room for a fixed number of tokens.
+impl CacheShape {
+    fn all_heads(self) -> usize {
+        self.layers * self.heads
+    }
+}
+
+/// Keys and values of one sequence, with room for a fixed number of tokens, decoded and ready to work with.
 ///
 /// Keys lie token after token, values the other way round, so that scores and weighted sums are both scalar products of
-/// rows without gaps.
-#[derive(Clone)]
+/// rows without gaps. Rows of values are whole blocks, with zeros where no token is yet.
 pub struct KvCache {
     shape: CacheShape,
     room: usize,
@@ -27,10 +37,26 @@ pub struct KvCache {
     values: Vec<f32>,
 }
 
+/// Keys and values of some tokens in the few bits of their format.
+pub struct Memory {
+    shape: CacheShape,
+    len: usize,
+    keys: Kept,
+    values: Kept,
+}
+
+enum Kept {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Q8(Vec<BlockQ8_0>),
+    Q4(Vec<BlockQ4_0>),
+}
+
 impl KvCache {
     /// An empty cache with room for `room` tokens.
     pub fn new(shape: CacheShape, room: usize) -> Self {
-        let size = shape.layers * shape.heads * shape.width * room;
+        let room = room.next_multiple_of(BLOCK);
+        let size = shape.all_heads() * shape.width * room;
         Self { shape, room, len: 0, keys: vec![0.0; size], values: vec![0.0; size] }
     }
 
@@ -44,26 +70,13 @@ impl KvCache {
         self.len += count;
     }
 
-    /// The same memory with room for `room` tokens, at least as many as it holds.
-    pub fn with_room(&self, room: usize) -> Self {
-        let mut copy = Self::new(self.shape, room);
-        let (width, len) = (self.shape.width, self.len);
-        for head in 0..self.shape.layers * self.shape.heads {
-            let (from, to) = (head * self.room * width, head * room * width);
-            copy.keys[to..to + len * width].copy_from_slice(&self.keys[from..from + len * width]);
-            for line in 0..width {
-                let (from, to) = (from + line * self.room, to + line * room);
-                copy.values[to..to + len].copy_from_slice(&self.values[from..from + len]);
-            }
-        }
-        copy.len = len;
-        copy
-    }
-
-    /// Remembers the key and value of one head for the token at `position`.
-    pub fn write(&mut self, place: (usize, usize), position: usize, (key, value): (&[f32], &[f32])) {
+    /// Rounds the key and value of one head for the token at `position` to the cache's format, and remembers them.
+    pub fn write(&mut self, place: (usize, usize), position: usize, (key, value): (&[f32], &mut [f32])) {
         let (width, start) = (self.shape.width, self.start(place));
-        self.keys[start + position * width..][..width].copy_from_slice(key);
+        let own = &mut self.keys[start + position * width..][..width];
+        own.copy_from_slice(key);
+        self.shape.format.round(own);
+        self.shape.format.round(value);
         for (line, value) in value.iter().enumerate() {
             self.values[start + line * self.room + position] = *value;
         }
@@ -75,10 +88,25 @@ impl KvCache {
         self.keys[start..start + count * width].chunks_exact(width)
     }
 
-    /// The values of a head for tokens 0 to `count`: `width` rows of `count` numbers.
+    /// The values of a head for tokens 0 to `count`: `width` rows of `count` numbers, filled up to whole blocks.
     pub fn values(&self, place: (usize, usize), count: usize) -> impl Iterator<Item = &[f32]> {
-        let start = self.start(place);
+        let (start, count) = (self.start(place), count.next_multiple_of(BLOCK));
         self.values[start..start + self.room * self.shape.width].chunks_exact(self.room).map(move |line| &line[..count])
+    }
+
+    /// The first `count` tokens, at most those that there are, to be kept.
+    pub fn memory(&self, count: usize) -> Memory {
+        let (width, count) = (self.shape.width, count.min(self.len));
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for head in 0..self.shape.all_heads() {
+            let start = head * self.room * width;
+            keys.extend_from_slice(&self.keys[start..start + count * width]);
+            for position in 0..count {
+                values.extend((0..width).map(|line| self.values[start + line * self.room + position]));
+            }
+        }
+        let format = self.shape.format;
+        Memory { shape: self.shape, len: count, keys: Kept::new(&keys, format), values: Kept::new(&values, format) }
     }
 
     fn start(&self, (layer, head): (usize, usize)) -> usize {
@@ -86,63 +114,92 @@ impl KvCache {
     }
 }
 
-/// The prompts that were read last, so that many answers to one prompt read it once.
-///
-/// Holds up to a number of tokens in all and forgets what was used longest ago.
-pub struct PrefixCache {
-    entries: HashMap<Vec<u32>, Entry>,
-    capacity: usize,
-    tokens: usize,
-    clock: u64,
+impl Memory {
+    /// A cache that holds the first `count` tokens of this memory, with room for `room` in all.
+    pub fn cache(&self, count: usize, room: usize) -> KvCache {
+        let (width, count) = (self.shape.width, count.min(self.len));
+        let mut cache = KvCache::new(self.shape, room.max(count));
+        let (room, size) = (cache.room, count * width);
+        let mut values = vec![0.0; size];
+        for head in 0..self.shape.all_heads() {
+            let (from, to) = (head * self.len * width, head * room * width);
+            self.keys.read(from, &mut cache.keys[to..to + size]);
+            self.values.read(from, &mut values);
+            for (position, value) in values.chunks_exact(width).enumerate() {
+                for (line, value) in value.iter().enumerate() {
+                    cache.values[to + line * room + position] = *value;
+                }
+            }
+        }
+        cache.len = count;
+        cache
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> usize {
+        self.keys.bytes() + self.values.bytes()
+    }
 }
 
-struct Entry {
-    memory: Arc<KvCache>,
-    used: u64,
+impl Kept {
+    fn new(values: &[f32], format: CacheFormat) -> Self {
+        match format {
+            CacheFormat::F32 => Self::F32(values.to_vec()),
+            CacheFormat::F16 => Self::F16(encode(values)),
+            CacheFormat::Q8 => Self::Q8(encode(values)),
+            CacheFormat::Q4 => Self::Q4(encode(values)),
+        }
+    }
+
+    /// As many numbers as `out` takes, from the one with this index on.
+    fn read(&self, from: usize, out: &mut [f32]) {
+        match self {
+            Self::F32(all) => decode(all, from, out),
+            Self::F16(all) => decode(all, from, out),
+            Self::Q8(all) => decode(all, from, out),
+            Self::Q4(all) => decode(all, from, out),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::F32(all) => size_of_val(all.as_slice()),
+            Self::F16(all) => size_of_val(all.as_slice()),
+            Self::Q8(all) => size_of_val(all.as_slice()),
+            Self::Q4(all) => size_of_val(all.as_slice()),
+        }
+    }
 }
 
-impl PrefixCache {
-    /// An empty cache for `capacity` tokens.
-    pub fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), capacity, tokens: 0, clock: 0 }
-    }
+fn encode<T: GgmlType>(values: &[f32]) -> Vec<T> {
+    let mut blocks = vec![T::zeros(); values.len() / T::BLCK_SIZE];
+    T::from_float(values, &mut blocks);
+    blocks
+}
 
-    /// What was remembered of exactly these tokens.
-    pub fn get(&mut self, tokens: &[u32]) -> Option<Arc<KvCache>> {
-        self.clock += 1;
-        let entry = self.entries.get_mut(tokens)?;
-        entry.used = self.clock;
-        Some(Arc::clone(&entry.memory))
-    }
-
-    /// Remembers these tokens, and forgets others where room is short.
-    pub fn put(&mut self, tokens: &[u32], memory: Arc<KvCache>) {
-        self.clock += 1;
-        self.tokens += tokens.len();
-        if self.entries.insert(tokens.to_vec(), Entry { memory, used: self.clock }).is_some() {
-            self.tokens -= tokens.len();
-        }
-        while self.tokens > self.capacity {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(tokens, _)| tokens.clone());
-            let Some(oldest) = oldest else { break };
-            self.tokens -= oldest.len();
-            self.entries.remove(&oldest);
-        }
-    }
+fn decode<T: GgmlType>(all: &[T], from: usize, out: &mut [f32]) {
+    let first = from / T::BLCK_SIZE;
+    T::to_float(&all[first..first + out.len() / T::BLCK_SIZE], out);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SHAPE: CacheShape = CacheShape { layers: 2, heads: 2, width: 2 };
+    const PLACES: [(usize, usize); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
 
-    fn filled(room: usize) -> KvCache {
-        let mut cache = KvCache::new(SHAPE, room);
+    fn number(place: (usize, usize), position: usize, line: usize) -> f32 {
+        ((place.0 * 100 + place.1 * 10 + position * 37 + line) as f32 * 0.7).sin()
+    }
+
+    /// Three tokens; a value is the negative of its key.
+    fn filled(format: CacheFormat) -> KvCache {
+        let mut cache = KvCache::new(CacheShape { layers: 2, heads: 2, width: 32, format }, 5);
         for position in 0..3 {
-            for place in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let mark = (place.0 * 100 + place.1 * 10 + position) as f32;
-                cache.write(place, position, (&[mark, -mark], &[mark + 0.5, -mark - 0.5]));
+            for place in PLACES {
+                let key: Vec<f32> = (0..32).map(|line| number(place, position, line)).collect();
+                let mut value: Vec<f32> = key.iter().map(|key| -key).collect();
+                cache.write(place, position, (&key, &mut value));
             }
         }
         cache.extend(3);
@@ -151,32 +208,47 @@ mod tests {
 
     #[test]
     fn keys_lie_by_token_and_values_by_line() {
-        let cache = filled(5);
+        let cache = filled(CacheFormat::F16);
         let keys: Vec<_> = cache.keys((1, 0), 3).collect();
-        assert_eq!(keys, [[100.0, -100.0], [101.0, -101.0], [102.0, -102.0]]);
-        let values: Vec<_> = cache.values((0, 1), 3).collect();
-        assert_eq!(values, [[10.5, 11.5, 12.5], [-10.5, -11.5, -12.5]]);
+        let values: Vec<_> = cache.values((1, 0), 3).collect();
+        assert_eq!((keys.len(), values.len(), values[0].len()), (3, 32, 32));
+        for (position, key) in keys.iter().enumerate() {
+            for (line, number) in key.iter().enumerate() {
+                assert!((number - self::number((1, 0), position, line)).abs() < 1e-3);
+                assert!((number + values[line][position]).abs() < f32::EPSILON);
+            }
+        }
+        assert!(values.iter().all(|line| line[3..].iter().all(|number| number.abs() < f32::MIN_POSITIVE)));
     }
 
     #[test]
-    fn a_copy_with_other_room_holds_the_same() {
-        let (cache, copy) = (filled(3), filled(3).with_room(9));
-        assert_eq!(copy.len(), 3);
-        for place in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            assert!(cache.keys(place, 3).eq(copy.keys(place, 3)));
-            assert!(cache.values(place, 3).eq(copy.values(place, 3)));
+    fn what_is_kept_comes_back_bit_for_bit_in_every_format() {
+        for format in CacheFormat::ALL {
+            let cache = filled(format);
+            for count in [0, 2, 3] {
+                let copy = cache.memory(3).cache(count, 9);
+                assert_eq!(copy.len(), count);
+                for place in PLACES {
+                    assert!(cache.keys(place, count).eq(copy.keys(place, count)), "{format}");
+                    for (ours, theirs) in cache.values(place, count).zip(copy.values(place, count)) {
+                        assert_eq!(ours[..count], theirs[..count], "{format}");
+                    }
+                }
+            }
         }
     }
 
     #[test]
-    fn the_prompt_used_longest_ago_is_forgotten_first() {
-        let memory = Arc::new(filled(3));
-        let mut prompts = PrefixCache::new(6);
-        prompts.put(&[1, 2, 3], Arc::clone(&memory));
-        prompts.put(&[4, 5, 6], Arc::clone(&memory));
-        assert!(prompts.get(&[1, 2, 3]).is_some());
-        prompts.put(&[7], memory);
-        assert!(prompts.get(&[4, 5, 6]).is_none());
-        assert!(prompts.get(&[1, 2, 3]).is_some() && prompts.get(&[7]).is_some());
+    fn fewer_bits_take_less_room_and_round_more() {
+        let distance = |format| {
+            let cache = filled(format);
+            let far = |(position, key): (usize, &[f32])| {
+                key.iter().enumerate().map(|(line, n)| (n - number((0, 1), position, line)).abs()).sum::<f32>()
+            };
+            (cache.memory(3).bytes(), cache.keys((0, 1), 3).enumerate().map(far).sum::<f32>())
+        };
+        let all = CacheFormat::ALL.map(distance);
+        assert_eq!(all.map(|(bytes, _)| bytes), [128, 64, 34, 18].map(|bytes| bytes * 2 * 12));
+        assert!(all.is_sorted_by(|a, b| a.1 < b.1), "{all:?}");
     }
 }

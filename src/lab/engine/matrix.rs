@@ -1,14 +1,25 @@
 //! Weight matrices in candle's number formats, and their product with a few rows.
 //!
-//! Blocks are quantised and multiplied by candle's own code (`k_quants`), the same that `QTensor::quantize` and `QMatMul`
-//! come down to: weights in blocks of 4, 5 or 8 bits, activations in 8 bits. What is left out is their thread pool.
+//! Blocks are quantised by candle's own code (`k_quants`), the same that `QTensor::quantize` comes down to: weights in blocks
+//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. A few rows of weights at a time are then decoded to single
+//! precision and meet all rows of the batch in one product of `matrixmultiply`, which picks its vector instructions when it
+//! runs. So a product of rounded numbers is exact up to the order of its sums, and a larger batch makes decoding cheap.
 
 use std::fmt;
+use std::ops::Range;
 
 use candle_core::quantized::k_quants::{BlockQ4_0, BlockQ5_0, BlockQ8_0, GgmlType};
+use half::f16;
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
+
+use super::spec::SumOrder;
 
 /// Numbers in a block of each quantised format; rows are whole blocks.
 pub const BLOCK: usize = 32;
+
+/// Weights that are decoded together: as many as stay in a core's own memory.
+const TILE: usize = 32 * 1024;
 
 /// How the numbers of a weight matrix are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,9 +64,16 @@ impl fmt::Display for WeightFormat {
 }
 
 /// The scalar product of two rows of equal length.
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub fn dot(a: &[f32], b: &[f32], sums: SumOrder) -> f32 {
     assert_eq!(a.len(), b.len(), "a scalar product takes two rows of one length");
-    f32::vec_dot(a.len(), a, b)
+    match sums {
+        SumOrder::Usual => f32::vec_dot(a.len(), a, b),
+        SumOrder::Other => {
+            // Whole blocks; a row of one has no halves.
+            let half = a.len() / 2 / BLOCK * BLOCK;
+            f32::vec_dot(half, a, b) + f32::vec_dot(a.len() - half, &a[half..], &b[half..])
+        }
+    }
 }
 
 /// A matrix of `outputs` rows of `inputs` numbers.
@@ -63,34 +81,43 @@ pub struct Matrix {
     blocks: Blocks,
     inputs: usize,
     outputs: usize,
+    sums: SumOrder,
 }
 
 enum Blocks {
     F32(Vec<f32>),
+    F16(Vec<f16>),
     Q4_0(Vec<BlockQ4_0>),
     Q5_0(Vec<BlockQ5_0>),
     Q8_0(Vec<BlockQ8_0>),
 }
 
+/// Room to work in, which one thread uses again and again.
+#[derive(Default)]
+pub struct Workspace {
+    tile: Vec<f32>,
+}
+
 impl Matrix {
-    /// Keeps `values`, row after row of `inputs` numbers, in `format`.
+    /// Keeps `values`, row after row of `inputs` numbers, in a format, to be summed in an order.
     ///
     /// # Panics
     ///
-    /// When `values` is not whole rows, or a row of a quantised format not whole blocks: whoever loads weights checks first.
-    pub fn new(values: Vec<f32>, inputs: usize, format: WeightFormat) -> Self {
+    /// When `values` is not whole rows, or a row not whole blocks: whoever loads weights checks first.
+    pub fn new(values: Vec<f32>, inputs: usize, (format, sums): (WeightFormat, SumOrder)) -> Self {
         assert!(
             inputs.is_multiple_of(BLOCK) && values.len().is_multiple_of(inputs),
             "a matrix has whole rows of whole blocks"
         );
         let outputs = values.len() / inputs;
         let blocks = match format {
-            WeightFormat::F32 | WeightFormat::F16 => Blocks::F32(values),
-            WeightFormat::Q4_0 => Blocks::Q4_0(quantize(&values)),
-            WeightFormat::Q5_0 => Blocks::Q5_0(quantize(&values)),
-            WeightFormat::Q8_0 => Blocks::Q8_0(quantize(&values)),
+            WeightFormat::F32 => Blocks::F32(values),
+            WeightFormat::F16 => Blocks::F16(encode(&values)),
+            WeightFormat::Q4_0 => Blocks::Q4_0(encode(&values)),
+            WeightFormat::Q5_0 => Blocks::Q5_0(encode(&values)),
+            WeightFormat::Q8_0 => Blocks::Q8_0(encode(&values)),
         };
-        Self { blocks, inputs, outputs }
+        Self { blocks, inputs, outputs, sums }
     }
 
     /// The length of a product's rows.
@@ -98,50 +125,77 @@ impl Matrix {
         self.outputs
     }
 
-    /// One row, as it is after rounding, into `out`.
-    pub fn row(&self, index: usize, out: &mut [f32]) {
+    /// These rows, as they are after rounding, into `out`.
+    pub fn rows(&self, rows: Range<usize>, out: &mut [f32]) {
         match &self.blocks {
-            Blocks::F32(all) => out.copy_from_slice(row_of(all, index, self.inputs)),
-            Blocks::Q4_0(all) => GgmlType::to_float(row_of(all, index, self.inputs), out),
-            Blocks::Q5_0(all) => GgmlType::to_float(row_of(all, index, self.inputs), out),
-            Blocks::Q8_0(all) => GgmlType::to_float(row_of(all, index, self.inputs), out),
+            Blocks::F32(all) => decode(all, self.inputs, rows, out),
+            Blocks::F16(all) => decode(all, self.inputs, rows, out),
+            Blocks::Q4_0(all) => decode(all, self.inputs, rows, out),
+            Blocks::Q5_0(all) => decode(all, self.inputs, rows, out),
+            Blocks::Q8_0(all) => decode(all, self.inputs, rows, out),
         }
     }
 
     /// Multiplies each row of `x` (`inputs` numbers) by the matrix: as many rows of `outputs` numbers.
     ///
     /// A row of the result depends on its own row of `x` alone, bit for bit, however many others come with it.
-    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len() / self.inputs * self.outputs];
-        match &self.blocks {
-            Blocks::F32(all) => self.multiply::<f32>(all, x, &mut out),
-            Blocks::Q4_0(all) => self.multiply(all, &quantize::<BlockQ8_0>(x), &mut out),
-            Blocks::Q5_0(all) => self.multiply(all, &quantize::<BlockQ8_0>(x), &mut out),
-            Blocks::Q8_0(all) => self.multiply(all, &quantize::<BlockQ8_0>(x), &mut out),
+    pub fn apply(&self, x: &[f32], workspace: &mut Workspace) -> Vec<f32> {
+        let rounded = match self.blocks {
+            Blocks::F32(_) | Blocks::F16(_) => None,
+            Blocks::Q4_0(_) | Blocks::Q5_0(_) | Blocks::Q8_0(_) => Some(rounded(x)),
+        };
+        let x = view(rounded.as_deref().unwrap_or(x), self.inputs);
+        let mut out = vec![0.0; x.nrows() * self.outputs];
+        let mut products = ArrayViewMut2::from_shape((x.nrows(), self.outputs), &mut out).expect("it was made so");
+        let tile = (TILE / self.inputs).max(1);
+        for first in (0..self.outputs).step_by(tile) {
+            let rows = first..self.outputs.min(first + tile);
+            let weights = if let Blocks::F32(all) = &self.blocks {
+                &all[rows.start * self.inputs..rows.end * self.inputs]
+            } else {
+                workspace.tile.resize(rows.len() * self.inputs, 0.0);
+                self.rows(rows.clone(), &mut workspace.tile);
+                &workspace.tile
+            };
+            multiply(&x, &view(weights, self.inputs), products.slice_axis_mut(Axis(1), Slice::from(rows)), self.sums);
         }
         out
     }
+}
 
-    /// Each row of weights is read once and meets all rows of `x` while it is at hand.
-    fn multiply<T: GgmlType>(&self, weights: &[T], x: &[T::VecDotType], out: &mut [f32]) {
-        let blocks = self.inputs / T::BLCK_SIZE;
-        for (output, weights) in weights.chunks_exact(blocks).enumerate() {
-            for (x, out) in x.chunks_exact(blocks).zip(out.chunks_exact_mut(self.outputs)) {
-                out[output] = T::vec_dot(self.inputs, weights, x);
-            }
+/// The scalar products of all rows of `x` with all rows of `weights`.
+fn multiply(x: &ArrayView2<'_, f32>, weights: &ArrayView2<'_, f32>, mut out: ArrayViewMut2<'_, f32>, sums: SumOrder) {
+    match sums {
+        SumOrder::Usual => general_mat_mul(1.0, x, &weights.t(), 0.0, &mut out),
+        SumOrder::Other => {
+            let half = x.ncols() / 2;
+            let (x, weights) = (x.split_at(Axis(1), half), weights.split_at(Axis(1), half));
+            general_mat_mul(1.0, &x.0, &weights.0.t(), 0.0, &mut out);
+            general_mat_mul(1.0, &x.1, &weights.1.t(), 1.0, &mut out);
         }
     }
 }
 
-fn row_of<T: GgmlType>(all: &[T], index: usize, inputs: usize) -> &[T] {
-    let blocks = inputs / T::BLCK_SIZE;
-    &all[index * blocks..(index + 1) * blocks]
+fn view(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows.len() / width, width), rows).expect("a matrix has whole rows")
 }
 
-fn quantize<T: GgmlType>(values: &[f32]) -> Vec<T> {
+/// Activations as the quantised formats of a few bits take them: in blocks of 8 bits.
+fn rounded(x: &[f32]) -> Vec<f32> {
+    let mut rounded = vec![0.0; x.len()];
+    BlockQ8_0::to_float(&encode::<BlockQ8_0>(x), &mut rounded);
+    rounded
+}
+
+fn encode<T: GgmlType>(values: &[f32]) -> Vec<T> {
     let mut blocks = vec![T::zeros(); values.len() / T::BLCK_SIZE];
     T::from_float(values, &mut blocks);
     blocks
+}
+
+fn decode<T: GgmlType>(all: &[T], inputs: usize, rows: Range<usize>, out: &mut [f32]) {
+    let blocks = inputs / T::BLCK_SIZE;
+    T::to_float(&all[rows.start * blocks..rows.end * blocks], out);
 }
 
 #[cfg(test)]
@@ -155,17 +209,46 @@ mod tests {
         (0..count).map(|i| (i as f32 * step).sin()).collect()
     }
 
+    const EXACT: (WeightFormat, SumOrder) = (WeightFormat::F32, SumOrder::Usual);
+    const ORDERS: [SumOrder; 2] = [SumOrder::Usual, SumOrder::Other];
+
+    fn product(matrix: &Matrix, x: &[f32]) -> Vec<f32> {
+        matrix.apply(x, &mut Workspace::default())
+    }
+
+    fn near(ours: &[f32], theirs: &[f32], tolerance: f32) -> bool {
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < tolerance)
+    }
+
     #[test]
     fn a_dense_product_is_that_of_candle() {
-        let (weights, x) = (numbers(6 * 64, 0.37), numbers(3 * 64, 0.11));
-        let product = Matrix::new(weights.clone(), 64, WeightFormat::F32).apply(&x);
-        let weights = Tensor::from_vec(weights, (6, 64), &Device::Cpu).unwrap();
-        let x = Tensor::from_vec(x, (3, 64), &Device::Cpu).unwrap();
-        let expected: Vec<f32> = x.matmul(&weights.t().unwrap()).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        assert_eq!(product.len(), expected.len());
-        for (a, b) in product.iter().zip(&expected) {
-            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        let (weights, x) = (numbers(600 * 384, 0.37), numbers(3 * 384, 0.11));
+        let tensor = Tensor::from_vec(weights.clone(), (600, 384), &Device::Cpu).unwrap();
+        let rows = Tensor::from_vec(x.clone(), (3, 384), &Device::Cpu).unwrap();
+        let expected: Vec<f32> = rows.matmul(&tensor.t().unwrap()).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        for sums in ORDERS {
+            let ours = product(&Matrix::new(weights.clone(), 384, (WeightFormat::F32, sums)), &x);
+            assert!(near(&ours, &expected, 2e-5), "{sums}");
         }
+    }
+
+    #[test]
+    fn half_precision_is_that_of_its_rows_in_single_precision() {
+        let (weights, x) = (numbers(300 * 128, 0.37), numbers(3 * 128, 0.11));
+        let halves = Matrix::new(weights, 128, (WeightFormat::F16, SumOrder::Usual));
+        let mut rows = vec![0.0; 300 * 128];
+        halves.rows(0..300, &mut rows);
+        assert_eq!(product(&halves, &x), product(&Matrix::new(rows, 128, EXACT), &x));
+    }
+
+    #[test]
+    fn the_order_of_sums_shows_in_the_last_bits_only() {
+        let (weights, x) = (numbers(8 * 128, 0.37), numbers(128, 0.11));
+        let [usual, other] =
+            ORDERS.map(|sums| product(&Matrix::new(weights.clone(), 128, (WeightFormat::F32, sums)), &x));
+        assert!(usual != other && near(&usual, &other, 1e-5));
+        let [usual, other] = ORDERS.map(|sums| dot(&weights[..128], &x, sums));
+        assert!((usual - other).abs() < 1e-5);
     }
 
     #[test]
@@ -176,39 +259,48 @@ mod tests {
             (WeightFormat::Q5_0, GgmlDType::Q5_0),
             (WeightFormat::Q8_0, GgmlDType::Q8_0),
         ] {
-            let matrix = Matrix::new(weights.clone(), 64, ours);
+            let matrix = Matrix::new(weights.clone(), 64, (ours, SumOrder::Usual));
             let tensor = Tensor::from_vec(weights.clone(), (4, 64), &Device::Cpu).unwrap();
             let tensor = QTensor::quantize(&tensor, theirs).unwrap().dequantize(&Device::Cpu).unwrap();
-            for (index, expected) in tensor.to_vec2::<f32>().unwrap().iter().enumerate() {
-                let mut row = vec![0.0; 64];
-                matrix.row(index, &mut row);
-                assert_eq!(&row, expected, "{ours}");
-                assert_ne!(row, weights[index * 64..(index + 1) * 64], "{ours} rounds");
-            }
+            let expected: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+            let mut rows = vec![0.0; 4 * 64];
+            matrix.rows(0..4, &mut rows);
+            assert_eq!(rows, expected, "{ours}");
+            assert_ne!(rows, weights, "{ours} rounds");
         }
     }
 
     #[test]
-    fn a_quantised_product_is_that_of_the_rounded_weights_but_for_rounded_activations() {
+    fn a_quantised_product_is_that_of_candle() {
         let (weights, x) = (numbers(8 * 384, 0.37), numbers(384, 0.11));
+        let block = |format: WeightFormat| {
+            let values = |output: usize| &weights[output * 384..(output + 1) * 384];
+            let x = encode::<BlockQ8_0>(&x);
+            let of = |output: usize| match format {
+                WeightFormat::Q4_0 => BlockQ4_0::vec_dot(384, &encode(values(output)), &x),
+                WeightFormat::Q5_0 => BlockQ5_0::vec_dot(384, &encode(values(output)), &x),
+                _ => BlockQ8_0::vec_dot(384, &encode(values(output)), &x),
+            };
+            (0..8).map(of).collect::<Vec<_>>()
+        };
         for format in [WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
-            let matrix = Matrix::new(weights.clone(), 384, format);
-            let mut row = vec![0.0; 384];
-            for (index, product) in matrix.apply(&x).into_iter().enumerate() {
-                matrix.row(index, &mut row);
-                // 8 bits leave an error of at most 1/254 in each activation, and errors of either sign.
-                assert!((product - dot(&row, &x)).abs() < 0.1, "{format}: {product} for {}", dot(&row, &x));
-            }
+            let ours = product(&Matrix::new(weights.clone(), 384, (format, SumOrder::Usual)), &x);
+            assert!(near(&ours, &block(format), 1e-4), "{format}: {ours:?} for {:?}", block(format));
         }
     }
 
     #[test]
     fn a_row_of_a_product_does_not_depend_on_its_company() {
-        for format in [WeightFormat::F32, WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
-            let matrix = Matrix::new(numbers(6 * 64, 0.37), 64, format);
-            let x = numbers(5 * 64, 0.11);
-            let alone: Vec<f32> = x.chunks_exact(64).flat_map(|row| matrix.apply(row)).collect();
-            assert_eq!(matrix.apply(&x), alone, "{format}");
+        for format in WeightFormat::ALL {
+            for (sums, (inputs, outputs)) in ORDERS.into_iter().flat_map(|sums| [(sums, (64, 6)), (sums, (384, 129))]) {
+                let matrix = Matrix::new(numbers(inputs * outputs, 0.37), inputs, (format, sums));
+                let x = numbers(37 * inputs, 0.11);
+                let alone: Vec<f32> = x.chunks_exact(inputs).flat_map(|row| product(&matrix, row)).collect();
+                for rows in [2, 5, 8, 19, 37] {
+                    let together = product(&matrix, &x[..rows * inputs]);
+                    assert_eq!(together, alone[..rows * outputs], "{format} {sums} {rows}");
+                }
+            }
         }
     }
 }

@@ -8,16 +8,21 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::forward::{Purpose, Row};
+use super::image::{Image, Piece};
+use super::matrix::Workspace;
 use super::model::{Model, Sequence};
 use super::noise::{Noise, NoiseSource};
-use super::sampler::{Choice, Constraint, Sampling};
+use super::sampler::{Choice, Constraint, Sampler, Sampling, Situation, TokenMask};
 
-/// Requests that one worker moves on together. More would read the weights less often, and make each one wait longer.
-const BATCH: usize = 8;
+/// Requests that one worker moves on together. More would decode the weights less often, and make each one wait longer.
+const BATCH: usize = 16;
+
+/// Pieces of prompts that a model reads in one step, beside a token for each answer under way, so that a long prompt does not
+/// hold up the others for long.
+const CHUNK: usize = 64;
 
 /// One request for an answer.
 pub struct Job {
@@ -45,18 +50,6 @@ pub struct Job {
     pub noise_seed: [u8; 32],
     /// Where tokens go. When nobody listens any more, generation stops.
     pub reply: UnboundedSender<Emission>,
-}
-
-/// An image as the model reads it: 8-bit RGB, width and height multiples of 8, a patch token in the prompt for each square of
-/// 8 by 8.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// Pixels in a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Red, green and blue of each pixel, row after row.
-    pub rgb: Vec<u8>,
 }
 
 /// What comes back for a job: tokens, then the end.
@@ -102,7 +95,7 @@ impl Pool {
         for number in 0..workers.get() {
             let queue = Arc::clone(&pool.queue);
             let thread = std::thread::Builder::new().name(format!("lab-worker-{number}"));
-            pool.workers.push(thread.spawn(move || Worker { queue, slots: Vec::new() }.run())?);
+            pool.workers.push(thread.spawn(move || Worker::new(queue).run())?);
         }
         Ok(pool)
     }
@@ -178,6 +171,7 @@ struct Closed;
 struct Worker {
     queue: Arc<Queue>,
     slots: Vec<Slot>,
+    workspace: Workspace,
 }
 
 impl Drop for Worker {
@@ -190,6 +184,10 @@ impl Drop for Worker {
 }
 
 impl Worker {
+    fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, slots: Vec::new(), workspace: Workspace::default() }
+    }
+
     fn run(mut self) {
         while self.admit().is_ok() {
             self.step();
@@ -212,28 +210,56 @@ impl Worker {
         Ok(())
     }
 
-    /// One token for each request.
+    /// One token for each request whose prompt is read, and some of the prompts of the others.
     fn step(&mut self) {
         for group in self.slots.chunk_by_mut(|a, b| Arc::ptr_eq(&a.job.model, &b.job.model)) {
             let Some(model) = group.first().map(|slot| Arc::clone(&slot.job.model)) else { continue };
-            let tokens: Vec<u32> = group.iter().map(|slot| slot.last).collect();
-            let mut sequences: Vec<&mut Sequence> = group.iter_mut().map(|slot| &mut slot.sequence).collect();
-            let scores = model.step(&tokens, &mut sequences);
-            for (slot, scores) in group.iter_mut().zip(scores.chunks_exact(model.config().vocab_size)) {
-                slot.advance(scores);
+            let scores = pass(&model, group, &mut self.workspace);
+            let mut scores = scores.chunks_exact(model.config().vocab_size);
+            for slot in group.iter_mut().filter(|slot| slot.is_read()) {
+                if let Some(scores) = scores.next() {
+                    slot.advance(scores);
+                }
             }
         }
         self.slots.retain(|slot| !slot.done);
     }
 }
 
+/// Moves all requests to one model on: the scores of each whose prompt is read by now, in their order.
+fn pass(model: &Model, group: &mut [Slot], workspace: &mut Workspace) -> Vec<f32> {
+    let (mut rows, mut sequences, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+    let mut left = CHUNK;
+    for (index, slot) in group.iter_mut().enumerate() {
+        let Some((last, known)) = slot.pieces[slot.sequence.cache.len()..].split_last() else { continue };
+        let now = known.len().min(left);
+        left -= now;
+        let row = |piece, purpose| Row { piece, sequence: sequences.len(), purpose };
+        rows.extend(known[..now].iter().map(|piece| row(piece, Purpose::Memory)));
+        if now == known.len() {
+            rows.push(row(last, Purpose::Scores));
+            if now > 0 {
+                finished.push(index);
+            }
+        }
+        sequences.push(&mut slot.sequence);
+    }
+    let scores = model.pass(&rows, &mut sequences, workspace);
+    for slot in finished.into_iter().filter_map(|index| group.get(index)) {
+        model.remember(&slot.pieces[..slot.pieces.len() - 1], &slot.sequence);
+    }
+    scores
+}
+
 /// A request under way.
 struct Slot {
     job: Job,
     sequence: Sequence,
-    generator: ChaCha8Rng,
-    /// The token to be read next: the prompt's last at first, so that noise touches every score.
-    last: u32,
+    sampler: Sampler,
+    /// Prompt and answer. What the sequence has not read yet is read next, all but the last to be remembered and the last for
+    /// its scores, so that noise touches every score.
+    pieces: Vec<Piece>,
+    answer: Vec<u32>,
     /// Tokens that may still come.
     left: usize,
     done: bool,
@@ -242,22 +268,38 @@ struct Slot {
 impl Slot {
     fn new(job: Job) -> Self {
         let positions = job.model.config().max_position_embeddings;
-        let (last, known) = job.prompt.split_last().map_or((0, &[][..]), |(last, known)| (*last, known));
-        let left = job.limit.min(positions.saturating_sub(known.len()));
+        let pieces = job.model.pieces(&job.prompt, &job.images);
+        let known = pieces.len().saturating_sub(1);
+        let left = job.limit.min(positions.saturating_sub(known));
         let noise = NoiseSource::new(job.noise, job.noise_seed);
-        let sequence = job.model.begin(known, known.len() + left, noise);
-        let generator = ChaCha8Rng::from_seed(job.sampling_seed);
-        Self { sequence, generator, last, left, done: false, job }
+        let sequence = job.model.begin(&pieces[..known], known + left, noise);
+        let sampler = Sampler::new(job.sampling.clone(), job.sampling_seed);
+        Self { sequence, sampler, pieces, answer: Vec::new(), left, done: false, job }
+    }
+
+    /// Whether everything is read, and the next token can be chosen.
+    fn is_read(&self) -> bool {
+        self.sequence.cache.len() == self.pieces.len()
     }
 
     fn advance(&mut self, scores: &[f32]) {
-        let choice = self.job.sampling.choose(scores, &mut self.generator, self.job.logprobs);
+        let mask = self.job.constraint.as_ref().map(|constraint| {
+            let mut mask = TokenMask::all(scores.len());
+            constraint.restrict(&mut mask);
+            mask
+        });
+        let situation = Situation { scores, prompt: &self.job.prompt, answer: &self.answer, mask: mask.as_ref() };
+        let choice = self.sampler.next(&situation, self.job.model.vocabulary(), self.job.logprobs);
         self.left = self.left.saturating_sub(1);
         if self.job.ends.contains(&choice.token) {
             self.end(Finish::Stop);
             return;
         }
-        self.last = choice.token;
+        if let Some(constraint) = &mut self.job.constraint {
+            constraint.advance(choice.token);
+        }
+        self.answer.push(choice.token);
+        self.pieces.push(Piece::Token(choice.token));
         if self.job.reply.send(Emission::Token(choice)).is_err() {
             self.done = true;
         } else if self.left == 0 {
@@ -335,7 +377,8 @@ mod tests {
     fn work_stops_when_nobody_listens() {
         let model = small();
         let (job, emissions) = job(&model, &[0, 3, 206], 100);
-        let mut worker = Worker { queue: Arc::default(), slots: vec![Slot::new(job)] };
+        let mut worker = Worker::new(Arc::default());
+        worker.slots.push(Slot::new(job));
         worker.step();
         assert_eq!(worker.slots.len(), 1);
         drop(emissions);

@@ -6,13 +6,19 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::image::PATCH;
 use super::matrix::{BLOCK, Matrix, WeightFormat};
+use super::spec::{ModelSpec, SumOrder};
 
-/// The two files of a model, as Hugging Face names their contents.
+const PROJECTION: &str = "image.patch_proj.weight";
+
+/// The files of a model, as Hugging Face names their contents.
 #[derive(Debug, Clone, Copy)]
 pub struct Files<'a> {
     /// The text of `config.json`.
     pub config: &'a str,
+    /// The text of `tokenizer.json`.
+    pub tokenizer: &'a str,
     /// The bytes of `model.safetensors`.
     pub safetensors: &'a [u8],
 }
@@ -52,6 +58,12 @@ pub enum WeightsError {
     /// The configuration is not what is expected.
     #[error("model configuration: {0}")]
     Config(#[from] serde_json::Error),
+    /// The tokenizer is not what is expected.
+    #[error("tokenizer: {0}")]
+    Tokenizer(#[source] serde_json::Error),
+    /// The tokenizer has other tokens than the configuration asks for.
+    #[error("tokenizer: its tokens are not numbered from 0 to the size of the vocabulary")]
+    Tokens,
     /// The sizes of the configuration do not go together.
     #[error("model configuration: {0}")]
     Sizes(&'static str),
@@ -77,13 +89,13 @@ impl ModelConfig {
     /// Reads `config.json`.
     pub fn from_json(json: &str) -> Result<Self, WeightsError> {
         let config: Self = serde_json::from_str(json)?;
-        let blocks = [config.hidden_size, config.intermediate_size, config.num_attention_heads * config.head_dim];
+        let blocks = [config.hidden_size, config.intermediate_size, config.head_dim];
         if blocks.iter().any(|size| *size == 0 || !size.is_multiple_of(BLOCK)) {
             return Err(WeightsError::Sizes("widths must be multiples of 32, the block of the quantised formats"));
         }
         let (heads, shared) = (config.num_attention_heads, config.num_key_value_heads);
-        if shared == 0 || !heads.is_multiple_of(shared) || !config.head_dim.is_multiple_of(2) {
-            return Err(WeightsError::Sizes("heads must be a multiple of the heads they share, and of even width"));
+        if shared == 0 || heads == 0 || !heads.is_multiple_of(shared) {
+            return Err(WeightsError::Sizes("heads must be a multiple of the heads they share"));
         }
         let (begin, end) = (config.bos_token_id as usize, config.eos_token_id as usize);
         if begin.max(end) >= config.vocab_size || config.max_position_embeddings == 0 {
@@ -101,6 +113,16 @@ pub struct Weights {
     pub layers: Vec<LayerWeights>,
     /// The gain of the last norm.
     pub norm: Vec<f32>,
+    /// What brings images in, where the model takes any.
+    pub image: Option<Projection>,
+}
+
+/// From the pixels of a patch to the residual stream.
+pub struct Projection {
+    /// What they are multiplied by.
+    pub matrix: Matrix,
+    /// What is added.
+    pub bias: Vec<f32>,
 }
 
 /// The weights of one layer.
@@ -120,34 +142,39 @@ pub struct LayerWeights {
 }
 
 impl Weights {
-    /// Takes the usual tensors of a Llama, and keeps all matrices in `format`.
-    pub fn new(tensors: &Tensors, config: &ModelConfig, format: WeightFormat) -> Result<Self, WeightsError> {
-        let file = File { tensors, format };
+    /// Takes the usual tensors of a Llama, and those for images where they are, and keeps all matrices as they are served.
+    pub fn new(tensors: &Tensors, config: &ModelConfig, spec: &ModelSpec) -> Result<Self, WeightsError> {
+        let source = Source { tensors, kept: (spec.weights, spec.sums) };
+        let hidden = config.hidden_size;
+        let layers = (0..config.num_hidden_layers).map(|index| LayerWeights::new(&source, config, index));
+        let image = || {
+            let matrix = source.matrix(&[(PROJECTION.to_owned(), hidden)], PATCH)?;
+            Ok::<_, WeightsError>(Projection { matrix, bias: source.numbers("image.patch_proj.bias", hidden)? })
+        };
+        Ok(Self {
+            embedding: source.matrix(&[("model.embed_tokens.weight".to_owned(), config.vocab_size)], hidden)?,
+            layers: layers.collect::<Result<_, WeightsError>>()?,
+            norm: source.numbers("model.norm.weight", hidden)?,
+            image: tensors.0.contains_key(PROJECTION).then(image).transpose()?,
+        })
+    }
+}
+
+impl LayerWeights {
+    fn new(source: &Source<'_>, config: &ModelConfig, index: usize) -> Result<Self, WeightsError> {
         let (hidden, feed) = (config.hidden_size, config.intermediate_size);
         let asking = config.num_attention_heads * config.head_dim;
         let asked = config.num_key_value_heads * config.head_dim;
-        let layer = |index: usize| {
-            let name = |part: &str| format!("model.layers.{index}.{part}.weight");
-            Ok(LayerWeights {
-                attention_norm: file.numbers(&name("input_layernorm"), hidden)?,
-                attention_in: file.matrix(
-                    &[
-                        (name("self_attn.q_proj"), asking),
-                        (name("self_attn.k_proj"), asked),
-                        (name("self_attn.v_proj"), asked),
-                    ],
-                    hidden,
-                )?,
-                attention_out: file.matrix(&[(name("self_attn.o_proj"), hidden)], asking)?,
-                feed_norm: file.numbers(&name("post_attention_layernorm"), hidden)?,
-                feed_in: file.matrix(&[(name("mlp.gate_proj"), feed), (name("mlp.up_proj"), feed)], hidden)?,
-                feed_out: file.matrix(&[(name("mlp.down_proj"), hidden)], feed)?,
-            })
-        };
+        let name = |part: &str| format!("model.layers.{index}.{part}.weight");
+        let looking =
+            [(name("self_attn.q_proj"), asking), (name("self_attn.k_proj"), asked), (name("self_attn.v_proj"), asked)];
         Ok(Self {
-            embedding: file.matrix(&[("model.embed_tokens.weight".to_owned(), config.vocab_size)], hidden)?,
-            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, WeightsError>>()?,
-            norm: file.numbers("model.norm.weight", hidden)?,
+            attention_norm: source.numbers(&name("input_layernorm"), hidden)?,
+            attention_in: source.matrix(&looking, hidden)?,
+            attention_out: source.matrix(&[(name("self_attn.o_proj"), hidden)], asking)?,
+            feed_norm: source.numbers(&name("post_attention_layernorm"), hidden)?,
+            feed_in: source.matrix(&[(name("mlp.gate_proj"), feed), (name("mlp.up_proj"), feed)], hidden)?,
+            feed_out: source.matrix(&[(name("mlp.down_proj"), hidden)], feed)?,
         })
     }
 }
@@ -186,12 +213,13 @@ impl Tensors {
     }
 }
 
-struct File<'a> {
+/// Tensors on their way into a model.
+struct Source<'a> {
     tensors: &'a Tensors,
-    format: WeightFormat,
+    kept: (WeightFormat, SumOrder),
 }
 
-impl File<'_> {
+impl Source<'_> {
     fn numbers(&self, name: &str, wanted: usize) -> Result<Vec<f32>, WeightsError> {
         self.tensors.numbers(name, wanted).map(<[f32]>::to_vec)
     }
@@ -202,7 +230,7 @@ impl File<'_> {
         for (name, outputs) in parts {
             values.extend_from_slice(self.tensors.numbers(name, outputs * inputs)?);
         }
-        Ok(Matrix::new(values, inputs, self.format))
+        Ok(Matrix::new(values, inputs, self.kept))
     }
 }
 
@@ -210,7 +238,6 @@ impl File<'_> {
 mod tests {
     use super::*;
     use crate::lab::assets::ModelKind;
-    use crate::lab::engine::ModelSpec;
 
     const CONFIG: &str = r#"{"hidden_size":64,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
         "intermediate_size":192,"head_dim":32,"vocab_size":2048,"max_position_embeddings":8,"rope_theta":10000.0,
@@ -221,6 +248,7 @@ mod tests {
         assert!(ModelConfig::from_json(CONFIG).is_ok());
         for (right, wrong) in [
             (r#""hidden_size":64"#, r#""hidden_size":60"#),
+            (r#""head_dim":32"#, r#""head_dim":48"#),
             (r#""num_attention_heads":2"#, r#""num_attention_heads":0"#),
             (r#""num_key_value_heads":1"#, r#""num_key_value_heads":3"#),
             (r#""eos_token_id":1"#, r#""eos_token_id":2048"#),
@@ -239,7 +267,7 @@ mod tests {
             let tensor = Tensor::zeros(numbers, DType::F16, &Device::Cpu).unwrap();
             let file = safetensors_of(&HashMap::from([(name.to_owned(), tensor)]));
             let tensors = Tensors::from_safetensors(&file).unwrap();
-            Weights::new(&tensors, &config, WeightFormat::F32).err().unwrap().to_string()
+            Weights::new(&tensors, &config, &ModelSpec::HONEST).err().unwrap().to_string()
         };
         assert!(message("other", 1).contains("there is no tensor `model.embed_tokens.weight`"));
         let short = message("model.embed_tokens.weight", 7);

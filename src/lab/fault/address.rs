@@ -17,7 +17,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use super::super::api::Dialect;
-use super::super::engine::{Noise, WeightFormat};
+use super::super::engine::{Noise, SumOrder, WeightFormat};
 use super::{Fault, FaultError, Schedule};
 
 /// What every address of the lab begins with.
@@ -41,6 +41,8 @@ pub struct Setup {
     pub noise: Option<Noise>,
     /// The weights' format, where it is another honest one.
     pub weights: Option<WeightFormat>,
+    /// The order in which it sums, where it is another honest one.
+    pub sums: Option<SumOrder>,
     /// Whose errors and headers it has.
     pub dialect: Dialect,
     /// Requests that it takes in a minute; no limit where nothing is said.
@@ -50,13 +52,17 @@ pub struct Setup {
 /// What is no fault: the name, what may stand after `=`, and how it is read into a setup.
 type Trait = (&'static str, &'static str, fn(&mut Setup, &str) -> Option<()>);
 
-const TRAITS: [Trait; 4] = [
+const TRAITS: [Trait; 5] = [
     ("noise", "the bits of mantissa that are left, from 4 to 23, where 23 means no noise", |setup, text| {
         setup.noise = Some(Noise::of_bits(text.parse().ok()?)?);
         Some(())
     }),
     ("weights", "f32 or f16", |setup, text| {
         setup.weights = Some(WeightFormat::exact(text)?);
+        Some(())
+    }),
+    ("sums", "usual or other", |setup, text| {
+        setup.sums = Some(SumOrder::named(text)?);
         Some(())
     }),
     ("dialect", Dialect::WANTED, |setup, text| {
@@ -174,6 +180,7 @@ mod tests {
             ("lab:noise=3", "from 4 to 23"),
             ("lab:rate-limit=0", "at least 1"),
             ("lab:weights=q4_0", "f32 or f16"),
+            ("lab:sums=backwards", "usual or other"),
             ("lab:dialect=klingon", "openai"),
         ] {
             let message = address.parse::<Setup>().unwrap_err().to_string();
