@@ -1,36 +1,48 @@
-//! An answer on its way out: from the engine's tokens to pieces of text and an end.
+//! An answer on its way out: its choices as they come, or a reply that was kept.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use futures_util::FutureExt;
 
-use super::api::{Delta, Reply, Scored};
-use super::engine::{Choice, Emission, Finish};
-use super::host::Host;
-use super::transcript::{Progress, Transcript};
+use super::api::{Piece, Reply, Tally};
+use super::memory::{Keeper, Record};
+use super::speech::{Interrupted, Speech};
 
 /// An answer that is being made. Dropping it stops the engine's work on it.
 pub struct Answer {
-    host: Arc<Host>,
-    emissions: Option<UnboundedReceiver<Emission>>,
-    transcript: Option<Transcript>,
-    /// Tokens that no text has been sent for yet.
-    scored: Vec<Scored>,
-    end: Option<Finish>,
-    completion_tokens: usize,
     reply: Reply,
+    source: Source,
 }
 
-/// The engine stopped before the answer was complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Interrupted;
+enum Source {
+    /// The engine is at work.
+    Live {
+        speeches: Vec<Speech>,
+        /// The choice that is looked at first, so that all come on alike.
+        first: usize,
+        /// Where the answer is kept, if it is.
+        keeper: Option<Keeper>,
+    },
+    /// All has been said before.
+    Kept { record: Arc<Record>, left: VecDeque<(usize, Piece)> },
+}
+
+/// The next piece of an answer and the choice that it belongs to.
+pub type Next = Option<Result<(usize, Piece), Interrupted>>;
 
 impl Answer {
-    /// An answer of this host from these tokens, which ends before any of `stops`.
-    pub fn new(host: Arc<Host>, reply: Reply, emissions: UnboundedReceiver<Emission>, stops: Vec<String>) -> Self {
-        let transcript = Some(Transcript::new(stops));
-        let (scored, end, completion_tokens) = (Vec::new(), None, 0);
-        Self { host, emissions: Some(emissions), transcript, scored, end, completion_tokens, reply }
+    /// An answer of these choices.
+    pub fn new(reply: Reply, speeches: Vec<Speech>, keeper: Option<Keeper>) -> Self {
+        Self { reply, source: Source::Live { speeches, first: 0, keeper } }
+    }
+
+    /// An answer that was given before, word for word, id included.
+    pub fn again(record: Arc<Record>) -> Self {
+        let left = record.pieces.iter().cloned().collect();
+        Self { reply: record.reply.clone(), source: Source::Kept { record, left } }
     }
 
     /// What is the same in all parts of the answer.
@@ -38,89 +50,66 @@ impl Answer {
         &self.reply
     }
 
-    /// Tokens so far, the one that ends the answer included.
-    pub fn completion_tokens(&self) -> usize {
-        self.completion_tokens
+    /// How many choices there are.
+    pub fn choices(&self) -> usize {
+        match &self.source {
+            Source::Live { speeches, .. } => speeches.len(),
+            Source::Kept { record, .. } => record.choices,
+        }
     }
 
-    /// The next piece of text, or the end; nothing after the end.
-    pub async fn next(&mut self) -> Option<Result<Delta, Interrupted>> {
-        loop {
-            if let Some(finish) = self.end.take() {
-                return Some(Ok(Delta::End(finish)));
-            }
-            let emission = self.emissions.as_mut()?.recv().await;
-            match self.take(emission) {
-                Ok(Some(delta)) => return Some(Ok(delta)),
-                Ok(None) => {}
-                Err(interrupted) => return Some(Err(interrupted)),
-            }
+    /// Tokens so far, those that end choices included.
+    pub fn tally(&self) -> Tally {
+        match &self.source {
+            Source::Live { speeches, .. } => tally(speeches),
+            Source::Kept { record, .. } => record.tally,
         }
+    }
+
+    /// The next piece, or nothing after the end.
+    pub async fn next(&mut self) -> Next {
+        poll_fn(|context| self.poll_next(context)).await
     }
 
     /// The next piece if it is there already.
-    pub fn ready(&mut self) -> Option<Result<Delta, Interrupted>> {
-        loop {
-            if let Some(finish) = self.end.take() {
-                return Some(Ok(Delta::End(finish)));
-            }
-            let emission = self.emissions.as_mut()?.try_recv().ok()?;
-            match self.take(Some(emission)) {
-                Ok(Some(delta)) => return Some(Ok(delta)),
-                Ok(None) => {}
-                Err(interrupted) => return Some(Err(interrupted)),
-            }
-        }
+    pub fn ready(&mut self) -> Next {
+        self.next().now_or_never().flatten()
     }
 
-    fn take(&mut self, emission: Option<Emission>) -> Result<Option<Delta>, Interrupted> {
-        match emission {
-            Some(Emission::Token(choice)) => Ok(self.token(&choice)),
-            Some(Emission::End(finish)) => Ok(self.finish(finish)),
-            None => {
-                self.emissions = None;
-                Err(Interrupted)
-            }
-        }
-    }
-
-    fn token(&mut self, choice: &Choice) -> Option<Delta> {
-        self.completion_tokens += 1;
-        self.scored.extend(self.score(choice));
-        let bytes = self.host.shared().prompter.bytes(choice.token);
-        match self.transcript.as_mut()?.push(bytes) {
-            Progress::Text(text) => self.text(text),
-            Progress::Stopped(text) => {
-                self.emissions = None;
-                self.end = Some(Finish::Stop);
-                self.text(text)
-            }
-        }
-    }
-
-    fn finish(&mut self, finish: Finish) -> Option<Delta> {
-        self.emissions = None;
-        self.end = Some(finish);
-        if finish == Finish::Stop {
-            self.completion_tokens += 1;
-        }
-        let rest = self.transcript.take()?.finish();
-        if rest.is_empty() && self.scored.is_empty() { None } else { self.text(rest) }
-    }
-
-    fn text(&mut self, text: String) -> Option<Delta> {
-        (!text.is_empty() || self.end.is_some()).then(|| Delta::Text(text, std::mem::take(&mut self.scored)))
-    }
-
-    fn score(&self, choice: &Choice) -> Option<Scored> {
-        let prompter = &self.host.shared().prompter;
-        let scored = |token: u32, logprob: f64, top_logprobs| {
-            let bytes = prompter.bytes(token).to_vec();
-            Scored { token: String::from_utf8_lossy(&bytes).into_owned(), logprob, bytes, top_logprobs }
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let (speeches, first, keeper) = match &mut self.source {
+            Source::Kept { left, .. } => return Poll::Ready(left.pop_front().map(Ok)),
+            Source::Live { speeches, first, keeper } => (speeches, first, keeper),
         };
-        choice.logprobs.as_ref().map(|logprobs| {
-            let top = logprobs.top.iter().map(|(token, logprob)| scored(*token, *logprob, None)).collect();
-            scored(choice.token, logprobs.chosen, Some(top))
-        })
+        let mut waiting = false;
+        for turn in 0..speeches.len() {
+            let index = (*first + turn) % speeches.len();
+            match speeches[index].poll_next(context) {
+                Poll::Pending => waiting = true,
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(Err(interrupted))) => return Poll::Ready(Some(Err(interrupted))),
+                Poll::Ready(Some(Ok(piece))) => {
+                    *first = index + 1;
+                    if let Some(keeper) = keeper {
+                        keeper.add(index, &piece);
+                    }
+                    return Poll::Ready(Some(Ok((index, piece))));
+                }
+            }
+        }
+        if waiting {
+            return Poll::Pending;
+        }
+        if let Some(keeper) = keeper.take() {
+            keeper.keep(self.reply.clone(), speeches.len(), tally(speeches));
+        }
+        Poll::Ready(None)
     }
+}
+
+fn tally(speeches: &[Speech]) -> Tally {
+    speeches.iter().map(Speech::tally).fold(Tally::default(), |all, one| Tally {
+        completion: all.completion + one.completion,
+        reasoning: all.reasoning + one.reasoning,
+    })
 }

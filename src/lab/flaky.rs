@@ -1,4 +1,4 @@
-//! What a flaky host does to which request. Pure: decided by seed and count, whatever the clock says.
+//! What a flaky host does to a request. Pure: decided by the request's own seed, whatever else arrives and when.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -35,14 +35,13 @@ pub enum CutEnd {
     Quiet,
 }
 
-/// The fate of the request with this number (from 0) at a host that fails this share of them.
+/// The fate of the request with this seed at a host that fails this share of them.
 ///
 /// Failures are of the four kinds in turn by chance, each as often as the others.
-pub fn fate(seed: [u8; 32], number: u64, share: f64) -> Fate {
+pub fn fate(seed: [u8; 32], share: f64) -> Fate {
     /// 2⁻⁵³: a random 53-bit number times this lies in [0, 1).
     const UNIT: f64 = 1.0 / (1_u64 << 53) as f64;
     let mut generator = ChaCha8Rng::from_seed(seed);
-    generator.set_stream(number);
     if (generator.next_u64() >> 11) as f64 * UNIT >= share {
         return Fate::Served;
     }
@@ -60,9 +59,11 @@ pub fn fate(seed: [u8; 32], number: u64, share: f64) -> Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::draws::Draws;
 
     fn fates(share: f64) -> Vec<Fate> {
-        (0..4_000).map(|number| fate([9; 32], number, share)).collect()
+        let draws = Draws::new(9, "host");
+        (0..4_000_u32).map(|number| fate(draws.of(number.to_le_bytes()).seed("fate"), share)).collect()
     }
 
     #[test]

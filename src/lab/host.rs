@@ -1,31 +1,38 @@
-//! One endpoint's behaviour: what its faults make of a request before and after the engine.
+//! One endpoint: which of its faults touch a request, and the way of the request to the engine.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 
 use super::MODEL_NAME;
 use super::answer::Answer;
-use super::api::{ApiError, Order, Reply};
-use super::assets::ModelKind;
-use super::engine::{Job, Model, ModelSpec, Noise, Pool, Sampling};
-use super::fault::{Fault, Override, Reach};
+use super::api::{ApiError, Counting, Delivery, Dialect, Order, Reply};
+use super::assets::{Library, ModelKind};
+use super::behaviour::{Behaviour, Route};
+use super::clock::Clock;
+use super::draws::{Draws, digest};
+use super::engine::{Model, ModelSpec, Noise, Pool, WeightsError};
+use super::fault::{Routing, Schedule, Setup, UsageSaid};
 use super::flaky::{self, Fate};
-use super::prompt::{Message, Prompter, Role};
+use super::limit::{Bucket, Standing};
+use super::memory::{Key, Memory, Recall};
+use super::prompt::Prompter;
+use super::work::{Chance, Machine, Work};
 
 /// What all endpoints of a fleet share.
 pub struct Shared {
     /// Templates and tokens.
-    pub prompter: Prompter,
+    pub prompter: Arc<Prompter>,
+    /// The models.
+    pub library: Library,
     /// The worker threads.
     pub pool: Pool,
     /// What everything random comes from.
     pub seed: u64,
+    /// What schedules go by.
+    pub clock: Clock,
     /// The key that requests must carry, if any.
     pub api_key: Option<SecretString>,
     /// What every host says of its configuration, whatever is true of it.
@@ -34,106 +41,63 @@ pub struct Shared {
 
 /// One endpoint.
 pub struct Host {
-    name: String,
     shared: Arc<Shared>,
-    model: Arc<Model>,
+    setup: Setup,
     noise: Noise,
-    behaviour: Behaviour,
-    arrivals: AtomicU64,
+    draws: Draws,
+    limit: Option<Limit>,
     /// How often each request was seen, by its digest.
     seen: Mutex<HashMap<[u8; 32], u64>>,
+    /// The models that it has served, so that they stay loaded.
+    models: Mutex<Vec<Serving>>,
+    memory: Memory,
 }
 
-/// What faults add up to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Behaviour {
-    /// The model that really answers.
-    pub model: (ModelKind, ModelSpec),
-    bos: Bos,
-    system: Option<String>,
-    temperature: Option<(f64, Reach)>,
-    keep: Option<usize>,
-    failing: f64,
-    /// How late every answer is.
-    pub delay: Option<Duration>,
+struct Limit {
+    bucket: Mutex<Bucket>,
+    since: Instant,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bos {
-    Once,
-    Twice,
-    Never,
+struct Serving {
+    kind: ModelKind,
+    spec: ModelSpec,
+    model: Arc<Model>,
 }
 
-impl Behaviour {
-    /// The behaviour of a host with these faults; without any, that of the reference.
-    pub fn of<'a>(faults: impl IntoIterator<Item = &'a Fault>) -> Self {
-        let mut all = Self {
-            model: (ModelKind::Base, ModelSpec::HONEST),
-            bos: Bos::Once,
-            system: None,
-            temperature: None,
-            keep: None,
-            failing: 0.0,
-            delay: None,
-        };
-        for fault in faults {
-            match fault {
-                Fault::QuantizedWeights(format) => all.model.1.weights = *format,
-                Fault::SwappedModel => all.model.0 = ModelKind::Small,
-                Fault::DoubleBos => all.bos = Bos::Twice,
-                Fault::MissingBos => all.bos = Bos::Never,
-                Fault::HiddenSystemPrompt(text) => all.system = Some(text.clone()),
-                Fault::TemperatureIgnored(Override::Temperature { fixed, reach }) => {
-                    all.temperature = Some((*fixed, *reach));
-                }
-                Fault::TruncatedContext { keep } => all.keep = Some(*keep),
-                Fault::FlakyHost { share } => all.failing = *share,
-                Fault::Slow(delay) => all.delay = Some(*delay),
-                _ => {}
-            }
-        }
-        all
+/// A request that has arrived, with what is wrong about the host when it does.
+pub struct Visit {
+    order: Order,
+    behaviour: Behaviour,
+    draws: Draws,
+    fate: Fate,
+}
+
+impl Visit {
+    /// What becomes of it.
+    pub fn fate(&self) -> Fate {
+        self.fate
     }
 
-    fn messages(&self, mut messages: Vec<Message>) -> Vec<Message> {
-        if let Some(content) = self.system.clone() {
-            messages.insert(0, Message { role: Role::System, content });
-        }
-        messages
-    }
-
-    /// What is left of a prompt whose first token is `bos`, in the order in which servers do it: the tokenizer adds or
-    /// forgets the token that begins, then the engine cuts to what it has room for.
-    fn tokens(&self, mut tokens: Vec<u32>, bos: u32) -> Vec<u32> {
-        match self.bos {
-            Bos::Once => {}
-            Bos::Twice => tokens.insert(0, bos),
-            Bos::Never => {
-                if tokens.first() == Some(&bos) {
-                    tokens.remove(0);
-                }
-            }
-        }
-        if let Some(keep) = self.keep {
-            tokens.drain(..tokens.len().saturating_sub(keep));
-        }
-        tokens
-    }
-
-    fn sampling(&self, asked: Sampling) -> Sampling {
-        match self.temperature {
-            Some((_, Reach::Sampled)) if asked.temperature == 0.0 => asked,
-            Some((temperature, _)) => Sampling { temperature, ..asked },
-            None => asked,
-        }
+    /// What it asks for.
+    pub fn order(&self) -> &Order {
+        &self.order
     }
 }
 
 impl Host {
     /// An endpoint with this name, which everything random at it depends on too.
-    pub fn new(name: String, behaviour: Behaviour, (model, noise): (Arc<Model>, Noise), shared: Arc<Shared>) -> Self {
-        Self { name, shared, model, noise, behaviour, arrivals: AtomicU64::new(0), seen: Mutex::default() }
+    pub fn new(name: &str, setup: Setup, noise: Noise, shared: Arc<Shared>) -> Self {
+        let bucket = setup.rate_limit.map(Bucket::new);
+        Self {
+            draws: Draws::new(shared.seed, name),
+            limit: bucket.map(|bucket| Limit { bucket: Mutex::new(bucket), since: Instant::now() }),
+            seen: Mutex::default(),
+            models: Mutex::default(),
+            memory: Memory::default(),
+            shared,
+            setup,
+            noise,
+        }
     }
 
     /// What all endpoints share.
@@ -141,144 +105,150 @@ impl Host {
         &self.shared
     }
 
-    /// How late every answer is.
-    pub fn delay(&self) -> Option<Duration> {
-        self.behaviour.delay
+    /// Whose errors and headers it has.
+    pub fn dialect(&self) -> Dialect {
+        self.setup.dialect
     }
 
-    /// The fate of the request that arrives now.
-    pub fn fate(&self) -> Fate {
-        let number = self.arrivals.fetch_add(1, Ordering::Relaxed);
-        flaky::fate(self.seed_for("fate", &[]), number, self.behaviour.failing)
+    /// Counts a request against the limit, by real time; nothing where there is none.
+    pub fn count(&self) -> Option<Standing> {
+        let Limit { bucket, since } = self.limit.as_ref()?;
+        Some(bucket.lock().unwrap_or_else(PoisonError::into_inner).take(since.elapsed()))
     }
 
-    /// Sets the engine to work on an order.
-    pub fn answer(self: &Arc<Self>, order: Order) -> Result<Answer, ApiError> {
-        let messages = self.behaviour.messages(order.messages);
-        let tokens = self.shared.prompter.tokens(&messages).map_err(|error| ApiError::internal(error.to_string()))?;
-        let prompt = self.behaviour.tokens(tokens, self.model.config().bos_token_id);
-        let positions = self.model.config().max_position_embeddings;
-        if prompt.len() >= positions {
-            return Err(ApiError::too_long(prompt.len(), positions));
+    /// Loads the model that the host serves at all times.
+    pub fn warm_up(&self) -> Result<(), WeightsError> {
+        let always = self.setup.faults.iter().filter(|one| one.schedule == Schedule::default());
+        let behaviour = Behaviour::of(always.map(|one| &one.fault));
+        self.model(behaviour.model(self.honest(), Route::Promised)).map(drop)
+    }
+
+    fn honest(&self) -> ModelSpec {
+        let usual = ModelSpec::HONEST;
+        ModelSpec {
+            weights: self.setup.weights.unwrap_or(usual.weights),
+            sums: self.setup.sums.unwrap_or(usual.sums),
+            ..usual
         }
-        let sampling = self.behaviour.sampling(order.sampling);
-        let limit = order.limit.unwrap_or(usize::MAX).min(positions - prompt.len());
-        let digest = digest(&prompt, &sampling, limit);
-        let count = self.count(digest).to_le_bytes();
-        // A seed that the client sends repeats its draws; the noise is the machine's and never repeats.
-        let draws = order.seed.map_or(count, i64::to_le_bytes);
-        let kind = if order.seed.is_some() { "draws of a seed" } else { "draws" };
-        let (reply, emissions) = mpsc::unbounded_channel();
-        let id = self.seed_for("id", &[&digest, &count]).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        let common = Reply {
-            id: format!("chatcmpl-{id:016x}"),
-            created: jiff::Timestamp::now().as_second(),
-            model: MODEL_NAME.to_owned(),
-            fingerprint: self.shared.fingerprint.clone(),
-            prompt_tokens: prompt.len(),
-        };
-        self.shared.pool.submit(Job {
-            model: Arc::clone(&self.model),
-            prompt,
-            limit,
-            sampling,
-            images: Vec::new(),
-            constraint: None,
-            ends: vec![self.model.config().eos_token_id],
-            logprobs: order.logprobs,
-            noise: self.noise,
-            sampling_seed: self.seed_for(kind, &[&digest, &draws]),
-            noise_seed: self.seed_for("noise", &[&digest, &count]),
-            reply,
-        });
-        Ok(Answer::new(Arc::clone(self), common, emissions, order.stops))
+    }
+
+    /// The model that is served like this. Loading one takes some milliseconds.
+    fn model(&self, (kind, spec): (ModelKind, ModelSpec)) -> Result<Arc<Model>, WeightsError> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = models.iter().find(|one| one.kind == kind && one.spec == spec) {
+            return Ok(Arc::clone(&one.model));
+        }
+        let model = self.shared.library.model(kind, &spec)?;
+        models.push(Serving { kind, spec, model: Arc::clone(&model) });
+        Ok(model)
+    }
+
+    /// Takes a request in. Which faults touch it depends on what it asks for, how often that was asked, and the clock.
+    pub fn receive(&self, order: Order) -> Visit {
+        let digest = digest(&order);
+        let number = self.number(digest);
+        let draws = self.draws.of(digest).of(number.to_le_bytes());
+        let now = self.shared.clock.now();
+        let touching = self.setup.faults.iter().filter(|one| one.schedule.touches(now, draws.unit(one.fault.id())));
+        let behaviour = Behaviour::of(touching.map(|one| &one.fault));
+        let fate = flaky::fate(draws.seed("fate"), behaviour.failing());
+        Visit { order, behaviour, draws, fate }
     }
 
     /// How often this was asked before.
-    fn count(&self, digest: [u8; 32]) -> u64 {
+    fn number(&self, digest: [u8; 32]) -> u64 {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let count = seen.entry(digest).or_insert(0);
         *count += 1;
         *count - 1
     }
 
-    /// A seed that depends on the fleet's, on this endpoint, on its purpose and on these parts.
-    fn seed_for(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(self.shared.seed.to_le_bytes());
-        for part in [self.name.as_bytes(), purpose.as_bytes()].iter().chain(parts) {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
+    /// Sets the engine to work on a request, or finds the answer that it had before.
+    pub async fn answer(self: &Arc<Self>, visit: Visit) -> Result<Answer, ApiError> {
+        let Visit { order, behaviour, mut draws, .. } = visit;
+        let mut tokens = draws.clone();
+        if behaviour.seed(order.seed).is_some() {
+            // A seed of the caller's repeats the draws, however the answer travels; noise is the machine's and never repeats.
+            tokens = self.draws.of("seeded").of(digest(&Order { delivery: Delivery::Whole, ..order.clone() }));
         }
-        hash.finalize().into()
+        let sticky = self.draws.of("route").of(digest(&(&order.messages, &order.tools)));
+        let work = Work::new(&self.shared.prompter, behaviour.clone(), order)?;
+        let mut keeper = None;
+        match behaviour.replayed().map(|share| self.recall(work.key(), draws.unit("replay") < share)) {
+            Some(Replay::Again(answer)) => return Ok(answer),
+            Some(Replay::Make(key)) => {
+                // Made from what was asked alone, it comes out the same each time.
+                draws = self.draws.of("kept").of(key);
+                tokens = draws.clone();
+                keeper = Some(self.memory.keeper(key));
+            }
+            Some(Replay::Fresh) | None => {}
+        }
+        let route = self.route(&behaviour, &draws, &sticky);
+        let model = self.loaded(behaviour.model(self.honest(), route)).await?;
+        let positions = model.config().max_position_embeddings;
+        if work.prompt_tokens() >= positions {
+            return Err(ApiError::too_long(work.prompt_tokens(), positions));
+        }
+        if let Some(delay) = behaviour.delay() {
+            tokio::time::sleep(delay).await;
+        }
+        let machine = Machine { model: &model, noise: self.noise, pool: &self.shared.pool };
+        let speeches = work.begin(&self.shared.prompter, machine, &Chance { draws: &draws, tokens });
+        Ok(Answer::new(self.reply(&behaviour, &draws, work.prompt_tokens()), speeches, keeper))
+    }
+
+    /// What a cache makes of a request: `again` says whether it is for the cache if it was seen before.
+    fn recall(&self, key: Key, again: bool) -> Replay {
+        match self.memory.ask(key) {
+            Recall::Kept(record) if again => Replay::Again(Answer::again(record)),
+            Recall::New => Replay::Make(key),
+            Recall::Seen if again => Replay::Make(key),
+            Recall::Seen | Recall::Kept(_) => Replay::Fresh,
+        }
+    }
+
+    fn route(&self, behaviour: &Behaviour, draws: &Draws, sticky: &Draws) -> Route {
+        let smaller = behaviour.routing().is_some_and(|(share, by)| match by {
+            Routing::Chance => draws.unit("route") < share,
+            Routing::Sticky => sticky.unit("route") < share,
+        });
+        if smaller { Route::Smaller } else { Route::Promised }
+    }
+
+    /// The same as [`Self::model`], without holding up other requests.
+    async fn loaded(self: &Arc<Self>, served: (ModelKind, ModelSpec)) -> Result<Arc<Model>, ApiError> {
+        let host = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || host.model(served)).await {
+            Ok(model) => model.map_err(|error| ApiError::internal(error.to_string())),
+            Err(_) => Err(ApiError::unavailable()),
+        }
+    }
+
+    fn reply(&self, behaviour: &Behaviour, draws: &Draws, prompt_tokens: usize) -> Reply {
+        let share = |purpose| 2.0 * draws.unit(purpose) - 1.0;
+        Reply {
+            id: format!("chatcmpl-{:016x}", draws.number("id")),
+            created: jiff::Timestamp::now().as_second(),
+            model: MODEL_NAME.to_owned(),
+            fingerprint: self.shared.fingerprint.clone(),
+            prompt_tokens,
+            counting: match behaviour.usage_said() {
+                None => Counting::True,
+                Some(UsageSaid::Random) => Counting::Off { prompt: share("prompt"), completion: share("completion") },
+                Some(UsageSaid::Absent) => Counting::Absent,
+            },
+            said: behaviour.finish_said(),
+        }
     }
 }
 
-/// What is asked, apart from how the answer travels.
-fn digest(prompt: &[u32], sampling: &Sampling, limit: usize) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for token in prompt {
-        hash.update(token.to_le_bytes());
-    }
-    for number in [
-        sampling.temperature.to_bits(),
-        sampling.top_p.to_bits(),
-        sampling.top_k.unwrap_or(usize::MAX) as u64,
-        limit as u64,
-    ] {
-        hash.update(number.to_le_bytes());
-    }
-    hash.finalize().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ASKED: Sampling = Sampling::PLAIN;
-
-    fn behaviour(address: &str) -> Behaviour {
-        let setup = address.parse::<crate::lab::fault::Setup>().unwrap();
-        Behaviour::of(setup.faults.iter().map(|one| &one.fault))
-    }
-
-    #[test]
-    fn the_reference_changes_nothing() {
-        let honest = behaviour("lab:");
-        assert_eq!(honest.tokens(vec![0, 5, 6], 0), [0, 5, 6]);
-        assert_eq!(honest.sampling(ASKED), ASKED);
-        assert_eq!(honest.model, (ModelKind::Base, ModelSpec::HONEST));
-    }
-
-    #[test]
-    fn the_token_that_begins_comes_twice_or_never() {
-        assert_eq!(behaviour("lab:double-bos").tokens(vec![0, 5], 0), [0, 0, 5]);
-        assert_eq!(behaviour("lab:missing-bos").tokens(vec![0, 5], 0), [5]);
-    }
-
-    #[test]
-    fn truncation_keeps_the_end() {
-        assert_eq!(behaviour("lab:truncated-context=2").tokens(vec![0, 5, 6, 7], 0), [6, 7]);
-        assert_eq!(behaviour("lab:truncated-context=9").tokens(vec![0, 5], 0), [0, 5]);
-    }
-
-    #[test]
-    fn a_fixed_temperature_reaches_greedy_requests_unless_told_otherwise() {
-        let greedy = Sampling { temperature: 0.0, ..ASKED };
-        assert_eq!(
-            behaviour("lab:temperature-ignored").sampling(greedy.clone()).temperature.to_bits(),
-            0.3_f64.to_bits()
-        );
-        let sampled = behaviour("lab:temperature-ignored=0.5,sampled");
-        assert_eq!(sampled.sampling(greedy.clone()), greedy);
-        assert_eq!(sampled.sampling(ASKED), Sampling { temperature: 0.5, ..ASKED });
-    }
-
-    #[test]
-    fn a_hidden_system_message_stands_before_the_users_own() {
-        let own = Message { role: Role::System, content: "own".to_owned() };
-        let messages = behaviour("lab:hidden-system-prompt=theirs").messages(vec![own]);
-        let contents: Vec<_> = messages.iter().map(|message| message.content.as_str()).collect();
-        assert_eq!(contents, ["theirs", "own"]);
-    }
+/// What a cache has to say to a request.
+enum Replay {
+    /// This was the answer.
+    Again(Answer),
+    /// Make the answer that is kept under this key.
+    Make(Key),
+    /// It gets an answer of its own.
+    Fresh,
 }

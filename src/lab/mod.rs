@@ -3,26 +3,38 @@
 //!
 //! Layer 3. It knows nothing of probes, runs and verdicts: whoever starts a [`Fleet`] talks to it as to any host. A request
 //! goes from the server over chat template and tokenizer to the [`engine`] and comes back as text, and each [`Fault`] sits
-//! where it sits in life: in the weights, the template, the tokens, the sampler or the connection.
+//! where it sits in life: in the weights, the template, the tokens, the sampler, the parser or the connection.
 //!
 //! Everything random comes from the fleet's seed, the endpoint's name, the request and how often it was asked before, so
-//! that a fleet gives the same answers whatever the load and the machine's mood.
+//! that a fleet gives the same answers whatever the load and the machine's mood. Only two things go by time: schedules of
+//! faults by the fleet's [`Clock`], and limits of requests a minute by the machine's.
 
 mod answer;
 mod api;
 mod assets;
+mod behaviour;
+mod clock;
+mod constrain;
+mod draws;
 pub mod engine;
 pub mod fault;
 mod flaky;
 mod host;
+mod images;
+mod limit;
 #[cfg(test)]
 mod measure;
+mod memory;
 mod prompt;
 mod server;
+mod speech;
+mod templates;
 #[cfg(test)]
 mod tests;
+mod toolcall;
 mod transcript;
 mod wire;
+mod work;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -35,9 +47,10 @@ use tokio_util::sync::CancellationToken;
 
 use assets::Library;
 pub use assets::ModelKind;
+pub use clock::Clock;
 use engine::{Noise, Pool, WeightsError};
 pub use fault::{Fault, FaultError, SCHEME, Setup};
-use host::{Behaviour, Host, Shared};
+use host::{Host, Shared};
 use prompt::{PromptError, Prompter};
 use wire::{Connection, Wire};
 
@@ -74,11 +87,13 @@ pub struct FleetOptions {
     pub noise: Noise,
     /// The key that requests must carry, if any.
     pub api_key: Option<SecretString>,
+    /// What schedules of faults go by; it begins at 0 and keeps pace with real time unless told otherwise.
+    pub clock: Clock,
 }
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { seed: 0, workers: None, noise: Noise::HONEST, api_key: None }
+        Self { seed: 0, workers: None, noise: Noise::HONEST, api_key: None, clock: Clock::default() }
     }
 }
 
@@ -168,19 +183,20 @@ fn load(endpoints: Vec<LabEndpoint>, options: FleetOptions) -> Result<(Arc<Share
         }
     }
     let shared = Arc::new(Shared {
-        prompter: Prompter::load()?,
+        prompter: Arc::new(Prompter::load()?),
+        library: Library::default(),
         pool: Pool::start(options.workers.unwrap_or_else(usual_workers)).map_err(LabError::Worker)?,
         seed: options.seed,
+        clock: options.clock,
         api_key: options.api_key,
         fingerprint: fingerprint(),
     });
-    let library = Library::default();
     let mut hosts = Vec::new();
     for LabEndpoint { name, setup } in endpoints {
-        let behaviour = Behaviour::of(setup.faults.iter().map(|one| &one.fault));
-        let model = library.model(behaviour.model.0, &behaviour.model.1)?;
         let noise = setup.noise.unwrap_or(options.noise);
-        hosts.push(Host::new(name, behaviour, (model, noise), Arc::clone(&shared)));
+        let host = Host::new(&name, setup, noise, Arc::clone(&shared));
+        host.warm_up()?;
+        hosts.push(host);
     }
     Ok((shared, hosts))
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -15,29 +16,38 @@ use futures_util::stream;
 use secrecy::ExposeSecret;
 
 use super::MODEL_NAME;
-use super::answer::{Answer, Interrupted};
-use super::api::{ApiError, Delivery, Delta, Order, models};
-use super::engine::Finish;
+use super::answer::Answer;
+use super::api::{self, ApiError, Delivery, News, Order, Piece, Spoken, models};
 use super::flaky::{CutEnd, Fate};
 use super::host::Host;
+use super::speech::Interrupted;
 use super::wire::Connection;
 
 /// Longer requests cannot fit the model by far.
 const BODY_LIMIT: usize = 1 << 20;
+
+/// After how long a flaky host that said "too many" is to be asked again: less than the coarser of the headers can say.
+const SOON: Duration = Duration::from_millis(200);
 
 /// All that an endpoint answers to.
 pub fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/v1/models", get(list))
         .route("/v1/chat/completions", post(complete))
-        .fallback(|| async { ApiError::unknown_path() })
+        .fallback(lost)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(host)
 }
 
-async fn list(State(host): State<Arc<Host>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    authorize(&host, &headers)?;
-    Ok(Json(models(MODEL_NAME)).into_response())
+async fn lost(State(host): State<Arc<Host>>) -> Response {
+    ApiError::unknown_path().response(host.dialect())
+}
+
+async fn list(State(host): State<Arc<Host>>, headers: HeaderMap) -> Response {
+    match authorize(&host, &headers) {
+        Ok(()) => Json(models(MODEL_NAME)).into_response(),
+        Err(error) => error.response(host.dialect()),
+    }
 }
 
 async fn complete(
@@ -45,18 +55,28 @@ async fn complete(
     ConnectInfo(connection): ConnectInfo<Connection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-    authorize(&host, &headers)?;
-    let cut = match host.fate() {
-        Fate::Served => None,
-        Fate::Cut { after, end } => Some(Cut { after, end }),
-        Fate::TooMany => return Err(ApiError::too_many()),
-        Fate::Unavailable => return Err(ApiError::unavailable()),
-        Fate::Reset => {
-            connection.reset();
-            return Ok(StatusCode::OK.into_response());
-        }
+) -> Response {
+    let dialect = host.dialect();
+    if let Err(error) = authorize(&host, &headers) {
+        return error.response(dialect);
+    }
+    let standing = host.count();
+    let result = match standing.and_then(|standing| standing.wait) {
+        Some(wait) => Err(ApiError::too_many(wait)),
+        None => answer(&host, &connection, body).await,
     };
+    let mut response = result.unwrap_or_else(|error| error.response(dialect));
+    if let Some(standing) = standing {
+        api::add(response.headers_mut(), dialect.standing(&standing));
+    }
+    response
+}
+
+async fn answer(
+    host: &Arc<Host>,
+    connection: &Connection,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(),
         _ => ApiError::invalid("the body of the request did not arrive"),
@@ -65,11 +85,19 @@ async fn complete(
     if order.model != MODEL_NAME {
         return Err(ApiError::unknown_model(&order.model));
     }
-    if let Some(delay) = host.delay() {
-        tokio::time::sleep(delay).await;
-    }
-    let delivery = order.delivery;
-    let answer = host.answer(order)?;
+    let visit = host.receive(order);
+    let cut = match visit.fate() {
+        Fate::Served => None,
+        Fate::Cut { after, end } => Some(Cut { after, end }),
+        Fate::TooMany => return Err(ApiError::too_many(SOON)),
+        Fate::Unavailable => return Err(ApiError::unavailable()),
+        Fate::Reset => {
+            connection.reset();
+            return Ok(StatusCode::OK.into_response());
+        }
+    };
+    let delivery = visit.order().delivery;
+    let answer = host.answer(visit).await?;
     match delivery {
         Delivery::Whole => whole(answer, cut).await,
         Delivery::Stream => Ok(streamed(Stream::new(answer, Usage::Unsaid, cut))),
@@ -91,20 +119,14 @@ struct Cut {
 }
 
 async fn whole(mut answer: Answer, cut: Option<Cut>) -> Result<Response, ApiError> {
-    let (mut text, mut scored, mut finish) = (String::new(), Vec::new(), Finish::Length);
-    while let Some(delta) = answer.next().await {
-        match delta {
-            Ok(Delta::Role) => {}
-            Ok(Delta::Text(more, tokens)) => {
-                text.push_str(&more);
-                scored.extend(tokens);
-            }
-            Ok(Delta::End(end)) => finish = end,
-            Err(_) => return Err(ApiError::unavailable()),
+    let mut spoken = vec![Spoken::default(); answer.choices()];
+    while let Some(next) = answer.next().await {
+        let (index, piece) = next.map_err(|Interrupted| ApiError::unavailable())?;
+        if let Some(one) = spoken.get_mut(index) {
+            one.add(piece);
         }
     }
-    let scored = (!scored.is_empty()).then_some(scored.as_slice());
-    let mut json = answer.reply().whole((&text, scored), finish, answer.completion_tokens());
+    let mut json = answer.reply().whole(&spoken, answer.tally());
     let body = match cut {
         None => Body::from(json),
         Some(Cut { end: CutEnd::Quiet, .. }) => {
@@ -147,7 +169,6 @@ struct Stream {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Opening,
     Speaking,
     Tearing,
     Over,
@@ -155,56 +176,57 @@ enum Stage {
 
 impl Stream {
     fn new(answer: Answer, usage: Usage, cut: Option<Cut>) -> Self {
-        Self { answer, usage, cut, stage: Stage::Opening }
+        Self { answer, usage, cut, stage: Stage::Speaking }
     }
 
     /// The next bytes: all events that are there already, at least one.
     async fn frame(&mut self) -> Option<io::Result<Bytes>> {
-        let mut frame = String::new();
         match self.stage {
-            Stage::Opening => {
-                event(&mut frame, &self.answer.reply().chunk(Delta::Role));
-                self.stage = Stage::Speaking;
-            }
             Stage::Speaking => {
+                let mut frame = String::new();
                 let mut next = self.answer.next().await;
-                while let Some(delta) = next {
-                    self.write(&mut frame, delta);
+                if next.is_none() {
+                    self.finish(&mut frame);
+                }
+                while let Some(piece) = next {
+                    self.write(&mut frame, piece);
                     next = if self.stage == Stage::Speaking { self.answer.ready() } else { None };
                 }
+                Some(Ok(Bytes::from(frame)))
             }
             Stage::Tearing => {
                 // What was written before goes out first: a tear shows in the middle, not before the beginning.
                 tokio::task::yield_now().await;
                 self.stage = Stage::Over;
-                return Some(Err(torn()));
+                Some(Err(torn()))
             }
-            Stage::Over => return None,
+            Stage::Over => None,
         }
-        Some(Ok(Bytes::from(frame)))
     }
 
-    fn write(&mut self, frame: &mut String, delta: Result<Delta, Interrupted>) {
-        match (delta, &mut self.cut) {
-            (Err(_), _) => self.stage = Stage::Tearing,
-            (Ok(Delta::Text(..)), Some(Cut { after: 0, end })) | (Ok(Delta::End(_)), Some(Cut { end, .. })) => {
-                self.stage = if *end == CutEnd::Torn { Stage::Tearing } else { Stage::Over };
+    fn write(&mut self, frame: &mut String, next: Result<(usize, Piece), Interrupted>) {
+        let Ok((index, piece)) = next else {
+            self.stage = Stage::Tearing;
+            return;
+        };
+        match (&piece.news, &mut self.cut) {
+            (News::Role, _) | (_, None) => {}
+            (News::End(_), Some(cut)) | (_, Some(cut @ Cut { after: 0, .. })) => {
+                self.stage = if cut.end == CutEnd::Torn { Stage::Tearing } else { Stage::Over };
+                return;
             }
-            (Ok(Delta::End(finish)), None) => {
-                event(frame, &self.answer.reply().chunk(Delta::End(finish)));
-                if matches!(self.usage, Usage::Said) {
-                    event(frame, &self.answer.reply().usage_chunk(self.answer.completion_tokens()));
-                }
-                event(frame, "[DONE]");
-                self.stage = Stage::Over;
-            }
-            (Ok(delta), cut) => {
-                if let Some(cut) = cut {
-                    cut.after -= 1;
-                }
-                event(frame, &self.answer.reply().chunk(delta));
-            }
+            (_, Some(cut)) => cut.after -= 1,
         }
+        event(frame, &self.answer.reply().chunk(index, &piece));
+    }
+
+    /// What follows when all choices are complete.
+    fn finish(&mut self, frame: &mut String) {
+        if let (Usage::Said, Some(usage)) = (self.usage, self.answer.reply().usage_chunk(self.answer.tally())) {
+            event(frame, &usage);
+        }
+        event(frame, "[DONE]");
+        self.stage = Stage::Over;
     }
 }
 

@@ -36,10 +36,11 @@ impl Transcript {
         Progress::Text(std::mem::replace(&mut self.held, kept))
     }
 
-    /// What is left when the answer ends by itself; a character that never became whole shows as U+FFFD.
-    pub fn finish(mut self) -> String {
-        self.held.push_str(&String::from_utf8_lossy(&self.bytes));
-        self.held
+    /// What is left when the answer ends by itself, or goes on elsewhere; a character that never became whole shows as U+FFFD.
+    pub fn flush(&mut self) -> String {
+        let rest = std::mem::take(&mut self.bytes);
+        self.held.push_str(&String::from_utf8_lossy(&rest));
+        std::mem::take(&mut self.held)
     }
 
     /// Moves whole characters from bytes to text.
@@ -86,7 +87,7 @@ mod tests {
                 }
             }
         }
-        texts.push(transcript.finish());
+        texts.push(transcript.flush());
         (texts, false)
     }
 

@@ -1,30 +1,29 @@
-//! Errors in the shape that OpenAI gives them.
+//! Requests that are refused, whatever the words in which a host says so.
+
+use std::time::Duration;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+
+use super::dialect::{Dialect, Headers};
 
 /// A request that is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    status: StatusCode,
-    kind: &'static str,
-    code: Option<&'static str>,
-    parameter: Option<&'static str>,
-    message: String,
-    retry_after: Option<RetryAfter>,
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The family of errors.
+    pub kind: &'static str,
+    /// What is wrong, in a word.
+    pub code: Option<&'static str>,
+    /// What it is about.
+    pub parameter: Option<&'static str>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
 }
-
-/// When to come back, in the two forms that hosts use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RetryAfter {
-    milliseconds: u32,
-    seconds: u32,
-}
-
-/// A short time, which only the finer of the two headers can say: the coarser one rounds it up to a second.
-const SOON: RetryAfter = RetryAfter { milliseconds: 200, seconds: 1 };
 
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
@@ -39,12 +38,6 @@ impl ApiError {
     /// 400: a parameter has a value that it cannot have.
     pub fn parameter(parameter: &'static str, message: impl Into<String>) -> Self {
         Self { parameter: Some(parameter), code: Some("invalid_value"), ..Self::invalid(message) }
-    }
-
-    /// 400: a parameter is known, and this host does not have it.
-    pub fn unsupported(parameter: &'static str) -> Self {
-        let message = format!("`{parameter}` is not supported by this host");
-        Self { parameter: Some(parameter), code: Some("unsupported_parameter"), ..Self::invalid(message) }
     }
 
     /// 400: the prompt leaves no room for an answer.
@@ -75,10 +68,10 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "the request is too large")
     }
 
-    /// 429, to be tried again soon.
-    pub fn too_many() -> Self {
+    /// 429, to be tried again after this time.
+    pub fn too_many(after: Duration) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "too many requests");
-        Self { code: Some("rate_limit_exceeded"), retry_after: Some(SOON), ..error }
+        Self { code: Some("rate_limit_exceeded"), retry_after: Some(after), ..error }
     }
 
     /// 503.
@@ -90,16 +83,22 @@ impl ApiError {
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
     }
-}
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let error = json!({"message": self.message, "type": self.kind, "param": self.parameter, "code": self.code});
-        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+    /// The response that says so in this dialect.
+    pub fn response(&self, dialect: Dialect) -> Response {
+        let mut response = (self.status, Json(dialect.body(self))).into_response();
         if let Some(after) = self.retry_after {
-            response.headers_mut().insert("retry-after-ms", after.milliseconds.into());
-            response.headers_mut().insert("retry-after", after.seconds.into());
+            add(response.headers_mut(), dialect.retry(after));
         }
         response
+    }
+}
+
+/// Adds headers to a response's.
+pub fn add(to: &mut HeaderMap, headers: Headers) {
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            to.insert(name, value);
+        }
     }
 }

@@ -1,11 +1,15 @@
-//! The dialect that the lab speaks: OpenAI's chat completions, as far as a tiny model goes.
+//! The protocol that the lab speaks: OpenAI's chat completions, with the fields that open hosts add to it.
 
+mod conversation;
 mod dialect;
 mod error;
 mod request;
 mod response;
+mod sampling;
+mod tools;
 
 pub use dialect::Dialect;
-pub use error::ApiError;
-pub use request::{Delivery, Order};
-pub use response::{Delta, Reply, Scored, models};
+pub use error::{ApiError, add};
+pub use request::{Delivery, Format, Order, Thinking};
+pub use response::{Counting, Ending, News, Piece, Reply, Scored, Spoken, Tally, models};
+pub use tools::{Tool, ToolChoice, Tools};

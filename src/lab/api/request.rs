@@ -3,12 +3,15 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ApiError;
+use super::conversation::{self, MessageBody};
+use super::sampling::SamplingBody;
+use super::{ApiError, Tools};
 use crate::lab::engine::Sampling;
-use crate::lab::prompt::{Message, Role};
+use crate::lab::prompt::Message;
 
 const MOST_STOPS: usize = 4;
 const MOST_LOGPROBS: u32 = 20;
+const MOST_CHOICES: u32 = 128;
 
 /// What a request asks for, once it is found to be in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,9 +20,15 @@ pub struct Order {
     pub model: String,
     /// The conversation, at least one message.
     pub messages: Vec<Message>,
+    /// What the model may call.
+    pub tools: Tools,
+    /// What the answer must look like.
+    pub format: Format,
+    /// Whether the model is to think first.
+    pub thinking: Thinking,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// The most tokens of the answer, at least 1.
+    /// The most tokens of each answer, at least 1.
     pub limit: Option<usize>,
     /// What makes the answer repeatable.
     pub seed: Option<i64>,
@@ -27,8 +36,30 @@ pub struct Order {
     pub stops: Vec<String>,
     /// Report log-probabilities, with so many of the likeliest tokens.
     pub logprobs: Option<usize>,
+    /// How many answers, at least 1.
+    pub choices: usize,
     /// How the answer travels.
     pub delivery: Delivery,
+}
+
+/// What an answer must look like.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Format {
+    /// Anything.
+    Text,
+    /// A JSON object.
+    Object,
+    /// JSON that follows this schema.
+    Schema(Value),
+}
+
+/// Whether the model is to think before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thinking {
+    /// It answers at once.
+    Off,
+    /// Its thoughts come first.
+    On,
 }
 
 /// How an answer travels.
@@ -49,24 +80,21 @@ struct Body {
     messages: Vec<MessageBody>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    top_k: Option<i64>,
     max_tokens: Option<u32>,
     max_completion_tokens: Option<u32>,
     seed: Option<i64>,
     stop: Option<Value>,
     n: Option<u32>,
-    logprobs: Option<bool>,
+    logprobs: Option<Value>,
     top_logprobs: Option<u32>,
     tools: Option<Value>,
+    tool_choice: Option<Value>,
+    // Read for its type alone: the lab's model makes one call at a time whatever is said.
+    #[serde(rename = "parallel_tool_calls")]
+    _parallel_tool_calls: Option<bool>,
     response_format: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct MessageBody {
-    role: String,
-    content: Option<Value>,
+    reasoning_effort: Option<String>,
+    chat_template_kwargs: Option<TemplateArguments>,
 }
 
 #[derive(Deserialize)]
@@ -74,18 +102,31 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
+#[derive(Deserialize)]
+struct TemplateArguments {
+    enable_thinking: Option<bool>,
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| ApiError::invalid(format!("body: {error}")))
+}
+
 impl Order {
     /// Reads a request's body.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ApiError> {
-        let body: Body = serde_json::from_slice(bytes).map_err(|error| ApiError::invalid(format!("body: {error}")))?;
-        body.refuse_unsupported()?;
+        let body: Body = parse(bytes)?;
+        let sampling: SamplingBody = parse(bytes)?;
         Ok(Self {
-            sampling: body.sampling()?,
+            messages: conversation::read(&body.messages)?,
+            tools: Tools::read(body.tools.as_ref(), body.tool_choice.as_ref())?,
+            format: body.format()?,
+            thinking: body.thinking(),
+            sampling: sampling.read()?,
             limit: body.limit()?,
             stops: body.stops()?,
             logprobs: body.logprobs()?,
+            choices: body.choices()?,
             delivery: body.delivery()?,
-            messages: body.messages()?,
             seed: body.seed,
             model: body.model,
         })
@@ -93,43 +134,34 @@ impl Order {
 }
 
 impl Body {
-    fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        if self.n.is_some_and(|n| n != 1) {
-            return Err(ApiError::parameter("n", "`n` must be 1"));
-        }
-        if self.tools.as_ref().is_some_and(|tools| !tools.as_array().is_some_and(Vec::is_empty)) {
-            return Err(ApiError::unsupported("tools"));
-        }
-        match self.response_format.as_ref().and_then(|format| format.get("type")) {
-            Some(kind) if kind != "text" => Err(ApiError::unsupported("response_format")),
-            _ => Ok(()),
-        }
-    }
-
-    fn messages(&self) -> Result<Vec<Message>, ApiError> {
-        if self.messages.is_empty() {
-            return Err(ApiError::parameter("messages", "there must be at least one message"));
-        }
-        self.messages.iter().map(MessageBody::read).collect()
-    }
-
-    fn sampling(&self) -> Result<Sampling, ApiError> {
-        let temperature = self.temperature.unwrap_or(1.0);
-        if !(0.0..=2.0).contains(&temperature) {
-            return Err(ApiError::parameter("temperature", "`temperature` must be from 0 to 2"));
-        }
-        let top_p = self.top_p.unwrap_or(1.0);
-        if !(top_p > 0.0 && top_p <= 1.0) {
-            return Err(ApiError::parameter("top_p", "`top_p` must be above 0 and at most 1"));
-        }
-        // 0 and -1 are what various hosts take for "no limit".
-        let top_k = match self.top_k {
-            None | Some(-1 | 0) => None,
-            Some(k) => {
-                Some(usize::try_from(k).map_err(|_| ApiError::parameter("top_k", "`top_k` must be at least -1"))?)
-            }
+    fn format(&self) -> Result<Format, ApiError> {
+        let wrong = |message: &str| ApiError::parameter("response_format", message);
+        let Some(format) = self.response_format.as_ref().filter(|format| !format.is_null()) else {
+            return Ok(Format::Text);
         };
-        Ok(Sampling { temperature, top_k, top_p, ..Sampling::PLAIN })
+        match format.get("type").and_then(Value::as_str) {
+            Some("text") => Ok(Format::Text),
+            Some("json_object") => Ok(Format::Object),
+            Some("json_schema") => match format.pointer("/json_schema/schema") {
+                Some(schema) => Ok(Format::Schema(schema.clone())),
+                None => Err(wrong("`json_schema` needs a `schema`")),
+            },
+            _ => Err(wrong("`response_format` has a `type` of text, json_object or json_schema")),
+        }
+    }
+
+    fn thinking(&self) -> Thinking {
+        let said = self.chat_template_kwargs.as_ref().and_then(|arguments| arguments.enable_thinking);
+        let effort = self.reasoning_effort.as_deref();
+        let wanted = said.unwrap_or(effort.is_some_and(|effort| !["none", "minimal"].contains(&effort)));
+        if wanted { Thinking::On } else { Thinking::Off }
+    }
+
+    fn choices(&self) -> Result<usize, ApiError> {
+        match self.n.unwrap_or(1) {
+            n @ 1..=MOST_CHOICES => Ok(n as usize),
+            _ => Err(ApiError::parameter("n", format!("`n` must be from 1 to {MOST_CHOICES}"))),
+        }
     }
 
     fn limit(&self) -> Result<Option<usize>, ApiError> {
@@ -152,16 +184,25 @@ impl Body {
         if stops.len() > MOST_STOPS || stops.iter().any(String::is_empty) { Err(wrong()) } else { Ok(stops) }
     }
 
+    /// `true` or, as some hosts have it, the number of likeliest tokens.
     fn logprobs(&self) -> Result<Option<usize>, ApiError> {
-        match (self.logprobs.unwrap_or(false), self.top_logprobs) {
-            (_, Some(top)) if top > MOST_LOGPROBS => {
+        let wanted = match &self.logprobs {
+            None | Some(Value::Null | Value::Bool(false)) => None,
+            Some(Value::Bool(true)) => Some(self.top_logprobs.unwrap_or(0)),
+            Some(Value::Number(number)) => match number.as_u64().and_then(|number| u32::try_from(number).ok()) {
+                Some(number) => Some(self.top_logprobs.unwrap_or(number)),
+                None => return Err(ApiError::parameter("logprobs", "`logprobs` must be true, false or a number")),
+            },
+            Some(_) => return Err(ApiError::parameter("logprobs", "`logprobs` must be true, false or a number")),
+        };
+        match (wanted, self.top_logprobs) {
+            (Some(top), _) | (None, Some(top)) if top > MOST_LOGPROBS => {
                 Err(ApiError::parameter("top_logprobs", "`top_logprobs` must be from 0 to 20"))
             }
-            (false, Some(1..)) => {
+            (None, Some(1..)) => {
                 Err(ApiError::parameter("top_logprobs", "`top_logprobs` needs `logprobs` to be true"))
             }
-            (false, _) => Ok(None),
-            (true, top) => Ok(Some(top.unwrap_or(0) as usize)),
+            (wanted, _) => Ok(wanted.map(|top| top as usize)),
         }
     }
 
@@ -178,32 +219,14 @@ impl Body {
     }
 }
 
-impl MessageBody {
-    fn read(&self) -> Result<Message, ApiError> {
-        let role = Role::named(&self.role).ok_or_else(|| {
-            ApiError::parameter("messages", format!("role `{}` is none of system, user, assistant, tool", self.role))
-        })?;
-        let content = match &self.content {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(parts)) => parts.iter().map(text_of_part).collect::<Result<_, _>>()?,
-            Some(_) => return Err(ApiError::parameter("messages", "`content` must be a text or a list of parts")),
-        };
-        Ok(Message { role, content })
-    }
-}
-
-fn text_of_part(part: &Value) -> Result<&str, ApiError> {
-    let text = part.get("text").and_then(Value::as_str).filter(|_| part.get("type").is_some_and(|kind| kind == "text"));
-    text.ok_or_else(|| ApiError::parameter("messages", "this host reads parts of type `text` only"))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::{ToolChoice, tools::Tool};
     use super::*;
+    use crate::lab::prompt::Role;
 
     fn read(mut body: Value) -> Result<Order, ApiError> {
         let fields = body.as_object_mut().unwrap();
@@ -223,12 +246,24 @@ mod tests {
     #[test]
     fn all_parameters_are_read() {
         let order = read(json!({
-            "temperature": 0.5, "top_p": 0.9, "top_k": 40, "max_tokens": 7, "max_completion_tokens": 9, "seed": -3,
-            "stop": ["a", "b"], "n": 1, "logprobs": true, "top_logprobs": 5, "user": "unread",
-            "stream": true, "stream_options": {"include_usage": true},
+            "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "presence_penalty": 0.2, "frequency_penalty": 0.3,
+            "repetition_penalty": 1.1, "logit_bias": {"9": -100, "7": 1.5}, "max_tokens": 7, "max_completion_tokens": 9,
+            "seed": -3, "stop": ["a", "b"], "n": 3, "logprobs": true, "top_logprobs": 5, "user": "unread",
+            "parallel_tool_calls": false, "stream": true, "stream_options": {"include_usage": true},
         }));
         let order = order.unwrap();
-        assert_eq!(order.sampling, Sampling { temperature: 0.5, top_k: Some(40), top_p: 0.9, ..Sampling::PLAIN });
+        let sampling = Sampling {
+            temperature: 0.5,
+            top_k: Some(40),
+            top_p: 0.9,
+            min_p: 0.1,
+            repetition_penalty: 1.1,
+            presence_penalty: 0.2,
+            frequency_penalty: 0.3,
+            logit_bias: vec![(7, 1.5), (9, -100.0)],
+            ..Sampling::PLAIN
+        };
+        assert_eq!((order.sampling, order.choices), (sampling, 3));
         assert_eq!((order.limit, order.seed, order.logprobs), (Some(9), Some(-3), Some(5)));
         assert_eq!(order.stops, ["a", "b"]);
         assert_eq!(order.delivery, Delivery::StreamWithUsage);
@@ -241,8 +276,51 @@ mod tests {
             {"role": "assistant", "content": null},
         ]}));
         let messages = order.unwrap().messages;
-        assert_eq!(messages[0], Message { role: Role::System, content: "Be polite.".to_owned() });
+        assert_eq!(messages[0], Message::new(Role::System, "Be polite."));
         assert_eq!(messages[1].content, "");
+    }
+
+    #[test]
+    fn calls_and_their_results_are_read() {
+        let call = |arguments: Value| {
+            let function = json!({"name": "get_time", "arguments": arguments});
+            let call = json!({"id": "call_1", "type": "function", "function": function});
+            let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+            let result = json!({"role": "tool", "tool_call_id": "call_1", "content": "7:45"});
+            read(json!({"messages": [message, result]})).unwrap().messages
+        };
+        let messages = call(json!(r#"{"city": "Rome"}"#));
+        assert_eq!(messages[0].calls[0].arguments, r#"{"city": "Rome"}"#);
+        assert_eq!((messages[1].role, messages[1].content.as_str()), (Role::Tool, "7:45"));
+        assert_eq!(call(json!({"city": "Rome"}))[0].calls[0].arguments, r#"{"city":"Rome"}"#);
+    }
+
+    #[test]
+    fn tools_formats_and_thoughts_are_read() {
+        let function = json!({"name": "get_time", "strict": true, "parameters": {"type": "object"}});
+        let order = read(json!({
+            "tools": [{"type": "function", "function": function}], "tool_choice": "required",
+            "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "null"}}},
+            "reasoning_effort": "low",
+        }));
+        let order = order.unwrap();
+        let tool = Tool {
+            name: "get_time".to_owned(),
+            description: None,
+            parameters: json!({"type": "object"}),
+            strict: true,
+        };
+        assert_eq!(order.tools, Tools { offered: vec![tool], choice: ToolChoice::Required });
+        assert_eq!((order.format, order.thinking), (Format::Schema(json!({"type": "null"})), Thinking::On));
+        for (body, thinking) in [
+            (json!({"reasoning_effort": "none"}), Thinking::Off),
+            (json!({"chat_template_kwargs": {"enable_thinking": true}}), Thinking::On),
+            (json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "high"}), Thinking::Off),
+        ] {
+            assert_eq!(read(body.clone()).unwrap().thinking, thinking, "{body}");
+        }
+        assert_eq!(read(json!({"response_format": {"type": "json_object"}})).unwrap().format, Format::Object);
+        assert_eq!(read(json!({"logprobs": 5})).unwrap().logprobs, Some(5));
     }
 
     #[test]
@@ -255,7 +333,16 @@ mod tests {
             json!({"top_k": -2}),
             json!({"max_tokens": 0}),
             json!({"max_tokens": -1}),
-            json!({"n": 2}),
+            json!({"n": 0}),
+            json!({"n": 129}),
+            json!({"min_p": 1.5}),
+            json!({"presence_penalty": -2.5}),
+            json!({"repetition_penalty": 0}),
+            json!({"logit_bias": {"x": 1}}),
+            json!({"logit_bias": {"1": 101}}),
+            json!({"logprobs": "yes"}),
+            json!({"logprobs": 21}),
+            json!({"parallel_tool_calls": "yes"}),
             json!({"stop": ""}),
             json!({"stop": [1]}),
             json!({"stop": ["a", "b", "c", "d", "e"]}),
@@ -265,8 +352,12 @@ mod tests {
             json!({"messages": []}),
             json!({"messages": [{"role": "king", "content": "x"}]}),
             json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+            json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://a/b.png"}}]}]}),
+            json!({"messages": [{"role": "assistant", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]}),
             json!({"tools": [{"type": "function"}]}),
-            json!({"response_format": {"type": "json_object"}}),
+            json!({"tool_choice": "required"}),
+            json!({"response_format": {"type": "xml"}}),
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}}),
         ] {
             assert!(read(body.clone()).is_err(), "{body}");
         }
