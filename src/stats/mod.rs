@@ -5,6 +5,7 @@
 //! the number of threads. `docs/src/statistics.md` says which question each test answers and where it comes from.
 
 pub mod divergence;
+pub mod exact;
 pub mod features;
 pub mod interval;
 pub mod kernel;
