@@ -108,6 +108,17 @@ pub enum Confidence {
     Possible,
 }
 
+/// Faults of the service, which say nothing of what it answers.
+const OF_THE_SERVICE: [&str; 2] = ["flaky-host", "slow"];
+
+impl Finding {
+    /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails or is slow is a
+    /// matter of its own: what it does answer may be right.
+    pub fn is_certain_drift(&self) -> bool {
+        self.confidence == Confidence::Certain && !OF_THE_SERVICE.contains(&self.fault.as_str())
+    }
+}
+
 /// A difference put down to a likely fault, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {

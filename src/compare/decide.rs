@@ -10,7 +10,7 @@
 
 use super::effect::Sized;
 use super::{EndpointComparison, Settings};
-use crate::verdict::{Confidence, Effect, EffectName, Verdict};
+use crate::verdict::{Effect, EffectName, Verdict};
 
 /// A verdict with what decided it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         return judge(Verdict::Drifted, describe(&found.effect), Some(&found.effect));
     }
     let tightest = share(&endpoint.effects).min_by(|a, b| a.high.total_cmp(&b.high));
-    if let Some(finding) = endpoint.findings.iter().find(|f| f.confidence == Confidence::Certain) {
+    if let Some(finding) = endpoint.findings.iter().find(|f| f.is_certain_drift()) {
         return judge(Verdict::Drifted, finding.evidence.clone(), tightest);
     }
     if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
@@ -97,7 +97,7 @@ fn describe(effect: &Effect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Finding, ProbeResult};
+    use crate::verdict::{Confidence, Finding, ProbeResult};
 
     const SETTINGS: Settings =
         Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
@@ -166,6 +166,16 @@ mod tests {
             let mut found = endpoint(Some(0.5), &[(Divergence, 0.0, high)]);
             found.findings = vec![certain.clone()];
             assert_eq!(decide(&found, &SETTINGS).verdict, Verdict::Drifted);
+        }
+    }
+
+    #[test]
+    fn a_host_that_fails_or_is_slow_has_not_drifted() {
+        for fault in ["flaky-host", "slow"] {
+            let mut found = endpoint(Some(0.5), &[(Divergence, 0.0, 0.01)]);
+            found.findings =
+                vec![Finding { fault: fault.into(), confidence: Confidence::Certain, evidence: String::new() }];
+            assert_eq!(decide(&found, &SETTINGS).verdict, Verdict::Consistent);
         }
     }
 

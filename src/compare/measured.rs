@@ -6,7 +6,7 @@ use crate::diagnose::{self, Evidence};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
 use crate::signal::contrast::{Contrast, contrast};
-use crate::signal::finish::Finish;
+use crate::signal::finish::reasons;
 use crate::signal::metadata::Metadata;
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::{Divergence, divergence};
@@ -26,8 +26,9 @@ pub(super) struct Measured<'a> {
     effects: Vec<effect::Sized>,
     summary: Option<GreedySummary>,
     features: Vec<SignalResult>,
-    tokens: PromptTokens,
+    tokens: PromptTokens<'a>,
     samples_to_decide: Option<u32>,
+    control_hazard: f64,
 }
 
 impl<'a> Measured<'a> {
@@ -61,6 +62,7 @@ impl<'a> Measured<'a> {
             effects,
             summary,
             samples_to_decide,
+            control_hazard: control.hazard,
         }
     }
 
@@ -82,19 +84,17 @@ impl<'a> Measured<'a> {
     /// Everything but the correction over endpoints, which needs all of them.
     pub fn judge(&self, known: Known<'_>, settings: &Settings) -> EndpointComparison {
         let p_value = self.p_value();
-        let (finish, metadata) = (Finish::count(self.answers), Metadata::gather(self.answers));
         let findings = diagnose::diagnose(&Evidence {
+            reference: self.reference,
+            answers: self.answers,
             tokens: &self.tokens,
             asked_model: known.model,
-            finish: &finish,
-            reference_finish: &Finish::count(self.reference),
-            metadata: &metadata,
-            reference_metadata: &Metadata::gather(self.reference),
             sampled: self.sampled.as_ref(),
+            greedy: self.greedy.as_ref(),
+            features: &self.features,
             effects: &self.effects,
-            tolerance: settings.tolerance,
-            dispersion_tolerance: settings.dispersion_tolerance,
-            alpha: settings.alpha,
+            control_hazard: self.control_hazard,
+            settings,
         });
         EndpointComparison {
             p_value,
@@ -108,7 +108,7 @@ impl<'a> Measured<'a> {
             signals: self.signals(),
             probes: self.probes(),
             greedy: self.summary,
-            observed: Observed::new(finish, metadata),
+            observed: Observed::new(reasons(self.answers), Metadata::gather(self.answers)),
             findings,
             ..EndpointComparison::unmeasured(&self.endpoint, "")
         }
@@ -138,8 +138,8 @@ impl<'a> Measured<'a> {
         if let Some(g) = &self.greedy {
             out.push(SignalResult { name: "greedy_divergence".into(), statistic: g.statistic, p_value: g.p });
         }
-        if !self.tokens.counts.is_empty() {
-            out.push(signal("prompt_tokens", self.tokens.differing() as f64, None));
+        if !self.tokens.probes.is_empty() {
+            out.push(signal("prompt_tokens", self.tokens.differing().count() as f64, None));
         }
         out.extend(self.features.iter().cloned());
         out
@@ -183,17 +183,20 @@ impl<'a> Measured<'a> {
     }
 }
 
-/// Features that explain: length, answers cut at the cap, white space at the start.
+/// Features that explain: length, answers cut at the cap, white space at the start, exclamation marks, emoji.
 fn features_of(reference: &Answers<'_>, endpoint: &Answers<'_>, test: permutation::Settings<'_>) -> Vec<SignalResult> {
     type Feature = fn(&crate::signal::answers::Answer<'_>) -> f64;
-    let all: [(&str, Feature); 3] = [
+    let all: [(&str, Feature); 5] = [
         ("length", |a| a.text.chars().count() as f64),
         ("cut_at_cap", |a| f64::from(u8::from(a.sample.finish_reason.as_deref() == Some("length")))),
         ("leading_space", |a| f64::from(u8::from(a.text.starts_with(char::is_whitespace)))),
+        ("exclamation_marks", |a| a.text.matches(['!', '！']).count() as f64),
+        ("emoji", |a| a.text.chars().filter(|c| is_emoji(*c)).count() as f64),
     ];
     let found = all.into_iter().filter_map(|(name, feature)| {
         let values: Vec<features::Values<'_>> = reference
             .probes(Asking::Sampled)
+            .filter(|(probe, _)| !endpoint.is_set_aside(probe))
             .map(|(probe, r)| features::Values {
                 probe,
                 reference: r.iter().map(feature).collect(),
@@ -205,4 +208,9 @@ fn features_of(reference: &Answers<'_>, endpoint: &Answers<'_>, test: permutatio
         Some(SignalResult { name: name.to_owned(), statistic, p_value: Some(found.p) })
     });
     found.collect()
+}
+
+/// Pictures among characters: the blocks of emoji and of older pictographs.
+fn is_emoji(c: char) -> bool {
+    matches!(c, '\u{1f300}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{2b50}' | '\u{2b55}')
 }

@@ -134,6 +134,7 @@ fn unknown_reference(samples: &[Sample], name: &str) -> CompareError {
 pub(crate) fn pairs<'a>(reference: &'a Answers<'_>, endpoint: &'a Answers<'_>, asking: Asking) -> Vec<Pair<'a>> {
     reference
         .probes(asking)
+        .filter(|(probe, _)| !endpoint.is_set_aside(probe))
         .filter_map(|(probe, r)| {
             let e = endpoint.of(asking, probe);
             let texts = |answers: &'a [crate::signal::answers::Answer<'_>]| answers.iter().map(|a| &*a.text).collect();

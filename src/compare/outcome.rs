@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::control::Control;
 use super::{Settings, effect};
 use crate::signal::contrast::Contrast;
-use crate::signal::finish::Finish;
 use crate::signal::metadata::Metadata;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
 
@@ -90,9 +89,9 @@ pub struct Observed {
 }
 
 impl Observed {
-    pub(super) fn new(finish: Finish, metadata: Metadata) -> Self {
+    pub(super) fn new(reasons: BTreeMap<Option<String>, usize>, metadata: Metadata) -> Self {
         Self {
-            finish_reasons: finish.reasons.into_iter().map(|(reason, n)| (reason.unwrap_or_default(), n)).collect(),
+            finish_reasons: reasons.into_iter().map(|(reason, n)| (reason.unwrap_or_default(), n)).collect(),
             response_models: metadata.models,
             fingerprints: metadata.fingerprints,
             providers: metadata.providers,

@@ -35,7 +35,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
+use crate::diagnose::availability::{failing, flaky};
 use crate::signal::contrast::Contrast;
+use crate::stats::exact::Share;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
 
 /// The schema name that every report carries.
@@ -104,6 +106,13 @@ pub struct Account {
     pub unanswered: usize,
     /// What was paid by the configured price, in US dollars; absent without a price or token counts.
     pub cost: Option<f64>,
+}
+
+impl Account {
+    /// Attempts that failed for the host's part, out of all that count for it.
+    fn failing(&self) -> Share {
+        failing(self.attempts, self.failures.iter().map(|(class, n)| (class.as_str(), *n)))
+    }
 }
 
 /// One endpoint of a report.
@@ -190,6 +199,11 @@ impl Report {
                 EndpointReport::new(e, account)
             })
             .collect();
+        let asked = account(&comparison.reference);
+        let reference = (asked.attempts > 0).then(|| asked.failing());
+        for endpoint in &mut endpoints {
+            endpoint.add_availability(reference);
+        }
         let place = |name: &str| origin.order.iter().position(|o| o == name).unwrap_or(usize::MAX);
         endpoints.sort_by_key(|e| place(&e.endpoint));
         Self {
@@ -286,6 +300,13 @@ fn silence(account: &Account) -> String {
 }
 
 impl EndpointReport {
+    /// Adds what its failures say, beside the reference's.
+    fn add_availability(&mut self, reference: Option<Share>) {
+        let failures = self.failures.iter().map(|(class, n)| (class.as_str(), *n));
+        self.findings.extend(flaky(failing(self.attempts, failures), reference));
+        self.findings.sort_by_key(|f| f.confidence);
+    }
+
     fn new(e: EndpointComparison, account: Account) -> Self {
         Self {
             endpoint: e.endpoint,

@@ -241,8 +241,28 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "wrong-template" => "the prompt is built by another chat template",
         "truncated-context" => "long prompts are cut without an error",
         "max-tokens-ignored" => "answers run on past the cap",
+        "dropped-system-prompt" => "the caller's system message does not reach the model",
+        "tools-dropped" => "the tools do not reach the model",
+        "image-dropped" => "images do not reach the model",
+        "image-downscaled" => "images reach the model smaller than they were sent",
+        "usage-miscounted" => "the host's counts cannot be relied on",
+        "low-output-default" => "the host has a cap of its own where none was sent",
+        "stop-ignored" => "stop sequences do not stop",
+        "wrong-eos" => "the host takes another token for the end of an answer",
+        "seed-ignored" => "the seed changes nothing",
+        "cached-responses" => "answers are kept and told again, so they are no samples",
+        "tool-parser" => "tool calls do not come out as calls",
+        "schema-not-enforced" => "the answer's schema is not enforced",
+        "reasoning-misplaced" => "thoughts and answer are in the wrong place",
+        "corrupted-output" => "characters come that do not belong there",
+        "flaky-host" => "requests fail; that is no drift",
+        "slow" => "answers are late; that is no drift",
+        "finetuned-variant" => "a variant of the model answers that was tuned for chat",
+        "topk-miscompile" => "the likeliest token is missed now and then, or requests go to different servers",
+        "wrong-rope" => "positions in long prompts are wrong",
+        "quantized-kv" => "what attention remembers has another precision",
         "leaked-tokens" => "the chat format shows through",
-        "finish-reason-wrong" => "the host does not say why answers end",
+        "finish-reason-wrong" => "the host does not say rightly why answers end",
         "swapped-model" => "another model answers",
         "partial-routing" => "a share of the requests goes to another model",
         "temperature-ignored" => "the sampling parameters are not those that were sent",
@@ -277,6 +297,10 @@ fn signal(signal: &SignalResult, alpha: f64) -> Option<String> {
         "leading_space" => {
             format!("{} {} begin with white space", percent(value.abs()), than("more answers", "fewer answers"))
         }
+        "exclamation_marks" => {
+            format!("{:.1} {} exclamation marks an answer", value.abs(), than("more", "fewer"))
+        }
+        "emoji" => format!("{:.1} {} emoji an answer", value.abs(), than("more", "fewer")),
         name => format!("{name} {value:.4}"),
     };
     Some(format!("{words}, {}", p_sentence(p)))

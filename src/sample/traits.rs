@@ -17,17 +17,11 @@ pub enum Purpose {
     Canary,
 }
 
-impl Purpose {
-    fn is_comparison(&self) -> bool {
-        *self == Self::Comparison
-    }
-}
-
 /// What a probe has in it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Traits {
     /// What it is asked for.
-    #[serde(default, skip_serializing_if = "Purpose::is_comparison")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub purpose: Purpose,
     /// Messages of the conversation.
     #[serde(default)]
@@ -36,10 +30,10 @@ pub struct Traits {
     #[serde(default)]
     pub characters: u64,
     /// Characters of its system messages.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub system_characters: u64,
     /// Images in it.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub images: u32,
     /// The names of the tools that are offered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -52,12 +46,6 @@ pub struct Traits {
     pub response_schema: Option<Value>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_none(number: &u32) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

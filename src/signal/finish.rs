@@ -1,40 +1,70 @@
-//! Finish reasons and length at the cap.
+//! Finish reasons, in the hosts' words and in ours.
 
 use std::collections::BTreeMap;
 
-use super::answers::Answers;
+use super::answers::{Answer, Answers};
 
-/// What an endpoint's answers ended with.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Finish {
-    /// Answers by finish reason, in the host's own words; `None` where it sent none.
-    pub reasons: BTreeMap<Option<String>, usize>,
-    /// Answers whose token count is over the cap they were asked for with.
-    pub over_cap: usize,
-    /// Answers for which cap and count are known.
-    pub capped: usize,
+/// Why an answer ended, told apart as far as hosts agree on what to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The model was done, or a stop sequence came.
+    Naturally,
+    /// A cap on its tokens was reached.
+    AtCap,
+    /// It called tools.
+    WithCalls,
+    /// A word of the host's own.
+    Otherwise,
+    /// The host does not say.
+    Untold,
 }
 
-impl Finish {
-    /// Counts over all answers.
-    pub fn count(answers: &Answers<'_>) -> Self {
-        let mut out = Self::default();
-        for answer in answers.all() {
-            *out.reasons.entry(answer.sample.finish_reason.clone()).or_default() += 1;
-            let cap = answer.sample.parameters.as_ref().and_then(|p| p.max_tokens);
-            let tokens = answer.sample.usage.and_then(|u| u.completion_tokens);
-            if let (Some(cap), Some(tokens)) = (cap, tokens) {
-                out.capped += 1;
-                out.over_cap += usize::from(tokens > u64::from(cap));
-            }
+impl Ended {
+    /// Reads a host's word; hosts write the same reasons in several ways.
+    pub fn read(reason: Option<&str>) -> Self {
+        match reason.map(str::to_ascii_lowercase).as_deref() {
+            None | Some("") => Self::Untold,
+            Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "stop_token") => Self::Naturally,
+            Some("length" | "max_tokens" | "max_output_tokens" | "max_length" | "model_length") => Self::AtCap,
+            Some("tool_calls" | "tool_call" | "tool_use" | "function_call") => Self::WithCalls,
+            Some(_) => Self::Otherwise,
         }
-        out
     }
 
-    /// The share of answers with this reason, between 0 and 1; 0 without answers.
-    pub fn share(&self, reason: Option<&str>) -> f64 {
-        let total: usize = self.reasons.values().sum();
-        let with = self.reasons.get(&reason.map(str::to_owned)).copied().unwrap_or(0);
-        if total == 0 { 0.0 } else { with as f64 / total as f64 }
+    /// Reads an answer's.
+    pub fn of(answer: &Answer<'_>) -> Self {
+        Self::read(answer.sample.finish_reason.as_deref())
+    }
+}
+
+/// Answers by finish reason, in the host's own words; `None` where it sent none.
+pub fn reasons(answers: &Answers<'_>) -> BTreeMap<Option<String>, usize> {
+    let mut out = BTreeMap::new();
+    for answer in answers.all() {
+        *out.entry(answer.sample.finish_reason.clone()).or_default() += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hosts_words_for_one_reason_are_one_reason() {
+        for word in ["stop", "eos", "STOP", "end_turn"] {
+            assert_eq!(Ended::read(Some(word)), Ended::Naturally);
+        }
+        assert_eq!([Ended::read(Some("MAX_TOKENS")), Ended::read(Some("length"))], [Ended::AtCap; 2]);
+        assert_eq!([Ended::read(None), Ended::read(Some(""))], [Ended::Untold; 2]);
+        assert_eq!(Ended::read(Some("abort")), Ended::Otherwise);
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_is_read(word in "\\PC{0,20}") {
+            let _ = Ended::read(Some(&word));
+        }
     }
 }

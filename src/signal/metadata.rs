@@ -1,4 +1,4 @@
-//! What hosts say of themselves: the model that answered, fingerprints, special tokens left in the text.
+//! What hosts say of themselves: the model that answered, fingerprints, the hosts behind a router.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,6 @@ pub struct Metadata {
     pub fingerprints: BTreeSet<String>,
     /// Hosts behind a router.
     pub providers: BTreeSet<String>,
-    /// Special tokens found in the text, such as `<|eot_id|>`.
-    pub special_tokens: BTreeSet<String>,
 }
 
 impl Metadata {
@@ -27,7 +25,6 @@ impl Metadata {
             }
             out.fingerprints.extend(answer.sample.system_fingerprint.as_deref().map(bounded));
             out.providers.extend(answer.sample.provider.as_deref().map(bounded));
-            out.special_tokens.extend(special_tokens(&answer.sample.text).map(str::to_owned));
         }
         out
     }
@@ -51,17 +48,6 @@ pub fn may_be_same_model(asked: &str, answered: &str) -> bool {
     asked.contains(&answered) || answered.contains(&asked)
 }
 
-/// Special tokens in the usual bars-and-angles form.
-fn special_tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("<|").filter_map(|(start, _)| {
-        let rest = &text[start + 2..];
-        let end = rest.find("|>")?;
-        let name = &rest[..end];
-        let plain = !name.is_empty() && name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        plain.then(|| &text[start..start + 2 + end + 2])
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,11 +60,5 @@ mod tests {
             "llama-4-maverick-17b-128e-instruct"
         ));
         assert!(!may_be_same_model("openai/gpt-oss-120b", "openai/gpt-oss-20b"));
-    }
-
-    #[test]
-    fn only_whole_special_tokens_are_found() {
-        let found: Vec<&str> = special_tokens("a<|eot_id|>b <| not |> <|half <|im_end|>").collect();
-        assert_eq!(found, ["<|eot_id|>", "<|im_end|>"]);
     }
 }

@@ -1,52 +1,67 @@
 //! The token oracle: prompt tokens as each host counts them.
 //!
 //! The prompt is the same, so with the same model, template and system message the count is the same. One token more on
-//! every probe is no noise: it is a second BOS.
+//! every probe is no noise: it is a second BOS. Which rule differences follow is for `diagnose` to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{Answer, Answers};
-use crate::sample::Asking;
+use crate::sample::Traits;
+use crate::stats::exact::Share;
 
-/// How prompt-token counts compare over the probes for which both sides report exactly one count.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PromptTokens {
-    /// The pairs (reference, endpoint), one for each such probe.
-    pub counts: Vec<(u64, u64)>,
-    /// Probes for which the endpoint reports more than one count for one prompt, while the reference reports one.
-    pub wavering: usize,
+/// Prompt tokens of all probes for which the reference has one count.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PromptTokens<'a> {
+    /// The probes for which the endpoint has counts too.
+    pub probes: Vec<ProbeTokens<'a>>,
+    /// Answers of the endpoint without a count, out of those that were to bring one.
+    pub silent: Share,
 }
 
-/// The shape of the disagreement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shape {
-    /// Nothing to compare.
-    Unknown,
-    /// Equal on all probes.
-    Equal,
-    /// The same offset on all probes.
-    Offset(i128),
-    /// Equal up to a ceiling, which longer prompts never pass.
-    Ceiling(u64),
-    /// Different on some or all probes, without one rule.
-    Mixed {
-        /// Probes that differ.
-        differing: usize,
-    },
+/// Prompt tokens of one probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeTokens<'a> {
+    /// The probe's id.
+    pub probe: &'a str,
+    /// The reference's count, the same in all its answers.
+    pub reference: i64,
+    /// The endpoint's counts, one an answer.
+    pub seen: Vec<i64>,
+    /// What the probe has in it, where that is known.
+    pub traits: Option<&'a Traits>,
 }
 
-impl PromptTokens {
-    /// Compares all probes.
-    pub fn compare(reference: &Answers<'_>, endpoint: &Answers<'_>) -> Self {
+impl ProbeTokens<'_> {
+    /// By how much each count differs from the reference's, where it does.
+    pub fn differences(&self) -> impl Iterator<Item = i64> {
+        self.seen.iter().map(|seen| seen.saturating_sub(self.reference)).filter(|difference| *difference != 0)
+    }
+
+    /// Whether any count differs.
+    pub fn differs(&self) -> bool {
+        self.differences().next().is_some()
+    }
+
+    /// Whether the endpoint counts one prompt in several ways.
+    pub fn wavers(&self) -> bool {
+        self.seen.iter().collect::<BTreeSet<_>>().len() > 1
+    }
+}
+
+impl<'a> PromptTokens<'a> {
+    /// Compares all probes, those that are no part of the statistical comparison among them.
+    pub fn compare(reference: &'a Answers<'_>, endpoint: &'a Answers<'_>) -> Self {
         let mut out = Self::default();
-        for asking in [Asking::Greedy, Asking::Sampled] {
-            for (probe, answers) in reference.probes(asking) {
-                let (theirs, ours) = (counts(endpoint.of(asking, probe)), counts(answers));
-                match (single(&ours), single(&theirs)) {
-                    (Some(r), Some(e)) => out.counts.push((r, e)),
-                    (Some(_), None) if theirs.len() > 1 => out.wavering += 1,
-                    _ => {}
-                }
+        for (asking, probe, answers) in reference.everything() {
+            let Some(expected) = one_count(answers) else { continue };
+            let theirs = endpoint.of(asking, probe);
+            for answer in theirs.iter().filter(|a| brings_counts(a)) {
+                out.silent.count(count(answer).is_none().into());
+            }
+            let seen: Vec<i64> = theirs.iter().filter_map(count).collect();
+            if !seen.is_empty() {
+                let traits = reference.traits(probe).or(endpoint.traits(probe));
+                out.probes.push(ProbeTokens { probe, reference: expected, seen, traits });
             }
         }
         out
@@ -54,74 +69,75 @@ impl PromptTokens {
 
     /// Takes a known way of counting out of the endpoint's counts.
     pub fn allow(&mut self, offset: i64) {
-        for (_, count) in &mut self.counts {
-            *count = count.saturating_add_signed(offset.saturating_neg());
+        for seen in self.probes.iter_mut().flat_map(|probe| &mut probe.seen) {
+            *seen = seen.saturating_sub(offset);
         }
     }
 
-    /// Says which rule the differences follow.
-    pub fn shape(&self) -> Shape {
-        if self.counts.is_empty() {
-            return Shape::Unknown;
-        }
-        let offsets: BTreeSet<i128> = self.counts.iter().map(|&(r, e)| i128::from(e) - i128::from(r)).collect();
-        if offsets.len() == 1 {
-            return match offsets.first() {
-                Some(0) | None => Shape::Equal,
-                Some(&offset) => Shape::Offset(offset),
-            };
-        }
-        let ceiling = self.counts.iter().map(|&(_, e)| e).max().unwrap_or(0);
-        if self.counts.iter().all(|&(r, e)| e == r.min(ceiling)) {
-            return Shape::Ceiling(ceiling);
-        }
-        Shape::Mixed { differing: self.counts.iter().filter(|(r, e)| r != e).count() }
+    /// Probes with a count that differs.
+    pub fn differing(&self) -> impl Iterator<Item = &ProbeTokens<'a>> {
+        self.probes.iter().filter(|probe| probe.differs())
     }
 
-    /// The commonest pair that differs, as an example: reference, endpoint.
-    pub fn example(&self) -> Option<(u64, u64)> {
-        let mut seen: BTreeMap<(u64, u64), usize> = BTreeMap::new();
-        for &pair in self.counts.iter().filter(|(r, e)| r != e) {
-            *seen.entry(pair).or_default() += 1;
+    /// The commonest pair of counts that differ, as an example: reference, endpoint.
+    pub fn example(&self) -> Option<(i64, i64)> {
+        let mut pairs: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+        for probe in &self.probes {
+            for &seen in probe.seen.iter().filter(|seen| **seen != probe.reference) {
+                *pairs.entry((probe.reference, seen)).or_default() += 1;
+            }
         }
-        seen.into_iter().max_by_key(|&(_, n)| n).map(|(pair, _)| pair)
-    }
-
-    /// Probes that differ.
-    pub fn differing(&self) -> usize {
-        self.counts.iter().filter(|(r, e)| r != e).count()
+        pairs.into_iter().max_by_key(|&(_, n)| n).map(|(pair, _)| pair)
     }
 }
 
-fn counts(answers: &[Answer<'_>]) -> BTreeSet<u64> {
-    answers.iter().filter_map(|a| a.sample.usage?.prompt_tokens).collect()
+fn count(answer: &Answer<'_>) -> Option<i64> {
+    // No host has 2^63 tokens to tell of: such a number is held at the largest there is.
+    answer.sample.usage?.prompt_tokens.map(|tokens| tokens.try_into().unwrap_or(i64::MAX))
 }
 
-fn single(counts: &BTreeSet<u64>) -> Option<u64> {
+/// The count that all answers of the reference have in common.
+fn one_count(answers: &[Answer<'_>]) -> Option<i64> {
+    let counts: BTreeSet<i64> = answers.iter().filter_map(count).collect();
     if counts.len() == 1 { counts.first().copied() } else { None }
+}
+
+/// Whether token counts were to come: with a whole answer they always do, with a stream where they were asked for.
+fn brings_counts(answer: &Answer<'_>) -> bool {
+    let Some(parameters) = &answer.sample.parameters else { return false };
+    parameters.stream == Some(false) || parameters.stream_usage == Some(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::{Sample, SampleParameters, Usage};
 
-    fn shape(counts: &[(u64, u64)]) -> Shape {
-        PromptTokens { counts: counts.to_vec(), wavering: 0 }.shape()
+    fn sample(probe: &str, replicate: u32, tokens: Option<u64>) -> Sample {
+        let usage = tokens.map(|n| Usage { prompt_tokens: Some(n), completion_tokens: None });
+        let parameters = SampleParameters { stream: Some(false), ..SampleParameters::default() };
+        Sample { replicate, usage, parameters: Some(parameters), ..Sample::new("e", probe, "x") }
     }
 
     #[test]
-    fn a_known_way_of_counting_is_no_difference() {
-        let mut tokens = PromptTokens { counts: vec![(5, 6), (9, 10)], wavering: 0 };
-        tokens.allow(1);
-        assert_eq!(tokens.shape(), Shape::Equal);
+    fn counts_are_held_against_the_one_that_the_reference_has() {
+        let ours = [sample("p", 0, Some(9)), sample("p", 1, Some(9)), sample("q", 0, Some(5)), sample("q", 1, Some(6))];
+        let theirs = [sample("p", 0, Some(9)), sample("p", 1, Some(11)), sample("q", 0, Some(7))];
+        let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
+        let mut tokens = PromptTokens::compare(&ours, &theirs);
+        assert_eq!(tokens.probes.len(), 1, "a reference that wavers is no measure");
+        assert_eq!(tokens.probes[0].differences().collect::<Vec<_>>(), [2]);
+        assert!(tokens.probes[0].wavers());
+        assert_eq!(tokens.example(), Some((9, 11)));
+        tokens.allow(2);
+        assert_eq!(tokens.probes[0].differences().collect::<Vec<_>>(), [-2]);
     }
 
     #[test]
-    fn each_rule_is_told_from_the_others() {
-        assert_eq!(shape(&[]), Shape::Unknown);
-        assert_eq!(shape(&[(5, 5), (9, 9)]), Shape::Equal);
-        assert_eq!(shape(&[(5, 6), (9, 10)]), Shape::Offset(1));
-        assert_eq!(shape(&[(5, 5), (40, 32), (90, 32)]), Shape::Ceiling(32));
-        assert_eq!(shape(&[(5, 6), (9, 12), (7, 7)]), Shape::Mixed { differing: 2 });
+    fn answers_that_were_to_bring_a_count_and_do_not_are_counted() {
+        let ours = [sample("p", 0, Some(9))];
+        let theirs = [sample("p", 0, None), sample("p", 1, Some(9))];
+        let tokens = PromptTokens::compare(&Answers::new(&ours), &Answers::new(&theirs)).silent;
+        assert_eq!(tokens, Share { showing: 1, all: 2 });
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod binomial;
 pub mod divergence;
+pub mod exact;
 pub mod features;
 pub mod interval;
 pub mod kernel;

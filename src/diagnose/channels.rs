@@ -1,0 +1,134 @@
+//! What stands in an answer and does not belong there: tokens of the chat format, thoughts, other scripts, broken formats.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tally::Tally;
+use super::{Evidence, finding};
+use crate::sample::script::scripts;
+use crate::signal::answers::{Answer, Answers};
+use crate::signal::finish::Ended;
+use crate::signal::marks::{holds_call, holds_thought, special_tokens};
+use crate::stats::exact::Share;
+use crate::verdict::Confidence::{Certain, Likely, Possible};
+use crate::verdict::Finding;
+
+/// From this p-value on a script that the reference never has is no accident. Models do write a word in another script now
+/// and then, so three answers are not enough: seven of as many as the reference has are.
+const NO_ACCIDENT: f64 = 0.01;
+
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let rules = [leaked, thoughts_in_answers, answers_in_thoughts, foreign_scripts, schema];
+    rules.into_iter().filter_map(|rule| rule(evidence)).collect()
+}
+
+/// Counts the answers of both sides for which a rule has something to say.
+fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answers<'_>, &Answer<'_>) -> Option<bool>) -> Tally {
+    let side = |answers: &Answers<'_>| {
+        let mut share = Share::default();
+        answers.all().filter_map(|a| of(answers, a)).for_each(|shows| share.count(shows.into()));
+        share
+    };
+    Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) }
+}
+
+/// Special tokens in the text. Those of a tool call that was not taken out are the tool parser's.
+fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
+    let leaks = |a: &Answer<'_>| {
+        let tools = evidence.traits(&a.sample.probe).is_some_and(|t| !t.tools.is_empty());
+        special_tokens(&a.sample.text).next().is_some() && !(tools && holds_call(&a.sample.text, &[]))
+    };
+    let tally = tally(evidence, |_, a| Some(leaks(a)));
+    let confidence = match tally.never() {
+        Some(confidence) => confidence,
+        None if tally.endpoint.showing > 0 && tally.reference.showing == 0 => Likely,
+        None => return None,
+    };
+    let leaking = evidence.answers.all().filter(|a| leaks(a));
+    let tokens: BTreeSet<&str> = leaking.flat_map(|a| special_tokens(&a.sample.text)).collect();
+    let some: Vec<&str> = tokens.into_iter().take(5).collect();
+    let evidence = format!("special tokens in the text of {}: {}", tally.words(), some.join(" "));
+    Some(finding("leaked-tokens", confidence, evidence))
+}
+
+/// Thoughts in the answer's text: their marks are there, or the reference has a channel for them and the endpoint none.
+fn thoughts_in_answers(evidence: &Evidence<'_>) -> Option<Finding> {
+    let marked = tally(evidence, |_, a| Some(holds_thought(&a.sample.text)));
+    if let Some(confidence) = marked.never() {
+        let evidence = format!("thoughts in the text of {}", marked.words());
+        return Some(finding("reasoning-misplaced", confidence, evidence));
+    }
+    let thinks = |a: &Answer<'_>| a.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty());
+    let thinking: BTreeSet<&str> =
+        evidence.reference.all().filter(|a| thinks(a)).map(|a| a.sample.probe.as_str()).collect();
+    let silent = tally(evidence, |_, a| thinking.contains(a.sample.probe.as_str()).then(|| !thinks(a)));
+    let all = silent.endpoint.showing == silent.endpoint.all;
+    silent.seldom().filter(|_| all).map(|_| {
+        let evidence = format!("no thoughts with {}: left out, or part of the text", silent.words());
+        finding("reasoning-misplaced", Possible, evidence)
+    })
+}
+
+/// Everything among the thoughts and nothing in the answer, although the answer is said to be complete.
+fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
+    let tally = tally(evidence, |_, a| {
+        let thought = a.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty());
+        // A cap may well be used up by thinking.
+        let cut =
+            Ended::of(a) == Ended::AtCap || a.cap().is_some_and(|cap| a.completion_tokens().is_some_and(|n| n >= cap));
+        (!cut && a.sample.tool_calls.is_empty()).then(|| thought && a.sample.text.trim().is_empty())
+    });
+    let confidence = tally.never()?;
+    let evidence = format!("all is thought and nothing is answered in {}", tally.words());
+    Some(finding("reasoning-misplaced", confidence, evidence))
+}
+
+/// Letters of a script that neither the prompt has nor any other answer of the reference to it.
+fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut usual: BTreeMap<&str, Vec<BTreeSet<&str>>> = BTreeMap::new();
+    for answer in evidence.reference.all() {
+        usual.entry(&answer.sample.probe).or_default().push(scripts(&answer.sample.text));
+    }
+    let foreign = |answers: &Answers<'_>, a: &Answer<'_>| -> Option<bool> {
+        let known = usual.get(a.sample.probe.as_str())?;
+        let asked = evidence.traits(&a.sample.probe);
+        let own = scripts(&a.sample.text);
+        // An answer of the reference must not stand for itself.
+        let itself = usize::from(std::ptr::eq(answers, evidence.reference));
+        Some(own.iter().any(|script| {
+            let prompted = asked.is_some_and(|t| t.scripts.contains(*script));
+            !prompted && known.iter().filter(|k| k.contains(script)).count() <= itself
+        }))
+    };
+    let tally = tally(evidence, |answers, a| foreign(answers, a));
+    let p = crate::stats::exact::more_often(tally.endpoint, tally.reference);
+    let confidence = match tally.seldom()? {
+        _ if tally.reference.showing == 0 && p <= NO_ACCIDENT => Certain,
+        other => other,
+    };
+    let strange = evidence.answers.all().filter(|a| foreign(evidence.answers, a) == Some(true));
+    let names: BTreeSet<&str> = strange.flat_map(|a| scripts(&a.sample.text)).collect();
+    let names: Vec<&str> = names.into_iter().take(5).collect();
+    let evidence = format!("letters of scripts that do not belong there ({}) in {}", names.join(", "), tally.words());
+    Some(finding("corrupted-output", confidence, evidence))
+}
+
+/// Answers that do not follow the schema that was sent with the request.
+fn schema(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut validators: BTreeMap<&str, jsonschema::Validator> = BTreeMap::new();
+    for (_, probe, _) in evidence.answers.everything() {
+        let schema = evidence.traits(probe).and_then(|t| t.response_schema.as_ref());
+        if let Some(validator) = schema.and_then(|schema| jsonschema::validator_for(schema).ok()) {
+            validators.insert(probe, validator);
+        }
+    }
+    let tally = tally(evidence, |_, a| {
+        let validator = validators.get(a.sample.probe.as_str())?;
+        if Ended::of(a) == Ended::AtCap || a.sample.text.trim().is_empty() {
+            return None;
+        }
+        let value: Result<serde_json::Value, _> = serde_json::from_str(a.sample.text.trim());
+        Some(!value.is_ok_and(|value| validator.is_valid(&value)))
+    });
+    let confidence = tally.seldom()?;
+    Some(finding("schema-not-enforced", confidence, format!("the schema is broken by {}", tally.words())))
+}

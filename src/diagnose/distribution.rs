@@ -1,0 +1,242 @@
+//! What the shape of a statistical difference suggests, where nothing exact explains it.
+//!
+//! None of it is ever certain. The shapes are looked at from the plainest to the least: other sampling of the same model,
+//! another style, a mixture, answers that do not repeat themselves, a difference that grows with the prompt, and the rest,
+//! which text alone cannot tell apart.
+
+use std::fmt::Write as _;
+
+use super::tally::{FEWEST, RULED_OUT, Tally};
+use super::{Evidence, finding as told};
+use crate::compare::effect::Sized;
+use crate::sample::Asking;
+use crate::signal::repeats::greedy_that_change;
+use crate::stats::divergence::{Exposure, ProbeExposure};
+use crate::stats::exact::{Share, more_often};
+use crate::stats::kernel::mean_of_combined;
+use crate::stats::permutation::TwoSample;
+use crate::stats::survival::first_divergence;
+use crate::verdict::Confidence::{Likely, Possible};
+use crate::verdict::{EffectName, Finding};
+
+/// From this share of answers on, as if from another model, the model itself is doubted.
+const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
+
+/// The likeliest fault, if a difference is beyond its tolerance at all.
+pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
+    if let Some(found) = sampled_otherwise(evidence) {
+        return Some(found);
+    }
+    let size = |name| beyond(evidence, name);
+    let (substitution, divergence) = (size(EffectName::Substitution), size(EffectName::Divergence));
+    let largest = substitution.iter().chain(&divergence).map(|s| s.effect.low).fold(0.0, f64::max);
+    if substitution.is_none() && divergence.is_none() {
+        return None;
+    }
+    if let Some(found) = style(evidence) {
+        return Some(found);
+    }
+    if largest >= MOSTLY_ANOTHER_MODEL {
+        return another_model(substitution, divergence);
+    }
+    [mixture, some_probes, restless, grows_with_prompt]
+        .into_iter()
+        .find_map(|shape| shape(evidence))
+        .or_else(|| divergence.map(even))
+}
+
+fn beyond<'a>(evidence: &Evidence<'a>, name: EffectName) -> Option<&'a Sized> {
+    let settings = evidence.settings;
+    let is_beyond = |s: &&Sized| s.effect.low > settings.tolerance && s.p.is_none_or(|p| p <= settings.alpha);
+    evidence.effects.iter().find(|s| s.effect.name == name).filter(is_beyond)
+}
+
+/// The same answers, more or less spread.
+fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
+    let tolerance = evidence.settings.dispersion_tolerance;
+    let spread = evidence.effects.iter().find(|s| s.effect.name == EffectName::Dispersion).filter(|s| {
+        s.p.is_some_and(|p| p <= evidence.settings.alpha) && (s.effect.low > tolerance || s.effect.high < -tolerance)
+    })?;
+    evidence.sampled.filter(|found| is_same_model_otherwise_sampled(found))?;
+    let change = 100.0 * spread.effect.estimate;
+    let words = if change > 0.0 { "less" } else { "more" };
+    let mut seen =
+        format!("sampled answers vary {:.0} % {words} than the reference's, around the same ones", change.abs());
+    let repeats = repeats(evidence);
+    if is_restless(repeats) {
+        let _ = write!(
+            seen,
+            "; at temperature 0 they change on {} of {} probes, the reference's on {}",
+            repeats.endpoint.showing, repeats.endpoint.all, repeats.reference.showing
+        );
+    }
+    Some(told("temperature-ignored", Likely, seen))
+}
+
+/// Whether the endpoint's answers lie between the reference's own and its more or less typical ones: then the similarity
+/// across both sides lies between those within each, which is `|D| ≥ T`. Another model's answers are less similar to the
+/// reference's than either side's are among themselves.
+fn is_same_model_otherwise_sampled(found: &TwoSample) -> bool {
+    mean_of_combined(&found.d).abs() >= mean_of_combined(&found.t)
+}
+
+/// From this p-value on a feature of answers is another one, as an explanation.
+const ANOTHER_FEATURE: f64 = 0.01;
+
+/// Longer, louder, with pictures: two of three, as a chat-tuned variant has them.
+fn style(evidence: &Evidence<'_>) -> Option<Finding> {
+    let more = |name: &str| {
+        let found = evidence.features.iter().find(|f| f.name == name)?;
+        found.statistic.filter(|s| *s > 0.0 && found.p_value.is_some_and(|p| p <= ANOTHER_FEATURE))
+    };
+    let (length, loud, emoji) = (more("length"), more("exclamation_marks"), more("emoji"));
+    if [length, loud, emoji].into_iter().flatten().count() < 2 {
+        return None;
+    }
+    let words = [
+        length.map(|n| format!("{n:.0} characters longer")),
+        loud.map(|n| format!("{n:.1} exclamation marks more")),
+        emoji.map(|n| format!("{n:.1} emoji more")),
+    ];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    Some(told("finetuned-variant", Likely, format!("another style: answers are {} on average", words.join(", "))))
+}
+
+fn another_model(substitution: Option<&Sized>, divergence: Option<&Sized>) -> Option<Finding> {
+    let large = |s: &&Sized| s.effect.low >= MOSTLY_ANOTHER_MODEL;
+    if let Some(s) = substitution.filter(large) {
+        let seen = format!("as if {:.0} % of its answers came from another model", 100.0 * s.effect.estimate);
+        return Some(told("swapped-model", Likely, seen));
+    }
+    divergence.filter(large).map(|s| {
+        let seen = format!("greedy answers drift away {:.0} % as fast as another model's", 100.0 * s.effect.estimate);
+        told("swapped-model", Likely, seen)
+    })
+}
+
+/// Greedy answers of the endpoint that leave the reference's, with when, in characters, out of how many.
+struct Departures {
+    answers: Share,
+    /// Mean number of characters until an answer leaves, of those that do.
+    time: f64,
+    /// Mean length of the reference's answers.
+    length: f64,
+}
+
+fn departures(evidence: &Evidence<'_>) -> Option<Departures> {
+    let (mut answers, mut time, mut length, mut n) = (Share::default(), 0.0, 0.0, 0.0);
+    for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
+        length += reference.iter().map(|a| a.text.chars().count() as f64).sum::<f64>();
+        n += reference.len() as f64;
+        for answer in evidence.answers.of(Asking::Greedy, probe) {
+            // The nearest of the reference's answers counts: it may leave itself.
+            let nearest = reference.iter().map(|r| first_divergence(&r.text, &answer.text));
+            let Some(found) = nearest.max_by_key(|o| (!o.event, o.time)) else { continue };
+            answers.count(found.event.into());
+            time += if found.event { f64::from(found.time) } else { 0.0 };
+        }
+    }
+    (answers.showing > 0).then(|| Departures { time: time / answers.showing as f64, length: length / n, answers })
+}
+
+/// Most answers are the reference's, and those that are not leave it as soon as another model's do.
+fn mixture(evidence: &Evidence<'_>) -> Option<Finding> {
+    let found = departures(evidence).filter(|d| d.answers.showing >= FEWEST)?;
+    let soon = found.time * evidence.control_hazard <= SOON && found.time <= EARLY * found.length;
+    (found.answers.value() < MOSTLY_ANOTHER_MODEL && soon).then(|| {
+        let seen = format!(
+            "{:.0} % of greedy answers leave the reference's, after {:.0} of {:.0} characters, as soon as another model's; the \
+             others never do",
+            100.0 * found.answers.value(),
+            found.time,
+            found.length
+        );
+        told("partial-routing", Possible, seen)
+    })
+}
+
+/// Another model leaves after one over its hazard; twice that is still as soon.
+const SOON: f64 = 2.0;
+
+/// Even departures come in the middle of an answer on average; a mixture's in its first third.
+const EARLY: f64 = 0.33;
+
+/// All of the difference is on some of the sampled probes: a prompt always goes the same way.
+fn some_probes(evidence: &Evidence<'_>) -> Option<Finding> {
+    let probes = &evidence.sampled?.probes;
+    let far = probes.iter().filter(|p| p.p <= 0.005).count();
+    let rest: Vec<f64> = probes.iter().map(|p| p.p).filter(|p| *p > 0.005).collect();
+    // A quarter of p-values is below a quarter where there is no difference; more are where all probes differ a little.
+    let low = rest.iter().filter(|p| **p <= 0.25).count();
+    (far >= FEWEST && 2 * far <= probes.len() && 5 * low <= 2 * rest.len()).then(|| {
+        let seen = format!("all of the difference is on {far} of {} sampled probes", probes.len());
+        told("partial-routing", Possible, seen)
+    })
+}
+
+fn repeats(evidence: &Evidence<'_>) -> Tally {
+    Tally { endpoint: greedy_that_change(evidence.answers), reference: greedy_that_change(evidence.reference) }
+}
+
+fn is_restless(repeats: Tally) -> bool {
+    more_often(repeats.endpoint, repeats.reference) <= RULED_OUT
+        && repeats.endpoint.value() >= 2.0 * repeats.reference.value()
+}
+
+/// Greedy answers that do not repeat themselves, more than the reference's.
+fn restless(evidence: &Evidence<'_>) -> Option<Finding> {
+    let repeats = repeats(evidence);
+    is_restless(repeats).then(|| {
+        let seen = format!(
+            "answers at temperature 0 change from one time to the next on {} of {} probes, the reference's on {} of {}",
+            repeats.endpoint.showing, repeats.endpoint.all, repeats.reference.showing, repeats.reference.all
+        );
+        told("topk-miscompile", Possible, seen)
+    })
+}
+
+/// Fewest probes with a long prompt for a rule on length.
+const FEWEST_LONG: usize = 8;
+
+/// Greedy answers to long prompts leave the reference's far sooner than those to short ones.
+fn grows_with_prompt(evidence: &Evidence<'_>) -> Option<Finding> {
+    let greedy = evidence.greedy?;
+    let tokens = |p: &ProbeExposure| evidence.tokens.probes.iter().find(|t| t.probe == p.probe).map(|t| t.reference);
+    let mut probes: Vec<(i64, &ProbeExposure)> = greedy.probes.iter().filter_map(|p| Some((tokens(p)?, p))).collect();
+    probes.sort_by_key(|(tokens, _)| *tokens);
+    let (short, long) = probes.split_at(probes.len() - probes.len() / 4);
+    if long.len() < FEWEST_LONG {
+        return None;
+    }
+    let hazard = |group: &[(i64, &ProbeExposure)]| {
+        let sum =
+            |of: fn(&ProbeExposure) -> Exposure| group.iter().fold(Exposure::default(), |sum, (_, p)| sum + of(p));
+        ((sum(|p| p.cross).hazard() - sum(|p| p.own).hazard()) / evidence.control_hazard).max(0.0)
+    };
+    let leaving = |group: &[(i64, &ProbeExposure)]| Share {
+        showing: group.iter().filter(|(_, p)| p.cross.events > p.own.events).count(),
+        all: group.len(),
+    };
+    let (of_long, of_short) = (hazard(long), hazard(short));
+    let grows = of_long > 3.0 * of_short && more_often(leaving(long), leaving(short)) <= RULED_OUT;
+    grows.then(|| {
+        let seen = format!(
+            "greedy answers to prompts of {} tokens or more drift away at {:.0} % of another model's rate, to shorter ones at {:.0} %",
+            long[0].0,
+            100.0 * of_long,
+            100.0 * of_short
+        );
+        let fault = if of_short <= evidence.settings.tolerance { "wrong-rope" } else { "quantized-kv" };
+        told(fault, Possible, seen)
+    })
+}
+
+/// A little everywhere.
+fn even(divergence: &Sized) -> Finding {
+    let seen = format!(
+        "greedy answers drift away evenly, {:.0} % as fast as another model's; text alone cannot tell weights from kernels or \
+         a watermark",
+        100.0 * divergence.effect.estimate
+    );
+    told("quantized-weights", Possible, seen)
+}

@@ -1,0 +1,200 @@
+//! What ends answers: caps, stop sequences, end tokens, and what the host says of it.
+
+use std::collections::BTreeSet;
+
+use super::tally::{FEWEST, Tally};
+use super::{Evidence, finding};
+use crate::sample::Asking;
+use crate::signal::answers::{Answer, Answers};
+use crate::signal::finish::Ended;
+use crate::signal::marks::without_special_tokens;
+use crate::stats::exact::Share;
+use crate::verdict::Confidence::{Certain, Possible};
+use crate::verdict::Finding;
+
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let rules = [cap, default_cap, stop_sequences, runs_on, ends_early, no_reason, wrong_reason];
+    rules.into_iter().filter_map(|rule| rule(evidence)).collect()
+}
+
+/// Counts the answers of both sides for which a rule has something to say.
+fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Tally {
+    let side = |answers: &Answers<'_>| {
+        let mut share = Share::default();
+        answers.all().filter_map(&of).for_each(|shows| share.count(shows.into()));
+        share
+    };
+    Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) }
+}
+
+/// More tokens than the cap lets through.
+fn cap(evidence: &Evidence<'_>) -> Option<Finding> {
+    let tally = tally(evidence, |a| Some(a.completion_tokens()? > a.cap()?));
+    let confidence = tally.never()?;
+    Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
+}
+
+/// Answers without a cap that end at one all the same, before the reference's do.
+fn default_cap(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut tally = Tally::default();
+    let mut counts = BTreeSet::new();
+    let mut probes = 0;
+    let mut all_shorter = true;
+    for (asking, probe, ours) in evidence.reference.everything() {
+        let uncapped = || evidence.answers.of(asking, probe).iter().filter(|a| a.is_uncapped());
+        let ours: Vec<&Answer<'_>> = ours.iter().filter(|a| a.is_uncapped()).collect();
+        let Some(shortest) = ours.iter().map(|a| a.text.chars().count()).min() else { continue };
+        for answer in &ours {
+            tally.reference.count((Ended::of(answer) == Ended::AtCap).into());
+        }
+        probes += usize::from(uncapped().next().is_some());
+        for answer in uncapped() {
+            let shorter = answer.text.chars().count() < shortest;
+            all_shorter &= shorter;
+            tally.endpoint.count((shorter && Ended::of(answer) == Ended::AtCap).into());
+            counts.insert(answer.completion_tokens());
+        }
+    }
+    if let Some(confidence) = tally.never() {
+        let tokens: Vec<String> = counts.into_iter().flatten().map(|n| n.to_string()).collect();
+        let evidence = format!("no cap was sent, and {} end at one ({} tokens)", tally.words(), tokens.join(", "));
+        return Some(finding("low-output-default", confidence, evidence));
+    }
+    // A host that says `stop` of it as well is given away by the number: no two prompts have answers of one length by chance.
+    // A wrong end token cuts other answers as well, and may cut these after one and the same number.
+    let constant = counts.len() == 1 && probes >= 2 && all_shorter && tally.endpoint.all >= FEWEST;
+    let elsewhere = || ends_early(evidence).is_some();
+    let tokens =
+        counts.first().copied().flatten().filter(|_| constant && tally.reference.showing == 0 && !elsewhere())?;
+    let evidence = format!("no cap was sent, and all {} answers have {tokens} tokens", tally.endpoint.all);
+    Some(finding("low-output-default", Certain, evidence))
+}
+
+/// Text behind a stop sequence.
+fn stop_sequences(evidence: &Evidence<'_>) -> Option<Finding> {
+    let behind = |answer: &Answer<'_>| -> Option<Option<bool>> {
+        let stops = &answer.sample.parameters.as_ref()?.stop;
+        let text = &answer.sample.text;
+        let first = stops.iter().filter_map(|stop| Some(text.find(stop)? + stop.len())).min();
+        (!stops.is_empty()).then(|| first.map(|end| !text[end..].trim().is_empty()))
+    };
+    let ignored = tally(evidence, |a| Some(behind(a)? == Some(true)));
+    if let Some(confidence) = ignored.never() {
+        let evidence = format!("text behind a stop sequence in {}", ignored.words());
+        return Some(finding("stop-ignored", confidence, evidence));
+    }
+    // Some hosts stop, and leave the sequence in the text.
+    let left = tally(evidence, |a| Some(behind(a)?.is_some()));
+    left.never().map(|_| {
+        let evidence = format!("the stop sequence is left at the end of {}, with nothing behind it", left.words());
+        finding("stop-ignored", Possible, evidence)
+    })
+}
+
+/// One greedy answer of the endpoint beside the reference's complete ones to the same probe.
+struct Ending<'a> {
+    answer: &'a Answer<'a>,
+    complete: Vec<&'a str>,
+}
+
+/// Pairs each greedy answer with the reference's, where all of those ended naturally; and each of the reference's with its
+/// others, which shows how often that happens by itself.
+fn endings<'a>(of: &'a Answers<'a>, reference: &'a Answers<'a>) -> Vec<Ending<'a>> {
+    let mut out = Vec::new();
+    for (asking, probe, ours) in reference.everything().filter(|(asking, ..)| *asking == Asking::Greedy) {
+        let plain = |a: &Answer<'_>| {
+            let stops = a.sample.parameters.as_ref().is_some_and(|p| !p.stop.is_empty());
+            !stops && a.sample.tool_calls.is_empty() && a.sample.reasoning.is_none() && Ended::of(a) == Ended::Naturally
+        };
+        if !ours.iter().all(plain) {
+            continue;
+        }
+        for answer in of.of(asking, probe).iter().filter(|a| a.sample.tool_calls.is_empty()) {
+            let others = ours.iter().filter(|other| !std::ptr::eq(other.sample, answer.sample));
+            let complete: Vec<&str> = others.map(|a| &*a.text).filter(|text| !text.is_empty()).collect();
+            if !complete.is_empty() {
+                out.push(Ending { answer, complete });
+            }
+        }
+    }
+    out
+}
+
+fn tally_endings(evidence: &Evidence<'_>, of: impl Fn(&Ending<'_>) -> Option<bool>) -> Tally {
+    let side = |answers| {
+        let mut share = Share::default();
+        endings(answers, evidence.reference).iter().filter_map(&of).for_each(|shows| share.count(shows.into()));
+        share
+    };
+    Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) }
+}
+
+/// Greedy answers that hold the reference's whole answer and go on until something else stops them.
+fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
+    let tally = tally_endings(evidence, |ending| {
+        let text = without_special_tokens(&ending.answer.text);
+        let text = text.trim_end();
+        let began = ending.complete.iter().any(|complete| text.starts_with(complete.trim_end()));
+        let goes_on = ending.complete.iter().all(|complete| text.len() > complete.trim_end().len());
+        let at_cap = ending.answer.cap().is_some_and(|cap| ending.answer.completion_tokens().is_some_and(|n| n >= cap));
+        began.then_some(goes_on && (at_cap || Ended::of(ending.answer) == Ended::AtCap))
+    });
+    let confidence = tally.seldom()?;
+    let evidence =
+        format!("greedy answers go on behind the reference's end until the cap stops them: {}", tally.words());
+    Some(finding("wrong-eos", confidence, evidence))
+}
+
+/// Greedy answers that end where the reference's go on.
+fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
+    let tally = tally_endings(evidence, |ending| {
+        let text = ending.answer.text.trim_end();
+        let cut = ending.complete.iter().all(|complete| {
+            let rest = complete.trim_end().strip_prefix(text);
+            rest.is_some_and(|rest| !rest.trim().is_empty())
+        });
+        Some(cut && Ended::of(ending.answer) == Ended::Naturally)
+    });
+    let confidence = tally.seldom()?;
+    let evidence =
+        format!("greedy answers end in the midst of the reference's, and are said to be complete: {}", tally.words());
+    Some(finding("wrong-eos", confidence, evidence))
+}
+
+/// Answers without a finish reason.
+fn no_reason(evidence: &Evidence<'_>) -> Option<Finding> {
+    let tally = tally(evidence, |a| Some(Ended::of(a) == Ended::Untold));
+    let confidence = tally.never()?;
+    Some(finding("finish-reason-wrong", confidence, format!("no finish reason on {}", tally.words())))
+}
+
+/// Answers of the length of the cap that are said to have ended by themselves, in any delivery, or in one of both.
+fn wrong_reason(evidence: &Evidence<'_>) -> Option<Finding> {
+    let cut = texts_cut(evidence.reference);
+    let of = |stream: Option<bool>| {
+        tally(evidence, |a| {
+            let sent = a.sample.parameters.as_ref().and_then(|p| p.stream);
+            if stream.is_some() && sent != stream {
+                return None;
+            }
+            let full = a.cap().is_some_and(|cap| a.completion_tokens() == Some(cap));
+            let known = cut.contains(&(a.sample.probe.as_str(), &*a.text));
+            let reason = Ended::of(a);
+            ((full || known) && reason != Ended::Untold).then_some(reason == Ended::Naturally)
+        })
+    };
+    let deliveries = [(None, ""), (Some(true), " when streamed"), (Some(false), " when not streamed")];
+    let found = deliveries.into_iter().filter_map(|(stream, when)| {
+        let tally = of(stream);
+        Some((tally.seldom()?, tally, when))
+    });
+    let (confidence, tally, when) = found.min_by_key(|(confidence, ..)| *confidence)?;
+    let evidence = format!("`stop` for answers that the cap cut{when}: {}", tally.words());
+    Some(finding("finish-reason-wrong", confidence, evidence))
+}
+
+/// The reference's answers that were cut at the cap, by probe and text: who gives the same text was cut as well.
+fn texts_cut<'a>(reference: &'a Answers<'_>) -> BTreeSet<(&'a str, &'a str)> {
+    let cut = reference.all().filter(|a| Ended::of(a) == Ended::AtCap && !a.text.is_empty());
+    cut.map(|a| (a.sample.probe.as_str(), &*a.text)).collect()
+}

@@ -1,0 +1,79 @@
+//! Diagnosis: a difference put down to a likely fault.
+//!
+//! Layer 2, pure. Rules over what was measured, each with the evidence in words, in a file a topic. A finding is `certain` only
+//! where an exact count disagrees with the reference's and the reference does not show the same; a statistic alone never
+//! makes one. [`tally`] says how many answers it takes.
+
+use crate::compare::Settings;
+use crate::compare::effect::Sized;
+use crate::sample::Traits;
+use crate::signal::answers::Answers;
+use crate::signal::tokens::PromptTokens;
+use crate::stats::divergence::Divergence;
+use crate::stats::permutation::TwoSample;
+use crate::verdict::{Confidence, Finding, SignalResult};
+
+pub mod availability;
+mod channels;
+mod distribution;
+mod echo;
+mod ending;
+mod prompt;
+mod sampling;
+pub mod tally;
+mod tools;
+
+#[cfg(test)]
+mod tests;
+
+/// What is known of one endpoint.
+pub struct Evidence<'a> {
+    /// The reference's answers.
+    pub reference: &'a Answers<'a>,
+    /// The endpoint's.
+    pub answers: &'a Answers<'a>,
+    /// Prompt tokens beside the reference's.
+    pub tokens: &'a PromptTokens<'a>,
+    /// The name by which the model is asked for.
+    pub asked_model: Option<&'a str>,
+    /// The test on sampled answers.
+    pub sampled: Option<&'a TwoSample>,
+    /// The test on greedy answers.
+    pub greedy: Option<&'a Divergence>,
+    /// The tests on features of answers.
+    pub features: &'a [SignalResult],
+    /// The effects.
+    pub effects: &'a [Sized],
+    /// Divergences for each character that count as another model.
+    pub control_hazard: f64,
+    /// The tolerances and the level of tests.
+    pub settings: &'a Settings,
+}
+
+impl<'a> Evidence<'a> {
+    /// What a probe has in it, where either side's answers say so.
+    fn traits(&self, probe: &str) -> Option<&'a Traits> {
+        self.answers.traits(probe).or(self.reference.traits(probe))
+    }
+}
+
+/// All findings, the surest first.
+pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = prompt::findings(evidence);
+    findings.extend(ending::findings(evidence));
+    findings.extend(channels::findings(evidence));
+    findings.extend(tools::findings(evidence));
+    findings.extend(echo::findings(evidence));
+    findings.extend(sampling::findings(evidence));
+    // What the shape of a difference suggests is only asked where nothing exact explains it.
+    if !findings.iter().any(Finding::is_certain_drift) {
+        findings.extend(distribution::finding(evidence));
+    }
+    findings.extend(availability::slow(evidence));
+    findings.sort_by_key(|f| f.confidence);
+    findings
+}
+
+fn finding(fault: &str, confidence: Confidence, evidence: String) -> Finding {
+    Finding { fault: fault.to_owned(), confidence, evidence }
+}

@@ -1,0 +1,111 @@
+//! Repeats: what comes back when the same is asked again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::answers::{Answer, Answers};
+use crate::sample::Asking;
+use crate::stats::exact::Share;
+
+/// Probes, and seeds sent with them, of which the answers to a repeated seed are not all equal.
+pub fn seeds_that_change(answers: &Answers<'_>) -> Share {
+    let mut out = Share::default();
+    for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
+        let mut groups: BTreeMap<u64, Vec<&Answer<'_>>> = BTreeMap::new();
+        for answer in answers {
+            if let Some(seed) = answer.seed() {
+                groups.entry(seed).or_default().push(answer);
+            }
+        }
+        for group in groups.values().filter(|group| group.len() >= 2) {
+            out.count(differ(group.iter().copied()).into());
+        }
+    }
+    out
+}
+
+/// Greedy probes with several answers of which not all are equal.
+pub fn greedy_that_change(answers: &Answers<'_>) -> Share {
+    let mut out = Share::default();
+    for (_, answers) in answers.probes(Asking::Greedy).filter(|(_, answers)| answers.len() >= 2) {
+        out.count(differ(answers.iter()).into());
+    }
+    out
+}
+
+fn differ<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> bool {
+    answers.map(|a| (&*a.text, a.sample.reasoning.as_deref())).collect::<BTreeSet<_>>().len() > 1
+}
+
+/// Answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for
+/// several texts it is no id, and none is counted.
+pub fn replayed_ids(answers: &Answers<'_>) -> Share {
+    let mut texts: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
+    let mut out = Share::default();
+    for answer in answers.all() {
+        let Some(id) = answer.sample.response_id.as_deref() else { continue };
+        let known = texts.entry(id).or_default();
+        out.count((!known.is_empty()).into());
+        known.insert((&answer.sample.probe, &answer.text));
+    }
+    if texts.values().any(|texts| texts.len() > 1) { Share { showing: 0, ..out } } else { out }
+}
+
+/// Answers to sampled probes that are equal to an earlier one to the same probe, among those of some length: short answers
+/// are equal by chance.
+pub fn duplicates(answers: &Answers<'_>) -> Share {
+    let mut out = Share::default();
+    for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
+        let mut seen = BTreeSet::new();
+        let is_draw = |a: &&Answer<'_>| a.seed().is_none() || !repeats_its_seed(a, answers);
+        for answer in answers.iter().filter(is_draw).filter(|a| a.text.chars().count() >= LONG_ENOUGH) {
+            out.count((!seen.insert(&*answer.text)).into());
+        }
+    }
+    out
+}
+
+/// Characters from which on two sampled answers are hardly equal by chance.
+pub const LONG_ENOUGH: usize = 40;
+
+fn repeats_its_seed(answer: &Answer<'_>, answers: &[Answer<'_>]) -> bool {
+    answers.iter().filter(|other| other.seed() == answer.seed()).count() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Sample, SampleParameters};
+
+    fn seeded(probe: &str, replicate: u32, text: &str) -> Sample {
+        let parameters = SampleParameters { seed: Some(7), temperature: Some(1.0), ..SampleParameters::default() };
+        Sample { replicate, parameters: Some(parameters), ..Sample::new("e", probe, text) }
+    }
+
+    #[test]
+    fn a_seed_changes_nothing_where_its_answers_differ() {
+        let samples = [seeded("p", 0, "a"), seeded("p", 1, "a"), seeded("q", 0, "a"), seeded("q", 1, "b")];
+        assert_eq!(seeds_that_change(&Answers::new(&samples)), Share { showing: 1, all: 2 });
+        assert_eq!(duplicates(&Answers::new(&samples)).all, 0);
+    }
+
+    #[test]
+    fn an_id_that_comes_again_is_a_replay_unless_it_stands_for_other_texts() {
+        let of = |replicate, id: &str, text: &str| Sample {
+            replicate,
+            response_id: Some(id.into()),
+            ..Sample::new("e", "p", text)
+        };
+        let replayed = [of(0, "1", "a"), of(1, "1", "a"), of(2, "2", "b")];
+        assert_eq!(replayed_ids(&Answers::new(&replayed)), Share { showing: 1, all: 3 });
+        let constant = [of(0, "x", "a"), of(1, "x", "a"), of(2, "x", "b")];
+        assert_eq!(replayed_ids(&Answers::new(&constant)).showing, 0);
+    }
+
+    #[test]
+    fn long_equal_answers_are_duplicates_and_short_ones_are_not() {
+        let long = "x".repeat(LONG_ENOUGH);
+        let of = |replicate, text: &str| Sample { replicate, ..Sample::new("e", "p", text) };
+        let samples = [of(0, &long), of(1, &long), of(2, "Yes."), of(3, "Yes.")];
+        assert_eq!(duplicates(&Answers::new(&samples)), Share { showing: 1, all: 2 });
+    }
+}
