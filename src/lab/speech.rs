@@ -104,12 +104,7 @@ pub struct Interrupted;
 
 impl Speech {
     /// A choice of a host with this manner from these tokens.
-    pub fn new(
-        prompter: Arc<Prompter>,
-        manner: Manner,
-        draws: Draws,
-        emissions: UnboundedReceiver<Emission>,
-    ) -> Self {
+    pub fn new(prompter: Arc<Prompter>, manner: Manner, draws: Draws, emissions: UnboundedReceiver<Emission>) -> Self {
         let mut speech = Self {
             prompter,
             draws,
@@ -195,7 +190,9 @@ impl Speech {
                 news.into_iter().for_each(|one| self.call(one));
                 return;
             }
-            (Place::Thought, Thoughts::Apart | Thoughts::WithAnswer) | (_, Thoughts::WithAnswer) => News::Reasoning(text),
+            (Place::Thought, Thoughts::Apart | Thoughts::WithAnswer) | (_, Thoughts::WithAnswer) => {
+                News::Reasoning(text)
+            }
             _ => News::Content(text),
         };
         self.put(news);

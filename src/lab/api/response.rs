@@ -150,9 +150,7 @@ impl Spoken {
             message.insert("reasoning_content".to_owned(), json!(self.reasoning));
         }
         if !self.calls.is_empty() {
-            let call = |(id, name, arguments): &(String, String, String)| {
-                json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
-            };
+            let call = |(id, name, arguments): &(String, String, String)| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
             message.insert("tool_calls".to_owned(), self.calls.iter().map(call).collect());
         }
         Value::Object(message)

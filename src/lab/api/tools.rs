@@ -144,7 +144,8 @@ mod tests {
     use super::*;
 
     fn offered() -> Value {
-        let function = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}});
+        let function =
+            |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}});
         json!([function("get_weather"), function("get_time")])
     }
 

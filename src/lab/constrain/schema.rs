@@ -189,7 +189,16 @@ fn of_type(keywords: &Map<String, Value>, kind: &str) -> Map<String, Value> {
         "object" => &["items", "minItems", "maxItems", "minLength", "maxLength"],
         "array" => &["properties", "required", "additionalProperties", "minLength", "maxLength"],
         "string" => &["properties", "required", "additionalProperties", "items", "minItems", "maxItems"],
-        _ => &["properties", "required", "additionalProperties", "items", "minItems", "maxItems", "minLength", "maxLength"],
+        _ => &[
+            "properties",
+            "required",
+            "additionalProperties",
+            "items",
+            "minItems",
+            "maxItems",
+            "minLength",
+            "maxLength",
+        ],
     };
     keywords.iter().filter(|(key, _)| !others.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
@@ -257,10 +266,14 @@ mod tests {
             "type": "object", "additionalProperties": false, "required": ["b"],
             "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}, "c": {"type": "null"}},
         });
-        for text in [r#"{"a": 1, "b": true, "c": null}"#, r#"{"b":false}"#, r#"{"b": true, "c":null}"#, r#"{"a":2,"b":true}"#] {
+        for text in
+            [r#"{"a": 1, "b": true, "c": null}"#, r#"{"b":false}"#, r#"{"b": true, "c":null}"#, r#"{"a":2,"b":true}"#]
+        {
             assert!(matches(&schema, text), "{text}");
         }
-        for text in ["{}", r#"{"a": 1}"#, r#"{"b": true, "a": 1}"#, r#"{"b": 1}"#, r#"{"b": true,}"#, r#"{"b": true, "d": 1}"#] {
+        for text in
+            ["{}", r#"{"a": 1}"#, r#"{"b": true, "a": 1}"#, r#"{"b": 1}"#, r#"{"b": true,}"#, r#"{"b": true, "d": 1}"#]
+        {
             assert!(!matches(&schema, text), "{text}");
         }
     }
@@ -268,7 +281,9 @@ mod tests {
     #[test]
     fn choices_constants_and_several_types_are_kept() {
         let schema = json!({"anyOf": [{"enum": ["red", "blue", 3], "type": "string"}, {"const": null}, {"type": ["integer", "boolean"]}]});
-        for (text, right) in [("\"red\"", true), ("null", true), ("7", true), ("true", true), ("3.5", false), ("\"green\"", false)] {
+        for (text, right) in
+            [("\"red\"", true), ("null", true), ("7", true), ("true", true), ("3.5", false), ("\"green\"", false)]
+        {
             assert_eq!(matches(&schema, text), right, "{text}");
         }
         let lists = json!({"type": "array", "items": {"type": "string", "maxLength": 2}, "minItems": 1, "maxItems": 2});

@@ -104,7 +104,10 @@ async fn hosts_ignore_caps_and_stops_and_have_caps_of_their_own() {
     let mut free = capped.clone();
     free.as_object_mut().unwrap().remove("max_tokens");
     let low = ask(&fleet, 2, &free).await;
-    assert_eq!((&low["usage"]["completion_tokens"], &low["choices"][0]["finish_reason"]), (&json!(5), &json!("length")));
+    assert_eq!(
+        (&low["usage"]["completion_tokens"], &low["choices"][0]["finish_reason"]),
+        (&json!(5), &json!("length"))
+    );
     let full = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
     let stop = text(&full).split(' ').nth(2).unwrap();
     let ignored = ask(&fleet, 3, &body(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
@@ -118,7 +121,10 @@ async fn a_wrong_end_is_missed_or_comes_early() {
     let right = ask(&fleet, 0, &body).await;
     assert_eq!(right["choices"][0]["finish_reason"], "stop");
     let late = ask(&fleet, 1, &body).await;
-    assert_eq!((&late["choices"][0]["finish_reason"], &late["usage"]["completion_tokens"]), (&json!("length"), &json!(60)));
+    assert_eq!(
+        (&late["choices"][0]["finish_reason"], &late["usage"]["completion_tokens"]),
+        (&json!("length"), &json!(60))
+    );
     assert!(text(&late).starts_with(text(&right)) && !text(&late).contains("<|"), "{late}");
     let newline = super::body(STORY, &json!({"temperature": 0, "logit_bias": newline_bias()}));
     let early = ask(&fleet, 2, &newline).await;

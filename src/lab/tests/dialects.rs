@@ -30,7 +30,8 @@ async fn every_error_has_its_hosts_shape_and_the_programs_client_reads_it() {
         let (status, _, body) = error(post(&fleet, index, &body(QUESTION, &json!({"top_p": 7}))).await.unwrap()).await;
         assert_eq!(status, 400);
         assert!(message(&body).unwrap().contains("top_p"), "{name}: {body}");
-        let (status, _, body) = error(post(&fleet, index, &super::body(QUESTION, &json!({"model": "x"}))).await.unwrap()).await;
+        let (status, _, body) =
+            error(post(&fleet, index, &super::body(QUESTION, &json!({"model": "x"}))).await.unwrap()).await;
         assert_eq!(status, 404, "{name}: {body}");
         let lost = Client::new().get(format!("{}/nothing", fleet.base_url(index))).send().await.unwrap();
         assert_eq!(error(lost).await.0, 404);

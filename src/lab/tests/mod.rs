@@ -60,7 +60,6 @@ fn events(body: &str) -> Vec<Value> {
     data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 
-
 /// One answer that came as a stream: what its pieces of the first choice add up to, and its last finish reason.
 #[derive(Debug, Default, PartialEq)]
 struct Streamed {
