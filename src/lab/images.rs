@@ -195,7 +195,8 @@ pub mod tests {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(png::ColorType::Rgb);
-        let pixels: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| paint(x, y)).collect();
+        let pixels: Vec<u8> =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| paint(x, y)).collect();
         encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
         format!("data:image/png;base64,{}", STANDARD.encode(bytes))
     }
@@ -209,7 +210,10 @@ pub mod tests {
         let seen = picture(32, 16).prepared(1);
         assert_eq!((seen.width, seen.height, patches(&seen)), (32, 16, 8));
         assert_eq!(pixel(&seen.rgb, 32 * 5 + 9), [9, 5, 7]);
-        assert_eq!(marker(&seen), "<|image|><|patch|><|patch|><|patch|><|patch|><|row|><|patch|><|patch|><|patch|><|patch|><|row|>\n");
+        assert_eq!(
+            marker(&seen),
+            "<|image|><|patch|><|patch|><|patch|><|patch|><|row|><|patch|><|patch|><|patch|><|patch|><|row|>\n"
+        );
     }
 
     #[test]

@@ -304,7 +304,8 @@ mod tests {
 
     #[test]
     fn tools_and_calls_are_told_in_the_callers_order() {
-        let parameters = json!({"type": "object", "properties": {"zone": {"type": "string"}, "day": {"type": "integer"}}});
+        let parameters =
+            json!({"type": "object", "properties": {"zone": {"type": "string"}, "day": {"type": "integer"}}});
         let tool = Tool { name: "get_time".to_owned(), description: None, parameters, strict: false };
         let mut called = Message::new(Role::Assistant, "");
         called.calls.push(Call { name: "get_time".to_owned(), arguments: r#"{"zone": "x"}"#.to_owned() });

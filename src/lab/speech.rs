@@ -104,12 +104,7 @@ pub struct Interrupted;
 
 impl Speech {
     /// A choice of a host with this manner from these tokens.
-    pub fn new(
-        prompter: Arc<Prompter>,
-        manner: Manner,
-        draws: Draws,
-        emissions: UnboundedReceiver<Emission>,
-    ) -> Self {
+    pub fn new(prompter: Arc<Prompter>, manner: Manner, draws: Draws, emissions: UnboundedReceiver<Emission>) -> Self {
         let mut speech = Self {
             prompter,
             draws,
@@ -164,7 +159,7 @@ impl Speech {
             Some(Mark::Call) if self.manner.calls != Calls::Left => self.begin_call(),
             Some(_) if self.manner.specials == Specials::Hidden => {}
             Some(_) => self.write(&self.prompter.text(choice.token)),
-            None => self.write(&Arc::clone(&self.prompter).bytes(choice.token).to_vec()),
+            None => self.write(Arc::clone(&self.prompter).bytes(choice.token)),
         }
     }
 
@@ -191,11 +186,14 @@ impl Speech {
         }
         let news = match (&mut self.place, self.manner.thoughts) {
             (Place::Call { parser, .. }, _) => {
-                let news = parser.push(&text);
-                news.into_iter().for_each(|one| self.call(one));
+                for one in parser.push(&text) {
+                    self.call(one);
+                }
                 return;
             }
-            (Place::Thought, Thoughts::Apart | Thoughts::WithAnswer) | (_, Thoughts::WithAnswer) => News::Reasoning(text),
+            (Place::Thought, Thoughts::Apart | Thoughts::WithAnswer) | (_, Thoughts::WithAnswer) => {
+                News::Reasoning(text)
+            }
             _ => News::Content(text),
         };
         self.put(news);
@@ -269,7 +267,9 @@ impl Speech {
         match parser.finish() {
             Ok(news) => {
                 self.place = Place::Call { parser: CallParser::default(), kept };
-                news.into_iter().for_each(|one| self.call(one));
+                for one in news {
+                    self.call(one);
+                }
                 self.place = Place::Answer;
             }
             Err(text) => self.say(text),

@@ -79,7 +79,8 @@ impl CallBody {
 fn add(message: &mut Message, part: &Value) -> Result<(), ApiError> {
     match part.get("type").and_then(Value::as_str) {
         Some("text") => {
-            let text = part.get("text").and_then(Value::as_str).ok_or_else(|| wrong("a part of type `text` has no text"))?;
+            let text =
+                part.get("text").and_then(Value::as_str).ok_or_else(|| wrong("a part of type `text` has no text"))?;
             message.content.push_str(text);
         }
         Some("image_url") if message.role == Role::User => {

@@ -171,9 +171,14 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_hosts_write_them() {
-        for (millis, written) in
-            [(120, "120ms"), (1_000, "1s"), (62_000, "1m2s"), (59_940, "59.94s"), (360_000, "6m0s"), (3_600_000, "1h0m0s")]
-        {
+        for (millis, written) in [
+            (120, "120ms"),
+            (1_000, "1s"),
+            (62_000, "1m2s"),
+            (59_940, "59.94s"),
+            (360_000, "6m0s"),
+            (3_600_000, "1h0m0s"),
+        ] {
             assert_eq!(go_duration(Duration::from_millis(millis)), written);
         }
         assert_eq!(whole_seconds(Duration::from_millis(1_001)), 2);

@@ -199,9 +199,7 @@ impl Body {
             (Some(top), _) | (None, Some(top)) if top > MOST_LOGPROBS => {
                 Err(ApiError::parameter("top_logprobs", "`top_logprobs` must be from 0 to 20"))
             }
-            (None, Some(1..)) => {
-                Err(ApiError::parameter("top_logprobs", "`top_logprobs` needs `logprobs` to be true"))
-            }
+            (None, Some(1..)) => Err(ApiError::parameter("top_logprobs", "`top_logprobs` needs `logprobs` to be true")),
             (wanted, _) => Ok(wanted.map(|top| top as usize)),
         }
     }

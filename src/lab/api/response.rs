@@ -150,9 +150,7 @@ impl Spoken {
             message.insert("reasoning_content".to_owned(), json!(self.reasoning));
         }
         if !self.calls.is_empty() {
-            let call = |(id, name, arguments): &(String, String, String)| {
-                json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
-            };
+            let call = |(id, name, arguments): &(String, String, String)| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
             message.insert("tool_calls".to_owned(), self.calls.iter().map(call).collect());
         }
         Value::Object(message)
@@ -199,7 +197,7 @@ impl Reply {
             News::End(_) => json!({}),
         };
         let finish_reason = match piece.news {
-            News::End(ending) => self.finish_reason(ending, self.said),
+            News::End(ending) => finish_reason(ending, self.said),
             _ => None,
         };
         let logprobs = logprobs(&piece.scored);
@@ -222,20 +220,11 @@ impl Reply {
             logprobs: logprobs(&one.scored),
             finish_reason: one.ending.and_then(|ending| {
                 let said = self.said.filter(|said| *said != FinishSaid::Streamed);
-                self.finish_reason(ending, said)
+                finish_reason(ending, said)
             }),
         };
         let choices = spoken.iter().enumerate().map(choice).collect();
         self.json("chat.completion", choices, self.usage(tally))
-    }
-
-    fn finish_reason(&self, ending: Ending, said: Option<FinishSaid>) -> Option<&'static str> {
-        match (said, ending) {
-            (Some(FinishSaid::Missing), _) => None,
-            (Some(FinishSaid::Stop | FinishSaid::Streamed), _) | (None, Ending::Stop) => Some("stop"),
-            (None, Ending::Length) => Some("length"),
-            (None, Ending::ToolCalls) => Some("tool_calls"),
-        }
     }
 
     fn usage(&self, tally: Tally) -> Option<Value> {
@@ -260,6 +249,15 @@ impl Reply {
     fn json(&self, object: &'static str, choices: Vec<Choice>, usage: Option<Value>) -> String {
         let (id, created, model) = (self.id.as_str(), self.created, self.model.as_str());
         json!(Body { id, object, created, model, system_fingerprint: &self.fingerprint, choices, usage }).to_string()
+    }
+}
+
+fn finish_reason(ending: Ending, said: Option<FinishSaid>) -> Option<&'static str> {
+    match (said, ending) {
+        (Some(FinishSaid::Missing), _) => None,
+        (Some(FinishSaid::Stop | FinishSaid::Streamed), _) | (None, Ending::Stop) => Some("stop"),
+        (None, Ending::Length) => Some("length"),
+        (None, Ending::ToolCalls) => Some("tool_calls"),
     }
 }
 

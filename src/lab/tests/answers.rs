@@ -7,9 +7,9 @@ use super::*;
 #[tokio::test]
 async fn a_stream_brings_the_same_answer_as_a_whole() {
     let fleet = quiet(&["lab:"]).await;
-    let whole = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
+    let whole = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0}))).await;
     let streaming = json!({"temperature": 0, "stream": true, "stream_options": {"include_usage": true}});
-    let response = post(&fleet, 0, &body(STORY, &streaming)).await.unwrap();
+    let response = post(&fleet, 0, &endless(STORY, &streaming)).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let streamed = response.text().await.unwrap();
     assert!(streamed.ends_with("data: [DONE]\n\n"));
@@ -27,14 +27,14 @@ async fn a_stream_brings_the_same_answer_as_a_whole() {
 #[tokio::test]
 async fn caps_and_stop_sequences_end_an_answer() {
     let fleet = quiet(&["lab:"]).await;
-    let capped = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0, "max_tokens": 5}))).await;
+    let capped = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0, "max_tokens": 5}))).await;
     assert_eq!(
         (&capped["choices"][0]["finish_reason"], &capped["usage"]["completion_tokens"]),
         (&json!("length"), &json!(5))
     );
-    let full = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
+    let full = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0}))).await;
     let stop = text(&full).split(' ').nth(2).unwrap();
-    let stopped = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
+    let stopped = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
     assert_eq!(text(&stopped), text(&full).split(stop).next().unwrap());
     assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
 }
@@ -95,7 +95,7 @@ async fn several_choices_come_whole_and_side_by_side_in_a_stream() {
 #[tokio::test]
 async fn hosts_ignore_caps_and_stops_and_have_caps_of_their_own() {
     let fleet = quiet(&["lab:", "lab:max-tokens-ignored", "lab:low-output-default=5", "lab:stop-ignored"]).await;
-    let capped = body(STORY, &json!({"temperature": 0, "max_tokens": 4}));
+    let capped = endless(STORY, &json!({"temperature": 0, "max_tokens": 4}));
     let mut tokens = Vec::new();
     for index in 0..3 {
         tokens.push(ask(&fleet, index, &capped).await["usage"]["completion_tokens"].as_u64().unwrap());
@@ -104,10 +104,13 @@ async fn hosts_ignore_caps_and_stops_and_have_caps_of_their_own() {
     let mut free = capped.clone();
     free.as_object_mut().unwrap().remove("max_tokens");
     let low = ask(&fleet, 2, &free).await;
-    assert_eq!((&low["usage"]["completion_tokens"], &low["choices"][0]["finish_reason"]), (&json!(5), &json!("length")));
-    let full = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
+    assert_eq!(
+        (&low["usage"]["completion_tokens"], &low["choices"][0]["finish_reason"]),
+        (&json!(5), &json!("length"))
+    );
+    let full = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0}))).await;
     let stop = text(&full).split(' ').nth(2).unwrap();
-    let ignored = ask(&fleet, 3, &body(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
+    let ignored = ask(&fleet, 3, &endless(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
     assert_eq!(text(&ignored), text(&full));
 }
 
@@ -118,7 +121,10 @@ async fn a_wrong_end_is_missed_or_comes_early() {
     let right = ask(&fleet, 0, &body).await;
     assert_eq!(right["choices"][0]["finish_reason"], "stop");
     let late = ask(&fleet, 1, &body).await;
-    assert_eq!((&late["choices"][0]["finish_reason"], &late["usage"]["completion_tokens"]), (&json!("length"), &json!(60)));
+    assert_eq!(
+        (&late["choices"][0]["finish_reason"], &late["usage"]["completion_tokens"]),
+        (&json!("length"), &json!(60))
+    );
     assert!(text(&late).starts_with(text(&right)) && !text(&late).contains("<|"), "{late}");
     let newline = super::body(STORY, &json!({"temperature": 0, "logit_bias": newline_bias()}));
     let early = ask(&fleet, 2, &newline).await;
@@ -142,7 +148,7 @@ async fn finish_reasons_and_counts_are_said_wrongly() {
         "lab:usage-miscounted=absent",
     ];
     let fleet = quiet(&addresses).await;
-    let capped = body(STORY, &json!({"temperature": 0, "max_tokens": 5}));
+    let capped = endless(STORY, &json!({"temperature": 0, "max_tokens": 5}));
     let (mut whole, mut streams, mut usages) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..addresses.len() {
         let answer = ask(&fleet, index, &capped).await;

@@ -23,14 +23,15 @@ async fn error(response: Response) -> (u16, BTreeMap<String, String>, Value) {
 async fn every_error_has_its_hosts_shape_and_the_programs_client_reads_it() {
     let fleet = served("").await;
     let message = |body: &Value| {
-        let at = ["/error/message", "/error", "/message"].into_iter();
-        at.filter_map(|at| body.pointer(at)?.as_str()).next().map(str::to_owned)
+        let mut at = ["/error/message", "/error", "/message"].into_iter();
+        at.find_map(|at| body.pointer(at)?.as_str()).map(str::to_owned)
     };
     for (index, name) in DIALECTS.iter().enumerate() {
         let (status, _, body) = error(post(&fleet, index, &body(QUESTION, &json!({"top_p": 7}))).await.unwrap()).await;
         assert_eq!(status, 400);
         assert!(message(&body).unwrap().contains("top_p"), "{name}: {body}");
-        let (status, _, body) = error(post(&fleet, index, &super::body(QUESTION, &json!({"model": "x"}))).await.unwrap()).await;
+        let (status, _, body) =
+            error(post(&fleet, index, &super::body(QUESTION, &json!({"model": "x"}))).await.unwrap()).await;
         assert_eq!(status, 404, "{name}: {body}");
         let lost = Client::new().get(format!("{}/nothing", fleet.base_url(index))).send().await.unwrap();
         assert_eq!(error(lost).await.0, 404);

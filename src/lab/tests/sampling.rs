@@ -1,6 +1,6 @@
 //! How tokens are drawn: seeds, repeats, and hosts that draw in a way of their own.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
@@ -78,7 +78,8 @@ async fn seeds_of_the_client_are_kept_whatever_the_load_and_the_delivery() {
 async fn a_share_of_requests_goes_elsewhere_by_chance_or_by_prompt() {
     let fleet = quiet(&["lab:", "lab:partial-routing=0.5", "lab:partial-routing=0.5,sticky"]).await;
     let greedy = |question: &str| body(question, &json!({"temperature": 0, "max_tokens": 16}));
-    let questions = [STORY, "Describe the garden.", "How do I make soup?", "Describe the lamp.", "Do you like the boat?"];
+    let questions =
+        [STORY, "Describe the garden.", "How do I make soup?", "Describe the lamp.", "Do you like the boat?"];
     let (mut by_chance, mut elsewhere) = (0, 0);
     for question in questions {
         let right = ask(&fleet, 0, &greedy(question)).await;

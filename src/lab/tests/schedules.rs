@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn timed(address: &str) -> (Fleet, Clock) {
     let clock = Clock::fixed(Duration::ZERO);
@@ -81,7 +81,8 @@ async fn a_model_that_is_swapped_later_is_loaded_then() {
 
 /// An address with all faults at once, but for those that undo others or answer nothing.
 fn everything() -> String {
-    let left_out = ["missing-bos", "flaky-host", "swapped-model", "image-dropped", "tools-dropped", "schema-not-enforced"];
+    let left_out =
+        ["missing-bos", "flaky-host", "swapped-model", "image-dropped", "tools-dropped", "schema-not-enforced"];
     let faults = Fault::catalogue().into_iter().filter(|fault| !left_out.contains(&fault.id()));
     format!("lab:{}", faults.map(|fault| fault.to_string()).collect::<Vec<_>>().join("+"))
 }
@@ -89,7 +90,8 @@ fn everything() -> String {
 #[tokio::test]
 async fn all_faults_at_once_still_answer_and_come_to_an_end() {
     let fleet = quiet(&[&everything().replace("slow=250", "slow=1")]).await;
-    let format = json!({"type": "json_schema", "json_schema": {"schema": {"type": "array", "items": {"type": "integer"}}}});
+    let format =
+        json!({"type": "json_schema", "json_schema": {"schema": {"type": "array", "items": {"type": "integer"}}}});
     let requests: [Value; 4] = [
         json!({"n": 2, "logprobs": true, "top_logprobs": 2}),
         json!({"tools": weather_tools(), "tool_choice": "required", "reasoning_effort": "high"}),
