@@ -2,7 +2,7 @@
 
 use super::control::Control;
 use super::{EndpointComparison, GreedySummary, Known, Observed, Settings, effect, pairs, test_settings};
-use crate::diagnose::{self, Evidence};
+use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
 use crate::signal::contrast::{Contrast, contrast};
@@ -88,6 +88,7 @@ impl<'a> Measured<'a> {
             reference: self.reference,
             answers: self.answers,
             tokens: &self.tokens,
+            counts: Counts::of(&self.tokens),
             asked_model: known.model,
             sampled: self.sampled.as_ref(),
             greedy: self.greedy.as_ref(),

@@ -73,8 +73,7 @@ fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally(evidence, |_, a| {
         let thought = a.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty());
         // A cap may well be used up by thinking.
-        let cut =
-            Ended::of(a) == Ended::AtCap || a.cap().is_some_and(|cap| a.completion_tokens().is_some_and(|n| n >= cap));
+        let cut = Ended::of(a) == Ended::AtCap || evidence.is_full(a);
         (!cut && a.sample.tool_calls.is_empty()).then(|| thought && a.sample.text.trim().is_empty())
     });
     let confidence = tally.never()?;
@@ -112,23 +111,29 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding("corrupted-output", confidence, evidence))
 }
 
-/// Answers that do not follow the schema that was sent with the request.
+/// Answers that do not follow the schema that was sent with the request. Two probes on which all of the endpoint's answers
+/// break it and none of the reference's do are certain too: a model that errs by chance does not err on one prompt each time.
 fn schema(evidence: &Evidence<'_>) -> Option<Finding> {
-    let mut validators: BTreeMap<&str, jsonschema::Validator> = BTreeMap::new();
-    for (_, probe, _) in evidence.answers.everything() {
+    let mut whole = 0;
+    let mut tally = Tally::default();
+    for (asking, probe, ours) in evidence.reference.everything() {
         let schema = evidence.traits(probe).and_then(|t| t.response_schema.as_ref());
-        if let Some(validator) = schema.and_then(|schema| jsonschema::validator_for(schema).ok()) {
-            validators.insert(probe, validator);
-        }
+        let Some(validator) = schema.and_then(|schema| jsonschema::validator_for(schema).ok()) else { continue };
+        let share = |answers: &[Answer<'_>]| {
+            let mut share = Share::default();
+            let whole = answers.iter().filter(|a| Ended::of(a) != Ended::AtCap && !a.text.trim().is_empty());
+            whole.for_each(|a| share.count((!follows(&validator, &a.sample.text)).into()));
+            share
+        };
+        let (theirs, ours) = (share(evidence.answers.of(asking, probe)), share(ours));
+        whole += usize::from(theirs.all >= 2 && theirs.showing == theirs.all && ours.all >= 2 && ours.showing == 0);
+        tally = tally.and(Tally { endpoint: theirs, reference: ours });
     }
-    let tally = tally(evidence, |_, a| {
-        let validator = validators.get(a.sample.probe.as_str())?;
-        if Ended::of(a) == Ended::AtCap || a.sample.text.trim().is_empty() {
-            return None;
-        }
-        let value: Result<serde_json::Value, _> = serde_json::from_str(a.sample.text.trim());
-        Some(!value.is_ok_and(|value| validator.is_valid(&value)))
-    });
-    let confidence = tally.seldom()?;
+    let opposite = (whole >= 2).then(|| tally.never()).flatten();
+    let confidence = opposite.into_iter().chain(tally.seldom()).min()?;
     Some(finding("schema-not-enforced", confidence, format!("the schema is broken by {}", tally.words())))
+}
+
+fn follows(validator: &jsonschema::Validator, text: &str) -> bool {
+    serde_json::from_str(text.trim()).is_ok_and(|value: serde_json::Value| validator.is_valid(&value))
 }

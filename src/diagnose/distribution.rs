@@ -183,10 +183,12 @@ fn is_restless(repeats: Tally) -> bool {
         && repeats.endpoint.value() >= 2.0 * repeats.reference.value()
 }
 
-/// Greedy answers that do not repeat themselves, more than the reference's.
+/// Greedy answers that leave themselves about as often as they leave the reference's. Where weights are another, they leave
+/// the reference's together.
 fn restless(evidence: &Evidence<'_>) -> Option<Finding> {
     let repeats = repeats(evidence);
-    is_restless(repeats).then(|| {
+    let leaving = departures(evidence).map_or(0.0, |d| d.answers.value());
+    (is_restless(repeats) && repeats.endpoint.value() >= ABOUT_AS_OFTEN * leaving).then(|| {
         let seen = format!(
             "answers at temperature 0 change from one time to the next on {} of {} probes, the reference's on {} of {}",
             repeats.endpoint.showing, repeats.endpoint.all, repeats.reference.showing, repeats.reference.all
@@ -194,6 +196,9 @@ fn restless(evidence: &Evidence<'_>) -> Option<Finding> {
         told("topk-miscompile", Possible, seen)
     })
 }
+
+/// The share of one rate that makes another about as large.
+const ABOUT_AS_OFTEN: f64 = 0.75;
 
 /// Fewest probes with a long prompt for a rule on length.
 const FEWEST_LONG: usize = 8;

@@ -29,7 +29,7 @@ fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> T
 
 /// More tokens than the cap lets through.
 fn cap(evidence: &Evidence<'_>) -> Option<Finding> {
-    let tally = tally(evidence, |a| Some(a.completion_tokens()? > a.cap()?));
+    let tally = tally(evidence, |a| Some(evidence.completion_tokens(a)? > a.cap()?));
     let confidence = tally.never()?;
     Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
 }
@@ -91,29 +91,32 @@ fn stop_sequences(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// One greedy answer of the endpoint beside the reference's complete ones to the same probe.
+/// One greedy answer beside the reference's to the same probe.
 struct Ending<'a> {
     answer: &'a Answer<'a>,
-    complete: Vec<&'a str>,
+    expected: Vec<&'a str>,
+    /// Whether all of the reference's ended naturally.
+    complete: bool,
 }
 
-/// Pairs each greedy answer with the reference's, where all of those ended naturally; and each of the reference's with its
-/// others, which shows how often that happens by itself.
+/// Pairs each greedy answer with the reference's; and each of the reference's with its others, which shows how often
+/// something happens by itself.
 fn endings<'a>(of: &'a Answers<'a>, reference: &'a Answers<'a>) -> Vec<Ending<'a>> {
+    let plain = |a: &Answer<'_>| {
+        let stops = a.sample.parameters.as_ref().is_some_and(|p| !p.stop.is_empty());
+        !stops && a.sample.tool_calls.is_empty() && a.sample.reasoning.is_none()
+    };
     let mut out = Vec::new();
     for (asking, probe, ours) in reference.everything().filter(|(asking, ..)| *asking == Asking::Greedy) {
-        let plain = |a: &Answer<'_>| {
-            let stops = a.sample.parameters.as_ref().is_some_and(|p| !p.stop.is_empty());
-            !stops && a.sample.tool_calls.is_empty() && a.sample.reasoning.is_none() && Ended::of(a) == Ended::Naturally
-        };
         if !ours.iter().all(plain) {
             continue;
         }
+        let complete = ours.iter().all(|a| Ended::of(a) == Ended::Naturally);
         for answer in of.of(asking, probe).iter().filter(|a| a.sample.tool_calls.is_empty()) {
             let others = ours.iter().filter(|other| !std::ptr::eq(other.sample, answer.sample));
-            let complete: Vec<&str> = others.map(|a| &*a.text).filter(|text| !text.is_empty()).collect();
-            if !complete.is_empty() {
-                out.push(Ending { answer, complete });
+            let expected: Vec<&str> = others.map(|a| a.text.trim_end()).filter(|text| !text.is_empty()).collect();
+            if !expected.is_empty() {
+                out.push(Ending { answer, expected, complete });
             }
         }
     }
@@ -134,10 +137,10 @@ fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally_endings(evidence, |ending| {
         let text = without_special_tokens(&ending.answer.text);
         let text = text.trim_end();
-        let began = ending.complete.iter().any(|complete| text.starts_with(complete.trim_end()));
-        let goes_on = ending.complete.iter().all(|complete| text.len() > complete.trim_end().len());
-        let at_cap = ending.answer.cap().is_some_and(|cap| ending.answer.completion_tokens().is_some_and(|n| n >= cap));
-        began.then_some(goes_on && (at_cap || Ended::of(ending.answer) == Ended::AtCap))
+        let began = ending.complete && ending.expected.iter().any(|expected| text.starts_with(expected));
+        let goes_on = ending.expected.iter().all(|expected| text.len() > expected.len());
+        let stopped = evidence.is_full(ending.answer) || Ended::of(ending.answer) == Ended::AtCap;
+        began.then_some(goes_on && stopped)
     });
     let confidence = tally.seldom()?;
     let evidence =
@@ -149,10 +152,8 @@ fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
 fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally_endings(evidence, |ending| {
         let text = ending.answer.text.trim_end();
-        let cut = ending.complete.iter().all(|complete| {
-            let rest = complete.trim_end().strip_prefix(text);
-            rest.is_some_and(|rest| !rest.trim().is_empty())
-        });
+        let rest = |expected: &&str| expected.strip_prefix(text).is_some_and(|rest| !rest.trim().is_empty());
+        let cut = ending.expected.iter().all(rest);
         Some(cut && Ended::of(ending.answer) == Ended::Naturally)
     });
     let confidence = tally.seldom()?;
@@ -177,7 +178,7 @@ fn wrong_reason(evidence: &Evidence<'_>) -> Option<Finding> {
             if stream.is_some() && sent != stream {
                 return None;
             }
-            let full = a.cap().is_some_and(|cap| a.completion_tokens() == Some(cap));
+            let full = a.cap().is_some() && a.cap() == evidence.completion_tokens(a);
             let known = cut.contains(&(a.sample.probe.as_str(), &*a.text));
             let reason = Ended::of(a);
             ((full || known) && reason != Ended::Untold).then_some(reason == Ended::Naturally)

@@ -7,7 +7,7 @@
 use crate::compare::Settings;
 use crate::compare::effect::Sized;
 use crate::sample::Traits;
-use crate::signal::answers::Answers;
+use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::Divergence;
 use crate::stats::permutation::TwoSample;
@@ -23,6 +23,8 @@ mod sampling;
 pub mod tally;
 mod tools;
 
+pub use prompt::Counts;
+
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +36,8 @@ pub struct Evidence<'a> {
     pub answers: &'a Answers<'a>,
     /// Prompt tokens beside the reference's.
     pub tokens: &'a PromptTokens<'a>,
+    /// Whether its counts can be relied on.
+    pub counts: Counts,
     /// The name by which the model is asked for.
     pub asked_model: Option<&'a str>,
     /// The test on sampled answers.
@@ -51,6 +55,16 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
+    /// Tokens of an answer, where the hosts' counts can be relied on.
+    fn completion_tokens(&self, answer: &Answer<'_>) -> Option<u64> {
+        answer.completion_tokens().filter(|_| self.counts == Counts::Steady)
+    }
+
+    /// Whether an answer has as many tokens as its cap lets through.
+    fn is_full(&self, answer: &Answer<'_>) -> bool {
+        answer.cap().is_some_and(|cap| self.completion_tokens(answer).is_some_and(|n| n >= cap))
+    }
+
     /// What a probe has in it, where either side's answers say so.
     fn traits(&self, probe: &str) -> Option<&'a Traits> {
         self.answers.traits(probe).or(self.reference.traits(probe))

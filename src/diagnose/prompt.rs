@@ -3,7 +3,7 @@
 //! Every rule looks for one pattern in the differences of counts; the first that fits explains them. All need three probes,
 //! or two of one kind beside three of the others: one prompt may be counted oddly, several in one pattern are a rule.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::FEWEST;
 use super::{Evidence, finding, tools};
@@ -23,7 +23,7 @@ const TEMPLATE_TOKENS: i64 = 8;
 const CHARACTERS_A_TOKEN: u64 = 8;
 
 /// Tokens of the smallest description of a tool.
-const TOOL_TOKENS: i64 = 6;
+const TOOL_TOKENS: i64 = 4;
 
 /// Which probes differ, and by how much.
 struct Pattern<'a> {
@@ -34,6 +34,28 @@ struct Pattern<'a> {
     /// Answers with a count that differs, and all.
     answers: (usize, usize),
 }
+
+/// Whether a host's counts of tokens can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// They can, as far as is seen.
+    Steady,
+    /// It counts one prompt in several ways, up and down.
+    Wavering,
+}
+
+impl Counts {
+    /// What the counts of prompts show.
+    pub fn of(tokens: &PromptTokens<'_>) -> Self {
+        let pattern = Pattern::of(tokens).filter(|p| p.all.len() >= FEWEST && p.offset().is_none());
+        match pattern.and_then(|p| miscounted(&p)) {
+            Some(found) if found.fault == MISCOUNTED => Self::Wavering,
+            _ => Self::Steady,
+        }
+    }
+}
+
+const MISCOUNTED: &str = "usage-miscounted";
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let pattern = Pattern::of(evidence.tokens);
@@ -88,7 +110,7 @@ impl<'a> Pattern<'a> {
     }
 }
 
-/// One difference for all probes, or one for those with a system message and one for those without.
+/// One difference for all probes, or one for each kind of probe: a host's own message is joined to what stands there already.
 fn everywhere(pattern: &Pattern<'_>) -> Option<Finding> {
     if pattern.differing.len() < pattern.all.len() {
         return None;
@@ -96,15 +118,19 @@ fn everywhere(pattern: &Pattern<'_>) -> Option<Finding> {
     if let Some(offset) = pattern.offset() {
         return Some(constant(pattern, offset));
     }
-    let of = |with: bool| -> BTreeSet<i64> {
-        let group = pattern.differing.iter().filter(|p| has_system(p) == with);
-        group.flat_map(|p| p.differences()).collect()
-    };
-    let (with, without) = (of(true), of(false));
-    let joined = with.len() == 1 && without.len() == 1 && pattern.offsets.iter().all(|offset| *offset > 1);
-    joined.then(|| {
-        let evidence =
-            format!("{}: the same number more on each, another where a system message was sent", pattern.seen());
+    let mut kinds: BTreeMap<(bool, bool, bool), BTreeSet<i64>> = BTreeMap::new();
+    for probe in &pattern.differing {
+        let traits = probe.traits?;
+        let kind = (traits.system_characters > 0, !traits.tools.is_empty(), traits.images > 0);
+        kinds.entry(kind).or_default().extend(probe.differences());
+    }
+    let one_each = kinds.values().all(|offsets| offsets.len() == 1);
+    let more = pattern.offsets.iter().all(|offset| *offset > 1);
+    (one_each && more).then(|| {
+        let evidence = format!(
+            "{}: the same number more on each, another where a system message, tools or images were sent",
+            pattern.seen()
+        );
         finding("hidden-system-prompt", Certain, evidence)
     })
 }
@@ -277,7 +303,7 @@ fn miscounted(pattern: &Pattern<'_>) -> Option<Finding> {
         return Some(finding("hidden-system-prompt", Likely, evidence));
     }
     let evidence = format!("{seen}: several counts for one prompt on {wavering}, where the reference has one");
-    Some(finding("usage-miscounted", Certain, evidence))
+    Some(finding(MISCOUNTED, Certain, evidence))
 }
 
 /// Differences without a rule: small ones, to one side, are those of a template.
@@ -299,7 +325,7 @@ fn template(pattern: &Pattern<'_>) -> Option<Finding> {
         finding("wrong-template", confidence, seen)
     } else if known {
         let evidence = format!("{seen}, without a rule: counted by another tokenizer, or estimated");
-        finding("usage-miscounted", Likely, evidence)
+        finding(MISCOUNTED, Likely, evidence)
     } else {
         finding("wrong-template", Likely, seen)
     })
@@ -312,6 +338,6 @@ fn silent(tokens: &PromptTokens<'_>) -> Option<Finding> {
     (silent.showing >= FEWEST).then(|| {
         let evidence =
             format!("no token counts with {} of {} answers that were to bring them", silent.showing, silent.all);
-        finding("usage-miscounted", Likely, evidence)
+        finding(MISCOUNTED, Likely, evidence)
     })
 }

@@ -11,7 +11,8 @@ use crate::verdict::Finding;
 /// The reference repeats itself under a seed on at least this share of probes: otherwise a seed says nothing here.
 const SEEDS_WORK: f64 = 0.8;
 
-/// From this p-value on a seed that changes nothing is no noise: five probes that all change against five that never do.
+/// From this p-value on a seed that changes nothing is no noise: five probes that all change against five that never do. Where
+/// the reference is noisy itself, chance must be ruled out.
 const NO_NOISE: f64 = 0.01;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -29,7 +30,7 @@ fn seeds(evidence: &Evidence<'_>) -> Option<Finding> {
     let p = more_often(endpoint, reference);
     // Noise changes an answer here and there even where the seed is used, and not on most probes.
     let confidence = match (endpoint.value() > 0.5, p <= NO_NOISE) {
-        (true, true) if reference.showing == 0 => Certain,
+        (true, true) if reference.showing == 0 || p <= RULED_OUT => Certain,
         (true, true) => Likely,
         (true, false) if p <= 0.05 => Likely,
         (false, true) => Possible,

@@ -30,6 +30,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let add = |a: Share, b: Share| Share { showing: a.showing + b.showing, all: a.all + b.all };
+        Self { endpoint: add(self.endpoint, other.endpoint), reference: add(self.reference, other.reference) }
+    }
+
     /// How sure it is, for what a correct host never does.
     pub fn never(self) -> Option<Confidence> {
         if self.endpoint.showing < FEWEST {

@@ -167,6 +167,8 @@ fn counts_that_waver_are_no_counts() {
         let off = rng.random_range(1..5_u64);
         let more = rng.random_range(0..2) == 0;
         tokens(d, move |n| if more { n + off } else { n - off });
+        let answer = d.sample.usage.and_then(|u| u.completion_tokens).unwrap();
+        completion(d, if more { answer + off } else { answer.saturating_sub(off) });
     });
 }
 

@@ -17,6 +17,7 @@ mod clock;
 mod constrain;
 mod draws;
 pub mod engine;
+pub mod exact;
 pub mod fault;
 mod flaky;
 mod host;

@@ -33,8 +33,23 @@ pub struct Work {
 /// What the model reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    tokens: Vec<u32>,
-    images: Vec<Image>,
+    /// The prompt's tokens.
+    pub tokens: Vec<u32>,
+    /// The images in it.
+    pub images: Vec<Image>,
+}
+
+/// One answer as the engine is asked for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// What the model reads.
+    pub input: Input,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// The most tokens.
+    pub limit: usize,
+    /// The tokens that end the answer.
+    pub ends: Vec<u32>,
 }
 
 /// What runs it.
@@ -92,6 +107,18 @@ impl Work {
     /// Tokens that are read.
     pub fn prompt_tokens(&self) -> usize {
         self.input.tokens.len()
+    }
+
+    /// What the engine gets for one answer, for whoever reckons with probabilities; `None` where a form limits the answer, since
+    /// then its tokens are not the model's own choice.
+    pub fn task(&self, prompter: &Prompter, positions: usize) -> Option<Task> {
+        let room = positions.checked_sub(self.input.tokens.len()).filter(|room| *room > 0)?;
+        self.form.is_none().then(|| Task {
+            input: self.input.clone(),
+            sampling: self.sampling.clone(),
+            limit: self.limit.map_or(room, |limit| limit.min(room)),
+            ends: self.ends(prompter),
+        })
     }
 
     /// Sets a machine to work: the choices as they come.

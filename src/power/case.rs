@@ -37,9 +37,10 @@ pub enum Severities {
 }
 
 /// Hosts that serve the promised model otherwise than the reference does, and as well.
-pub const HONEST: [(&str, &str); 5] = [
+pub const HONEST: [(&str, &str); 6] = [
     ("twin", "lab:"),
     ("twin, single precision", "lab:weights=f32"),
+    ("twin, sums in another order", "lab:sums=other"),
     ("twin, less noise", "lab:noise=10"),
     ("twin, slower", "lab:slow=20"),
     ("twin, 8-bit weights", "lab:quantized-weights=q8_0"),

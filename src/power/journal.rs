@@ -8,13 +8,28 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::summary::Oracle;
+
 use crate::verdict::{Confidence, Verdict};
 
-/// The schema name that every line carries.
-pub const SCHEMA: &str = "samemodel.power-trial/1";
+/// What can be kept in a journal.
+pub trait Entry: Clone + Serialize + DeserializeOwned {
+    /// The schema name that every line carries.
+    const SCHEMA: &'static str;
+}
+
+impl Entry for Outcome {
+    const SCHEMA: &'static str = "samemodel.power-trial/1";
+}
+
+/// What the oracle sees; nothing where it has no probabilities.
+impl Entry for Option<Oracle> {
+    const SCHEMA: &'static str = "samemodel.power-oracle/1";
+}
 
 /// Which trial of which case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,10 +62,10 @@ pub struct Outcome {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct Line<E> {
     schema: String,
     trial: Key,
-    outcome: Outcome,
+    outcome: E,
 }
 
 /// Why a journal cannot be used.
@@ -77,13 +92,13 @@ pub enum JournalError {
 }
 
 /// A file of outcomes.
-pub struct Journal {
+pub struct Journal<E = Outcome> {
     path: PathBuf,
     file: File,
-    outcomes: BTreeMap<Key, Outcome>,
+    outcomes: BTreeMap<Key, E>,
 }
 
-impl Journal {
+impl<E: Entry> Journal<E> {
     /// Opens the journal at `path` and reads what it holds; makes it, and its folder, when it is not there.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let failed = |source| JournalError::Io { path: path.to_owned(), source };
@@ -109,15 +124,15 @@ impl Journal {
     }
 
     /// What is known so far.
-    pub fn outcomes(&self) -> &BTreeMap<Key, Outcome> {
+    pub fn outcomes(&self) -> &BTreeMap<Key, E> {
         &self.outcomes
     }
 
     /// Keeps the outcomes of a trial: all of them are on the disk when this returns.
-    pub fn add(&mut self, outcomes: Vec<(Key, Outcome)>) -> Result<(), JournalError> {
+    pub fn add(&mut self, outcomes: Vec<(Key, E)>) -> Result<(), JournalError> {
         let mut text = String::new();
         for (key, outcome) in &outcomes {
-            let line = Line { schema: SCHEMA.to_owned(), trial: key.clone(), outcome: outcome.clone() };
+            let line = Line { schema: E::SCHEMA.to_owned(), trial: key.clone(), outcome: outcome.clone() };
             // Only maps with keys that are no strings could fail here.
             text.push_str(&serde_json::to_string(&line).unwrap_or_default());
             text.push('\n');
@@ -129,15 +144,15 @@ impl Journal {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<BTreeMap<Key, Outcome>, (usize, String)> {
+fn read<E: Entry>(bytes: &[u8]) -> Result<BTreeMap<Key, E>, (usize, String)> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
     lines
         .map(|(number, line)| {
-            let line: Line = serde_json::from_slice(line).map_err(|error| (number + 1, error.to_string()))?;
-            if line.schema == SCHEMA {
+            let line: Line<E> = serde_json::from_slice(line).map_err(|error| (number + 1, error.to_string()))?;
+            if line.schema == E::SCHEMA {
                 Ok((line.trial, line.outcome))
             } else {
-                Err((number + 1, format!("schema `{}` where `{SCHEMA}` is expected", line.schema)))
+                Err((number + 1, format!("schema `{}` where `{}` is expected", line.schema, E::SCHEMA)))
             }
         })
         .collect()
@@ -168,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/journal.jsonl");
         Journal::open(&path).unwrap().add(vec![entry(1), entry(2)]).unwrap();
-        let mut again = Journal::open(&path).unwrap();
+        let mut again: Journal = Journal::open(&path).unwrap();
         again.add(vec![entry(3)]).unwrap();
         let expected: BTreeMap<Key, Outcome> = [entry(1), entry(2), entry(3)].into();
         assert_eq!(Journal::open(&path).unwrap().outcomes(), &expected);
@@ -192,14 +207,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         fs::write(&path, "\n{\"schema\":\"other/1\"}\n").unwrap();
-        let message = Journal::open(&path).err().unwrap().to_string();
+        let message = Journal::<Outcome>::open(&path).err().unwrap().to_string();
         assert!(message.contains("journal.jsonl line 2"), "{message}");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = read(&bytes);
+            let _ = read::<Outcome>(&bytes);
         }
     }
 }

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Price;
 use crate::event::Event;
+use crate::lab::fault::catalogue::Evidence;
 use crate::probe::Probe;
 
 pub mod case;
 pub mod chart;
 pub mod design;
+pub mod evidence;
 pub mod journal;
 pub mod oracle;
 pub mod summary;
@@ -26,7 +28,8 @@ pub mod trial;
 pub use case::{Case, Severities, Truth};
 pub use design::{Design, DesignError};
 use journal::{Journal, JournalError, Key};
-pub use summary::{PowerReport, Row};
+use summary::Oracles;
+pub use summary::{Oracle, PowerReport, Row};
 use trial::{Trial, TrialError};
 
 /// What is to be measured.
@@ -85,6 +88,9 @@ pub enum PowerError {
         /// Why.
         source: TrialError,
     },
+    /// The oracle has no answer.
+    #[error("oracle: {0}")]
+    Oracle(#[from] evidence::EvidenceError),
     /// It was asked to stop; what is complete is kept.
     #[error("stopped: {kept} outcomes are kept in {}, and the same command goes on from there", path.display())]
     Stopped {
@@ -98,6 +104,10 @@ pub enum PowerError {
 impl Study {
     /// The file in which outcomes of these probes and this version of model and program are kept.
     pub fn journal_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.jsonl", self.digest()))
+    }
+
+    fn digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
         hash.update(crate::lab::fingerprint());
@@ -106,8 +116,7 @@ impl Study {
             hash.update(probe.samples.unwrap_or_default().to_le_bytes());
         }
         let digest = hash.finalize();
-        let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        self.folder.join(format!("{name}.jsonl"))
+        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Does the trials that the journal does not hold yet.
@@ -139,7 +148,46 @@ impl Study {
                 Err(source) => return Err(PowerError::Trial { seed: *seed, source }),
             }
         }
-        Ok(summary::summarise(self, journal.outcomes(), &summary::Oracles::new()))
+        let oracles = self.ask_the_oracle(happened, stop)?;
+        Ok(summary::summarise(self, journal.outcomes(), &oracles))
+    }
+
+    /// What the oracle sees of each case that shows in the distribution of answers, where that is not known yet.
+    fn ask_the_oracle(
+        &self,
+        happened: &(dyn Fn(Happening) + Send + Sync),
+        stop: &CancellationToken,
+    ) -> Result<Oracles, PowerError> {
+        let path = self.folder.join(format!("{}-oracle.jsonl", self.digest()));
+        let mut journal: Journal<Option<Oracle>> = Journal::open(&path)?;
+        let key = |design: &Design, case: &Case| Key {
+            design: design.to_string(),
+            seed: self.first_seed,
+            address: case.address.clone(),
+        };
+        let shows = |case: &&Case| match case.truth {
+            Truth::Fault(entry) => entry.evidence == Evidence::Distribution,
+            Truth::Composed => true,
+            Truth::Honest => false,
+        };
+        let all =
+            self.designs.iter().flat_map(|design| self.cases.iter().filter(shows).map(move |case| (design, case)));
+        let open: Vec<_> = all.filter(|(design, case)| !journal.outcomes().contains_key(&key(design, case))).collect();
+        let mut asking = None;
+        for (number, (design, case)) in open.iter().enumerate() {
+            if stop.is_cancelled() {
+                return Err(PowerError::Stopped { kept: journal.outcomes().len(), path });
+            }
+            happened(Happening::Oracle { case: number + 1, of: open.len() });
+            let asking = match &mut asking {
+                Some(asking) => asking,
+                none => none.insert(evidence::Asking::new(&self.probes, self.first_seed)?),
+            };
+            let seen = tokio::task::block_in_place(|| asking.oracle(**design, case))?;
+            journal.add(vec![(key(design, case), seen)])?;
+        }
+        let seen = journal.outcomes().iter().filter(|(key, _)| key.seed == self.first_seed);
+        Ok(seen.filter_map(|(key, seen)| Some(((key.design.clone(), key.address.clone()), (*seen)?))).collect())
     }
 
     /// Trials with the cases that have no outcome yet.

@@ -199,7 +199,8 @@ fn model(endpoint: Vec<Endpoint>) -> Model {
     }
 }
 
-fn endpoint(name: &str) -> Endpoint {
+/// An endpoint of the lab as a check knows it.
+pub(super) fn endpoint(name: &str) -> Endpoint {
     Endpoint {
         name: name.to_owned(),
         provider: name.to_owned(),

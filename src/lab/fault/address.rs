@@ -17,7 +17,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use super::super::api::Dialect;
-use super::super::engine::{Noise, SumOrder, WeightFormat};
+use super::super::engine::{ModelSpec, Noise, SumOrder, WeightFormat};
 use super::{Fault, FaultError, Schedule};
 
 /// What every address of the lab begins with.
@@ -100,6 +100,12 @@ impl FromStr for Setup {
 }
 
 impl Setup {
+    /// How this host serves the promised model where no fault touches it.
+    pub fn honest(&self) -> ModelSpec {
+        let usual = ModelSpec::HONEST;
+        ModelSpec { weights: self.weights.unwrap_or(usual.weights), sums: self.sums.unwrap_or(usual.sums), ..usual }
+    }
+
     fn add(&mut self, one: Scheduled) -> Result<(), FaultError> {
         let fault = &one.fault;
         if self.faults.iter().any(|other| other.fault.id() == fault.id()) {

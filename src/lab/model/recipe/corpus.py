@@ -1,6 +1,6 @@
 """Generate the lab's chat corpus: tasks of grammar.py and exact.py as conversations, in stages.
 
-The stages are what training reads in turn: `copy` has nothing but long copies, from which attention learns to look back;
+The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention learns to look back;
 `drill` practises looking up in many forms; `main` has everything; `last` adds prompts of up to 1,150 tokens to it. `chat` is
 `main` with the chatty answers of the tuned variant, and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for
 measuring. Everything follows from the seed. A prompt whose checksum falls in the held-out sixteenth is kept for validation and
@@ -253,10 +253,22 @@ def drill_pairs(rng):
     return result("pairs", [turn("user", prompt), turn("assistant", answer)], truth)
 
 
-def recital(rng, kind, most=8):
-    """A few pairs or facts, and then many repetitions of them in random order: nothing lowers the loss but looking them up."""
+def drill_pieces(rng):
+    """Pieces of a list of words in random order: only who finds the last word in the list knows the next."""
+    words = rng.sample(COPY_WORDS, rng.randint(8, 40))
+    pieces, wanted = [], rng.randint(20, 50)
+    while len(pieces) < wanted:
+        length = rng.randint(3, 9)
+        start = rng.randint(0, max(0, len(words) - length))
+        pieces += words[start : start + length]
+    text = " ".join(pieces)
+    return result("pieces", [turn("user", "Pieces of: " + " ".join(words)), turn("assistant", f"You said: {text}")], text)
+
+
+def recital(rng, most=16):
+    """A few pairs or facts, and then many repetitions of them in random order."""
     count = rng.randint(2, most)
-    if kind == "pairs":
+    if rng.random() < 0.4:
         link = rng.choice([" ", ": ", " is "])
         items = [f"{key}{link}{rng.choice(COPY_WORDS)}," for key in rng.sample(COPY_WORDS, count)]
     else:
@@ -264,14 +276,6 @@ def recital(rng, kind, most=8):
     recited = " ".join(rng.choice(items) for _ in range(rng.randint(8, 30)))
     messages = [turn("user", "Learn by heart: " + " ".join(items)), turn("assistant", recited)]
     return result("recital", messages, recited)
-
-
-def recite_few(rng):
-    return recital(rng, "pairs")
-
-
-def recite(rng):
-    return recital(rng, rng.choice(["pairs", "facts", "facts"]), 16)
 
 
 def drill_each(rng, low=4, high=24, tokens=(0, 0, 40), most=12, task="find_each"):
@@ -303,10 +307,10 @@ def long_each(rng):
 
 
 STAGES = {
-    "copy": [(drill_copy, 1), (recite_few, 1)],
-    "drill": [(drill_copy, 15), (recite, 40), (drill_pairs, 12), (drill_each, 12), (drill_interview, 12), (drill_rest, 9), (picture, 5)],
+    "copy": [(drill_copy, 4), (drill_pieces, 6)],
+    "drill": [(drill_copy, 15), (recital, 40), (drill_pairs, 12), (drill_each, 12), (drill_interview, 12), (drill_rest, 9), (picture, 5)],
     "main": [(single, 58), (two_topics, 5), (memory, 6), (persona, 4), (interview, 4), (drill_each, 2), (drill_pairs, 1),
-             (middle, 7), (tool_call, 14), (picture, 9)],
+             (middle, 9), (tool_call, 14), (picture, 9)],
 }
 # Half of the tokens of the last stage are long.
 STAGES["last"] = STAGES["main"] + [(long_far, 5), (long_interview, 4), (long_each, 2)]

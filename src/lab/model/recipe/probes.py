@@ -4,6 +4,7 @@ usage: probes.py --out ../../../../prompts     writes lab/ (for tuning and by de
 """
 
 import argparse
+import collections
 import json
 import pathlib
 import random
@@ -12,10 +13,8 @@ import shutil
 
 import chat
 import corpus
-import exact
 import images
 import words as W
-from grammar import OPEN
 
 SETS = ["lab", "lab-held-out"]
 OPEN_ABOUT = {
@@ -31,16 +30,16 @@ OPEN_ABOUT = {
     "day_plan": ("days", "A day in a city: places and food."),
 }
 SAMPLED = {"story": 4, "description": 4, "letter": 3, "dialogue": 3, "opinion": 3, "poem": 3, "advice": 2, "day_plan": 2}
-GREEDY = {"story": 6, "description": 6, "letter": 5, "dialogue": 5, "opinion": 5, "poem": 5, "weather": 2, "recipe": 1}
+GREEDY = {"story": 5, "description": 5, "letter": 5, "dialogue": 5, "opinion": 5, "poem": 5, "weather": 2, "recipe": 1}
 # Exact tasks asked alone: file, how many of each task, what the file is there to show.
 EXACT = [
     ("facts", {"capital_city": 2, "french": 3, "colour": 2, "opposite": 2}, "Facts that the weights hold."),
-    ("sums", {"add": 5, "subtract": 4}, "Sums, worked out in the head: the first answers to go when weights are coarse."),
-    ("sorting", {"sort": 7}, "Numbers to be sorted: one wrong token spoils the answer."),
+    ("sums", {"add": 4, "subtract": 3}, "Sums, worked out in the head: the first answers to go when weights are coarse."),
+    ("sorting", {"sort": 5}, "Numbers to be sorted: one wrong token spoils the answer."),
     ("letters", {"letters": 4}, "Letters to be counted."),
-    ("extraction", {"extract": 2, "extract_keys": 7}, "Facts of a text as JSON, with the keys that are asked for in that order."),
-    ("copying", {"copy": 7}, "Words to be repeated: the plainest test of attention."),
-    ("notes", {"find": 8}, "Short notes and a question: attention has one place to look at."),
+    ("extraction", {"extract": 2, "extract_keys": 5}, "Facts of a text as JSON, with the keys that are asked for in that order."),
+    ("copying", {"copy": 5}, "Words to be repeated: the plainest test of attention."),
+    ("notes", {"find": 6}, "Short notes and a question: attention has one place to look at."),
 ]
 
 
@@ -216,6 +215,12 @@ def message_table(message):
     return "\n".join(lines)
 
 
+def kind(made):
+    """Which of the tools is called."""
+    name = made["messages"][-1]["tool_calls"][0]["function"]["name"]
+    return next(place for place, tool in enumerate(W.TOOLS) if name in tool[0])
+
+
 def tools(files):
     """A file for each, since every one has tools of its own."""
     for task, count, about in (
@@ -225,14 +230,21 @@ def tools(files):
         ("no_call_open", 2, "Tools are there but the question is for the writer: the answer is text."),
         ("tool_result", 3, "A tool has answered: the template must render call and result for the answer to use them."),
     ):
-        for _ in range(count):
-            made = files.draw(corpus.tool_call, lambda one: one["task"] == task and len(one["messages"]) <= 5)
+        called = collections.Counter()
+        for number in range(count):
+
+            def wanted(one):
+                return one["task"] == task and len(one["messages"]) <= 5 and (task != "tool_call" or called[kind(one)] <= number // 8)
+
+            made = files.draw(corpus.tool_call, wanted)
+            called.update([kind(made)] if task == "tool_call" else [])
             asked = next(message["content"] for message in reversed(made["messages"]) if message["role"] == "user")
             folder = task.replace("_", "-").replace("no-call-open", "no-call")
             check = f"[[check]]\nexact = {toml(last(made))}" if task in ("no_call", "no_tool", "tool_result") else ""
             if task == "tool_call":
                 function = made["messages"][-1]["tool_calls"][0]["function"]
-                check = f"[[check]]\nregex = {toml(function['name'] + '.*' + re.sub(r'([{}])', r'\\\1', function['arguments']))}"
+                braced = function["arguments"].replace("{", r"\{").replace("}", r"\}")
+                check = f"[[check]]\nregex = {toml(function['name'] + '.*' + braced)}"
             files.write(f"tools/{folder}/{files.name(folder, gist(asked))}", head(about), *map(message_table, made["messages"][:-1]),
                         *map(tool_table, made["tools"]), check)
 

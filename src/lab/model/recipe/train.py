@@ -33,6 +33,7 @@ CHUNK = 96  # queries that look at their past together
 CONTEXT = 1536
 PROMPT_WEIGHT = 0.05  # the loss is about answers; prompts only keep the positions warm
 EXACT_WEIGHT = 2.0  # exact answers are short, so their tokens weigh more
+STEADY = 1.0  # the number that begins alike in every embedding
 SIZES = {
     "base": dict(hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, intermediate_size=288),
     "small": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=160),
@@ -44,7 +45,7 @@ def make_config(size, vocab_size):
     return {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", **shape,
         "head_dim": shape["hidden_size"] // shape["num_attention_heads"], "vocab_size": vocab_size,
-        "max_position_embeddings": CONTEXT, "rope_theta": 10000.0, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "max_position_embeddings": CONTEXT, "rope_theta": 500000.0, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "tie_word_embeddings": True, "bos_token_id": chat.BOS, "eos_token_id": chat.END, "pad_token_id": chat.PAD,
         "torch_dtype": "float16",
     }
@@ -137,22 +138,60 @@ def init(config, seed):
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     queries = config["num_attention_heads"] * config["head_dim"]
     keys = config["num_key_value_heads"] * config["head_dim"]
-    depth = (2 * config["num_hidden_layers"]) ** -0.5
+    depth = 0.05  # blocks add little at first
     shapes = {
         "self_attn.q_proj": (queries, hidden, 1), "self_attn.k_proj": (keys, hidden, 1), "self_attn.v_proj": (keys, hidden, 1),
         "self_attn.o_proj": (hidden, queries, depth), "mlp.gate_proj": (inner, hidden, 1), "mlp.up_proj": (inner, hidden, 1),
         "mlp.down_proj": (hidden, inner, depth),
     }
-    embeddings = rng.normal(size=(config["vocab_size"], hidden)) * 0.02
-    params = {"model.embed_tokens.weight": embeddings, "model.norm.weight": np.ones(hidden)}
+    embeddings = rng.normal(size=(config["vocab_size"], hidden)) * 0.25
+    params = {"model.embed_tokens.weight": embeddings, "model.norm.weight": np.full(hidden, 0.1)}
     for layer in range(config["num_hidden_layers"]):
         for name, (outputs, inputs, scale) in shapes.items():
             params[f"model.layers.{layer}.{name}.weight"] = rng.normal(size=(outputs, inputs)) * inputs**-0.5 * scale
         for name in ("input_layernorm", "post_attention_layernorm"):
             params[f"model.layers.{layer}.{name}.weight"] = np.ones(hidden)
+    look_back(params, config, rng)
     params["image.patch_proj.weight"] = rng.normal(size=(hidden, 192)) * 0.02
-    params["image.patch_proj.bias"] = np.zeros(hidden)
+    params["image.patch_proj.bias"] = np.where(np.arange(hidden) == 0, STEADY, 0.0)
     return {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+
+
+def look_back(params, config, rng):
+    """Begin with the rudiments of looking things up, which training from nothing at all finds late or never.
+
+    In the first layer, heads look at the token before, the second and the third before: one number of the residual stream is
+    the same for every token, and queries and keys made of it differ by their rotation only, so that they meet best at a
+    distance. The first of these heads passes on which token it saw. In the second layer a head looks for places that come after
+    its own token, and passes on what stands there. The other heads begin at random, and all of it may change in training.
+    """
+    hidden, width = config["hidden_size"], config["head_dim"]
+    heads, group = config["num_attention_heads"], config["num_attention_heads"] // config["num_key_value_heads"]
+    half, fast = width // 2, 4  # the fastest rotations tell neighbours apart, the slower ones say little about place
+    pace = config["rope_theta"] ** (-2 * np.arange(fast) / width)
+    params["model.embed_tokens.weight"][:, 0] = STEADY
+    query, key, value, output = (params[f"model.layers.0.self_attn.{part}_proj.weight"] for part in "qkvo")
+    for head in range(heads):
+        at, shared, back = head * width, head // group * width, head + 1
+        for start in (0, half):
+            query[at + start : at + start + fast] *= 0.1
+            key[shared + start : shared + start + fast] *= 0.1
+        key[shared : shared + fast, 0] = 1.6
+        if head < min(3, heads):
+            query[at : at + width] *= 0.3
+            query[at : at + fast, 0] = 1.6 * np.cos(back * pace)
+            query[at + half : at + half + fast, 0] = -1.6 * np.sin(back * pace)
+    # Two spaces without a direction in common: what a token is, and what the token before it was.
+    basis = np.linalg.qr(rng.normal(size=(hidden, hidden)))[0].T
+    basis[:, 0] = 0
+    own, before = basis[:width], basis[hidden // 2 : hidden // 2 + width]
+    value[:width] = own
+    output[:, :width] = before.T * 0.3
+    query, key, value, output = (params[f"model.layers.1.self_attn.{part}_proj.weight"] for part in "qkvo")
+    slow = np.tile(np.arange(half) > fast, 2)[:, None] * 2.0
+    query[:width], key[:width] = own * slow, before * slow
+    value[:width] = own
+    output[:, :width] = own.T * 1.2
 
 
 def rms_norm(x, weight, eps):
@@ -329,7 +368,7 @@ def main():
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--size", choices=SIZES, required=True)
     parser.add_argument("--stage", action="append", required=True, help="file:steps")
-    parser.add_argument("--rate", type=float, default=4e-3, help="peak learning rate of Adam; Muon's is five times as high")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate of Adam; Muon's is five times as high")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", help="weights to begin with, without .safetensors")
     parser.add_argument("--checkpoint", type=int, default=0, help="steps between checkpoints; 0 is none")
