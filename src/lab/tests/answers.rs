@@ -1,5 +1,7 @@
 //! Answers as they come: whole and streamed, with caps, stops, log-probabilities and choices.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -201,4 +203,28 @@ async fn simultaneous_first_requests_of_a_cache_get_one_answer() {
     let body = body(STORY, &json!({"temperature": 1.3}));
     let answers = join_all((0..6).map(|_| ask(&fleet, 0, &body))).await;
     assert!(answers.iter().all(|answer| answer["id"] == answers[0]["id"] && text(answer) == text(&answers[0])));
+}
+
+#[tokio::test]
+async fn special_tokens_leak_in_their_share_of_answers() {
+    let fleet = quiet(&["lab:", "lab:leaked-tokens=1", "lab:leaked-tokens=0.5"]).await;
+    let end = Prompter::load().unwrap().signs().end;
+    let ended = body(QUESTION, &json!({"logit_bias": {end.to_string(): 100}}));
+    let mut leaks = [0; 3];
+    for (index, leaks) in leaks.iter_mut().enumerate() {
+        for _ in 0..12 {
+            let answer = ask(&fleet, index, &ended).await;
+            *leaks += usize::from(text(&answer) == "<|end|>");
+        }
+    }
+    assert!(leaks[0] == 0 && leaks[1] == 12 && (1..12).contains(&leaks[2]), "{leaks:?}");
+    assert_eq!(streamed(&stream(&fleet, 1, &ended).await).content, "<|end|>");
+}
+
+#[tokio::test]
+async fn a_slow_host_is_late() {
+    let fleet = quiet(&["lab:slow=120"]).await;
+    let before = Instant::now();
+    ask(&fleet, 0, &body(QUESTION, &json!({"max_tokens": 1}))).await;
+    assert!(before.elapsed() >= Duration::from_millis(120));
 }

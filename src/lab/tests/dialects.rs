@@ -61,7 +61,7 @@ async fn limits_are_kept_and_told_in_each_hosts_way() {
             assert_eq!(headers.get(*header).map(String::as_str), Some(*value), "{name}: {header}");
         }
         let waits = headers.get("retry-after").map(|wait| wait.parse::<u64>().unwrap());
-        assert!(matches!((*name, waits), ("fireworks" | "sglang", None) | (_, Some(1..=30))), "{name}: {waits:?}");
+        assert!(matches!((*name, waits), ("together" | "sglang", None) | (_, Some(1..=30))), "{name}: {waits:?}");
     }
     let reset = |headers: &BTreeMap<String, String>, name: &str| headers[name].clone();
     let (_, openai, _) = error(post(&fleet, 0, &asked).await.unwrap()).await;
