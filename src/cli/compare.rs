@@ -1,6 +1,6 @@
 //! `samemodel compare`: the same verdicts from recorded samples, without any network.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::ExitCode as Code;
 
 use super::args::{Compare, Global};
@@ -39,7 +39,7 @@ pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
     let models: BTreeSet<&str> = samples.iter().filter_map(|s| s.model.as_deref()).collect();
     let origin = Origin {
         model: models.into_iter().collect::<Vec<_>>().join(", "),
-        accounts: accounts(&samples),
+        accounts: Account::of_samples(&samples),
         order: names.iter().map(|&n| n.to_owned()).collect(),
         ..Origin::default()
     };
@@ -59,20 +59,4 @@ fn known(name: &str, names: &[&str]) -> anyhow::Result<()> {
     let hint = nearest(name, names.iter().copied()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
     let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
     Err(UsageError(format!("no samples are from `{name}`, only from {list}{hint}")).into())
-}
-
-fn accounts(samples: &[Sample]) -> BTreeMap<String, Account> {
-    let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
-    for sample in samples {
-        let account = accounts.entry(sample.endpoint.clone()).or_default();
-        account.attempts += 1;
-        match &sample.error {
-            None => account.samples += 1,
-            Some(error) => {
-                account.errors += 1;
-                *account.failures.entry(error.kind.clone()).or_default() += 1;
-            }
-        }
-    }
-    accounts
 }

@@ -37,7 +37,7 @@ mod transcript;
 mod wire;
 mod work;
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -90,13 +90,13 @@ pub struct FleetOptions {
     pub api_key: Option<SecretString>,
     /// What schedules of faults go by; it begins at 0 and keeps pace with real time unless told otherwise.
     pub clock: Clock,
-    /// The port of the first endpoint, each other one's being the next; any that are free when `None`.
-    pub port: Option<NonZeroU16>,
+    /// The port of the first endpoint, the next one of the second, and so on; free ones when 0.
+    pub port: u16,
 }
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { seed: 0, workers: None, noise: Noise::HONEST, api_key: None, clock: Clock::default(), port: None }
+        Self { seed: 0, workers: None, noise: Noise::HONEST, api_key: None, clock: Clock::default(), port: 0 }
     }
 }
 
@@ -138,13 +138,13 @@ pub enum LabError {
 impl Fleet {
     /// Loads what is needed and serves all endpoints, in their order. Needs a tokio runtime, and ends with it.
     pub async fn start(endpoints: &[LabEndpoint], options: FleetOptions) -> Result<Self, LabError> {
-        let wanted = endpoints.to_vec();
-        let first = options.port;
+        let (wanted, first) = (endpoints.to_vec(), options.port);
         let loading = tokio::task::spawn_blocking(move || load(wanted, options));
         let (shared, hosts) = loading.await.map_err(|_| LabError::Stopped)??;
         let mut fleet = Self { base_urls: Vec::new(), shared, stop: CancellationToken::new() };
-        for (number, (host, endpoint)) in (0..).zip(hosts.into_iter().zip(endpoints)) {
-            let url = fleet.serve(host, first.map_or(0, |port| port.get().saturating_add(number))).await;
+        for (index, (host, endpoint)) in hosts.into_iter().zip(endpoints).enumerate() {
+            let port = if first == 0 { 0 } else { first.saturating_add(index as u16) };
+            let url = fleet.serve(host, port).await;
             fleet.base_urls.push(url.map_err(|source| LabError::Listen { name: endpoint.name.clone(), source })?);
         }
         Ok(fleet)
@@ -159,7 +159,6 @@ impl Fleet {
         self.base_urls[index].clone()
     }
 
-    /// Serves an endpoint at this port; 0 is any that is free.
     async fn serve(&self, host: Host, port: u16) -> std::io::Result<String> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;

@@ -10,7 +10,7 @@ use super::{Case, Design, Study, Truth};
 use crate::config::Price;
 use crate::lab::fault::catalogue::Evidence;
 use crate::plan::cost;
-use crate::stats::binomial::clopper_pearson;
+use crate::stats::exact::{Share, clopper_pearson};
 use crate::verdict::{Confidence, Verdict};
 
 /// The schema name that every report of power carries.
@@ -115,7 +115,7 @@ pub struct Rate {
 impl Rate {
     /// So many of so many.
     pub fn new(hits: u64, trials: u64) -> Self {
-        let interval = clopper_pearson(hits, trials, LEVEL);
+        let interval = clopper_pearson(Share { showing: hits as usize, all: trials as usize }, LEVEL);
         Self { hits, trials, estimate: interval.estimate, low: interval.low, high: interval.high }
     }
 

@@ -18,6 +18,7 @@ use crate::lab::{FaultError, Fleet, FleetOptions, LabEndpoint, LabError, MODEL_N
 use crate::plan::{Budget, Plan};
 use crate::probe::Probe;
 use crate::redact::Redactor;
+use crate::report::{Account, Origin, Report};
 use crate::runner::{Arm, RunOutcome, Runner};
 use crate::sample::Sample;
 use crate::stats::rng;
@@ -151,7 +152,8 @@ impl Trial<'_> {
             ..Roles::new(REFERENCE, vec![&case.name])
         };
         let comparison = compare(&compared, &roles, &settings)?;
-        let Some(found) = comparison.endpoints.into_iter().next() else {
+        let origin = Origin { accounts: Account::of_samples(&compared), ..Origin::default() };
+        let Some(found) = Report::new(comparison, origin).endpoints.into_iter().next() else {
             return Err(CompareError::EmptyReference(case.name.clone(), "it was not compared").into());
         };
         let mut named = BTreeSet::new();

@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
 use crate::diagnose::availability::{failing, flaky};
+use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
 use crate::stats::exact::Share;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
@@ -109,6 +110,23 @@ pub struct Account {
 }
 
 impl Account {
+    /// Accounts by endpoint of samples from anywhere: each line is an attempt, and costs are not known.
+    pub fn of_samples<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> BTreeMap<String, Self> {
+        let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
+        for sample in samples {
+            let account = accounts.entry(sample.endpoint.clone()).or_default();
+            account.attempts += 1;
+            match &sample.error {
+                None => account.samples += 1,
+                Some(error) => {
+                    account.errors += 1;
+                    *account.failures.entry(error.kind.clone()).or_default() += 1;
+                }
+            }
+        }
+        accounts
+    }
+
     /// Attempts that failed for the host's part, out of all that count for it.
     fn failing(&self) -> Share {
         failing(self.attempts, self.failures.iter().map(|(class, n)| (class.as_str(), *n)))

@@ -3,6 +3,8 @@
 use statrs::distribution::{Beta, ContinuousCDF as _};
 use statrs::function::factorial::ln_binomial;
 
+use super::interval::Interval;
+
 /// How many out of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Share {
@@ -63,6 +65,14 @@ pub fn at_least(share: Share, level: f64) -> f64 {
     Beta::new(k, rest + 1.0).map_or(0.0, |beta| beta.inverse_cdf(1.0 - level))
 }
 
+/// The exact two-sided interval for a share at a level such as 0.95 (Clopper and Pearson 1934), each end within 0 to 1; all of
+/// it where nothing was looked at.
+pub fn clopper_pearson(share: Share, level: f64) -> Interval {
+    let one_sided = f64::midpoint(1.0, level);
+    let rest = Share { showing: share.all - share.showing.min(share.all), ..share };
+    Interval { estimate: share.value(), low: at_least(share, one_sided), high: 1.0 - at_least(rest, one_sided) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +92,20 @@ mod tests {
     fn an_empty_side_shows_nothing() {
         assert!((more_often(share(3, 3), share(0, 0)) - 1.0).abs() < 1e-12);
         assert!((share(0, 0).value()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn two_sided_intervals_are_those_of_the_closed_forms() {
+        let close = |share: Share, low: f64, high: f64| {
+            let found = clopper_pearson(share, 0.95);
+            assert!((found.low - low).abs() < 5e-5 && (found.high - high).abs() < 5e-5, "{found:?}");
+        };
+        // Without a hit the upper end is 1 - (tail)^(1/n), and the other way round.
+        close(share(0, 20), 0.0, 1.0 - 0.025_f64.powf(0.05));
+        close(share(20, 20), 0.025_f64.powf(0.05), 1.0);
+        // Half of two: by symmetry, and I_x(2, 1) = x².
+        close(share(1, 2), 1.0 - 0.975_f64.sqrt(), 0.975_f64.sqrt());
+        close(share(0, 0), 0.0, 1.0);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! one seed and a label ([`rng`]), and every sum is taken in a fixed order, so that a seed gives the same bits whatever
 //! the number of threads. `docs/src/statistics.md` says which question each test answers and where it comes from.
 
-pub mod binomial;
 pub mod divergence;
 pub mod exact;
 pub mod features;

@@ -17,6 +17,8 @@ pub struct Lab {
 pub enum LabVerb {
     /// Explain each fault that the lab can give an endpoint, with where it was seen in the field.
     List(LabList),
+    /// Serve one endpoint of the lab until Ctrl-C, for any client.
+    Serve(LabServe),
     /// Measure how often a check finds each fault, and how often it accuses honest hosts.
     Power(LabPower),
 }

@@ -6,6 +6,8 @@ use std::process::ExitCode as Code;
 mod list;
 #[cfg(feature = "lab")]
 mod power;
+#[cfg(feature = "lab")]
+mod serve;
 
 use super::args::Global;
 use super::args::lab::Lab;
@@ -21,6 +23,7 @@ pub(super) fn lab(args: &Lab, global: &Global) -> anyhow::Result<Code> {
     use super::args::lab::LabVerb;
     match &args.verb {
         LabVerb::List(args) => list::list(args),
+        LabVerb::Serve(args) => super::on_runtime(serve::serve(args)),
         LabVerb::Power(args) => super::on_runtime(power::power(args, global)),
     }
 }
