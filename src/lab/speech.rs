@@ -224,9 +224,9 @@ impl Speech {
 
     fn end_thought(&mut self) {
         self.flush();
-        self.place = Place::AfterThought;
+        // Only a host that tells the two apart takes the newline between them for neither.
+        self.place = if self.manner.thoughts == Thoughts::Apart { Place::AfterThought } else { Place::Answer };
         if self.manner.thoughts == Thoughts::InContent {
-            self.place = Place::Answer;
             self.put(News::Content(prompt::THOUGHT_END.to_owned()));
         }
     }
