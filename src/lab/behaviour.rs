@@ -90,7 +90,9 @@ impl Behaviour {
             messages.retain(|message| message.role != Role::System);
         }
         if self.sight() == Sight::Blind {
-            messages.iter_mut().for_each(|message| message.pictures.clear());
+            for message in &mut messages {
+                message.pictures.clear();
+            }
         }
         let hidden = self.find(|fault| match fault {
             Fault::HiddenSystemPrompt(text) => Some(Message::new(Role::System, text.as_str())),

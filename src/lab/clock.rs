@@ -72,7 +72,7 @@ impl State {
 mod tests {
     use super::*;
 
-    const DAY: Duration = Duration::from_secs(86_400);
+    const DAY: Duration = Duration::from_hours(24);
 
     #[test]
     fn a_fixed_clock_moves_only_when_told_and_clones_move_with_it() {

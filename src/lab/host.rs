@@ -175,7 +175,7 @@ impl Host {
             }
             Some(Replay::Fresh) | None => {}
         }
-        let route = self.route(&behaviour, &draws, &sticky);
+        let route = route(&behaviour, &draws, &sticky);
         let model = self.loaded(behaviour.model(self.setup.honest(), route)).await?;
         let positions = model.config().max_position_embeddings;
         if work.prompt_tokens() >= positions {
@@ -197,14 +197,6 @@ impl Host {
             Recall::Seen if again => Replay::Make(key),
             Recall::Seen | Recall::Kept(_) => Replay::Fresh,
         }
-    }
-
-    fn route(&self, behaviour: &Behaviour, draws: &Draws, sticky: &Draws) -> Route {
-        let smaller = behaviour.routing().is_some_and(|(share, by)| match by {
-            Routing::Chance => draws.unit("route") < share,
-            Routing::Sticky => sticky.unit("route") < share,
-        });
-        if smaller { Route::Smaller } else { Route::Promised }
     }
 
     /// The same as [`Self::model`], without holding up other requests.
@@ -242,4 +234,13 @@ enum Replay {
     Make(Key),
     /// It gets an answer of its own.
     Fresh,
+}
+
+/// Where a request goes: by chance each time, or by its prompt.
+fn route(behaviour: &Behaviour, draws: &Draws, sticky: &Draws) -> Route {
+    let smaller = behaviour.routing().is_some_and(|(share, by)| match by {
+        Routing::Chance => draws.unit("route") < share,
+        Routing::Sticky => sticky.unit("route") < share,
+    });
+    if smaller { Route::Smaller } else { Route::Promised }
 }

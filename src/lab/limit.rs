@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How long a full bucket lasts at the permitted pace.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// What is left of a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -159,7 +159,7 @@ impl Speech {
             Some(Mark::Call) if self.manner.calls != Calls::Left => self.begin_call(),
             Some(_) if self.manner.specials == Specials::Hidden => {}
             Some(_) => self.write(&self.prompter.text(choice.token)),
-            None => self.write(&Arc::clone(&self.prompter).bytes(choice.token).to_vec()),
+            None => self.write(Arc::clone(&self.prompter).bytes(choice.token)),
         }
     }
 
@@ -186,8 +186,9 @@ impl Speech {
         }
         let news = match (&mut self.place, self.manner.thoughts) {
             (Place::Call { parser, .. }, _) => {
-                let news = parser.push(&text);
-                news.into_iter().for_each(|one| self.call(one));
+                for one in parser.push(&text) {
+                    self.call(one);
+                }
                 return;
             }
             (Place::Thought, Thoughts::Apart | Thoughts::WithAnswer) | (_, Thoughts::WithAnswer) => {
@@ -223,9 +224,9 @@ impl Speech {
 
     fn end_thought(&mut self) {
         self.flush();
-        self.place = Place::AfterThought;
+        // Only a host that tells the two apart takes the newline between them for neither.
+        self.place = if self.manner.thoughts == Thoughts::Apart { Place::AfterThought } else { Place::Answer };
         if self.manner.thoughts == Thoughts::InContent {
-            self.place = Place::Answer;
             self.put(News::Content(prompt::THOUGHT_END.to_owned()));
         }
     }
@@ -266,7 +267,9 @@ impl Speech {
         match parser.finish() {
             Ok(news) => {
                 self.place = Place::Call { parser: CallParser::default(), kept };
-                news.into_iter().for_each(|one| self.call(one));
+                for one in news {
+                    self.call(one);
+                }
                 self.place = Place::Answer;
             }
             Err(text) => self.say(text),

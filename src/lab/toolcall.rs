@@ -102,10 +102,9 @@ impl Nesting {
     fn end(&mut self, text: &str) -> Option<usize> {
         for (at, c) in text.char_indices() {
             match (&self.place, c) {
-                (Place::Escaped, _) => self.place = Place::InString,
+                (Place::Escaped, _) | (Place::Outside, '"') => self.place = Place::InString,
                 (Place::InString, '\\') => self.place = Place::Escaped,
                 (Place::InString, '"') => self.place = Place::Outside,
-                (Place::Outside, '"') => self.place = Place::InString,
                 (Place::Outside, '{' | '[') => self.depth += 1,
                 (Place::Outside, '}' | ']' | ',') if self.depth == 0 => return Some(at),
                 (Place::Outside, '}' | ']') => {

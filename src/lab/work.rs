@@ -169,11 +169,10 @@ impl Work {
         Manner {
             opening: self.opening,
             thoughts: match self.behaviour.channel() {
-                None => Thoughts::Apart,
                 Some(Channel::Content) => Thoughts::InContent,
                 // Only what has thoughts at all is taken for thoughts as a whole.
                 Some(Channel::Reasoning) if self.opening == Opening::Thought => Thoughts::WithAnswer,
-                Some(Channel::Reasoning) => Thoughts::Apart,
+                Some(Channel::Reasoning) | None => Thoughts::Apart,
             },
             calls: match (self.calls, fails) {
                 (Calls::Read, Some((Parser::Content, _))) => Calls::Left,
@@ -193,8 +192,8 @@ impl Input {
             Sight::Blind => 1,
         };
         let (tokens, images) = prompter.prompt(talk, shrink).map_err(|error| match error {
-            PromptError::Places => ApiError::parameter("messages", error.to_string()),
-            _ => ApiError::internal(error.to_string()),
+            PromptError::Places | PromptError::Template(_) => ApiError::parameter("messages", error.to_string()),
+            PromptError::Tokenizer(_) | PromptError::Missing(_) => ApiError::internal(error.to_string()),
         })?;
         let tokens = behaviour.tokens(tokens, prompter.bos());
         let images = images::last_patches(images, prompter.patches(&tokens));

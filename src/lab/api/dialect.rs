@@ -14,11 +14,12 @@ pub enum Dialect {
     /// `{"error": {"message", "type", "param", "code"}}`, limits as durations.
     #[default]
     OpenAi,
-    /// `error_type` beside the message where a dynamic limit is reached; limits reset in whole seconds.
+    /// `error_type` beside the message where a dynamic limit is reached; limits reset in whole seconds, and nothing else says
+    /// when to come back.
     Together,
-    /// Where it is not the request's fault an error is a bare text; limits do not say when they reset.
+    /// Where it is not the request's fault an error is a bare text; limits say whether they are reached, not when they reset.
     Fireworks,
-    /// Flat: `{"message", "type", "param", "code"}`; limits reset in float seconds.
+    /// Flat: `{"message", "type", "param", "code"}`; limits name their window, and reset in float seconds.
     Cerebras,
     /// Flat: `{"object": "error", "message", "type", "param", "code"}` with a numeric code; no word on limits.
     Sglang,
@@ -92,7 +93,7 @@ impl Dialect {
             Self::Fireworks => vec![
                 ("x-ratelimit-limit-requests", limit),
                 ("x-ratelimit-remaining-requests", remaining),
-                ("x-ratelimit-over-limit", if standing.wait.is_some() { "yes" } else { "no" }.to_owned()),
+                ("x-ratelimit-over-limit", if standing.remaining == 0 { "yes" } else { "no" }.to_owned()),
             ],
             Self::Cerebras => vec![
                 ("x-ratelimit-limit-requests-minute", limit),
@@ -108,8 +109,8 @@ impl Dialect {
         let seconds = ("retry-after", whole_seconds(after).to_string());
         match self {
             Self::OpenAi => vec![("retry-after-ms", after.as_millis().to_string()), seconds],
-            Self::Together | Self::Cerebras => vec![seconds],
-            Self::Fireworks | Self::Sglang => Vec::new(),
+            Self::Fireworks | Self::Cerebras => vec![seconds],
+            Self::Together | Self::Sglang => Vec::new(),
         }
     }
 }

@@ -197,7 +197,7 @@ impl Reply {
             News::End(_) => json!({}),
         };
         let finish_reason = match piece.news {
-            News::End(ending) => self.finish_reason(ending, self.said),
+            News::End(ending) => finish_reason(ending, self.said),
             _ => None,
         };
         let logprobs = logprobs(&piece.scored);
@@ -220,20 +220,11 @@ impl Reply {
             logprobs: logprobs(&one.scored),
             finish_reason: one.ending.and_then(|ending| {
                 let said = self.said.filter(|said| *said != FinishSaid::Streamed);
-                self.finish_reason(ending, said)
+                finish_reason(ending, said)
             }),
         };
         let choices = spoken.iter().enumerate().map(choice).collect();
         self.json("chat.completion", choices, self.usage(tally))
-    }
-
-    fn finish_reason(&self, ending: Ending, said: Option<FinishSaid>) -> Option<&'static str> {
-        match (said, ending) {
-            (Some(FinishSaid::Missing), _) => None,
-            (Some(FinishSaid::Stop | FinishSaid::Streamed), _) | (None, Ending::Stop) => Some("stop"),
-            (None, Ending::Length) => Some("length"),
-            (None, Ending::ToolCalls) => Some("tool_calls"),
-        }
     }
 
     fn usage(&self, tally: Tally) -> Option<Value> {
@@ -261,6 +252,15 @@ impl Reply {
     }
 }
 
+fn finish_reason(ending: Ending, said: Option<FinishSaid>) -> Option<&'static str> {
+    match (said, ending) {
+        (Some(FinishSaid::Missing), _) => None,
+        (Some(FinishSaid::Stop | FinishSaid::Streamed), _) | (None, Ending::Stop) => Some("stop"),
+        (None, Ending::Length) => Some("length"),
+        (None, Ending::ToolCalls) => Some("tool_calls"),
+    }
+}
+
 fn logprobs(scored: &[Scored]) -> Option<Value> {
     (!scored.is_empty()).then(|| json!({ "content": scored }))
 }
@@ -279,6 +279,97 @@ pub fn models(model: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reply() -> Reply {
+        Reply {
+            id: "chatcmpl-1".to_owned(),
+            created: 7,
+            model: "lab".to_owned(),
+            fingerprint: "fp".to_owned(),
+            prompt_tokens: 10,
+            counting: Counting::True,
+            said: None,
+        }
+    }
+
+    fn pieces() -> Vec<Piece> {
+        let call = News::Call { index: 0, id: "call_1".to_owned(), name: "buy".to_owned() };
+        let arguments = News::Arguments { index: 0, text: "{}".to_owned() };
+        let scored =
+            vec![Scored { token: "x".to_owned(), logprob: -0.5, bytes: vec![120], top_logprobs: Some(vec![]) }];
+        let news = [News::Role, News::Reasoning("Hm.".to_owned()), call, arguments, News::End(Ending::ToolCalls)];
+        let mut pieces: Vec<Piece> = news.into_iter().map(|news| Piece { news, scored: Vec::new() }).collect();
+        pieces[1].scored = scored;
+        pieces
+    }
+
+    fn json_of(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    const TALLY: Tally = Tally { completion: 6, reasoning: 2 };
+
+    fn usage() -> Value {
+        json!({
+            "prompt_tokens": 10, "completion_tokens": 6, "total_tokens": 16,
+            "completion_tokens_details": {"reasoning_tokens": 2},
+        })
+    }
+
+    #[test]
+    fn a_whole_answer_has_the_shape_of_the_protocol() {
+        let mut spoken = Spoken::default();
+        for piece in pieces() {
+            spoken.add(piece);
+        }
+        let function = json!({"name": "buy", "arguments": "{}"});
+        let message = json!({
+            "role": "assistant", "content": null, "reasoning_content": "Hm.",
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        });
+        let scored = json!([{"token": "x", "logprob": -0.5, "bytes": [120], "top_logprobs": []}]);
+        let choice = json!({
+            "index": 0, "message": message, "logprobs": {"content": scored}, "finish_reason": "tool_calls",
+        });
+        assert_eq!(
+            json_of(&reply().whole(&[spoken], TALLY)),
+            json!({
+                "id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "lab", "system_fingerprint": "fp",
+                "choices": [choice], "usage": usage(),
+            })
+        );
+    }
+
+    #[test]
+    fn a_stream_has_the_shape_of_the_protocol() {
+        let deltas: Vec<Value> = pieces()
+            .iter()
+            .map(|piece| {
+                let chunk = json_of(&reply().chunk(2, piece));
+                assert_eq!(
+                    (&chunk["object"], &chunk["choices"][0]["index"]),
+                    (&json!("chat.completion.chunk"), &json!(2))
+                );
+                assert_eq!(chunk["choices"][0]["finish_reason"].is_null(), !matches!(piece.news, News::End(_)));
+                chunk["choices"][0]["delta"].clone()
+            })
+            .collect();
+        let begin =
+            json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "buy", "arguments": ""}});
+        assert_eq!(
+            deltas,
+            [
+                json!({"role": "assistant", "content": ""}),
+                json!({"reasoning_content": "Hm."}),
+                json!({"tool_calls": [begin]}),
+                json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+                json!({}),
+            ]
+        );
+        let last = json_of(&reply().usage_chunk(TALLY).unwrap());
+        assert_eq!((&last["choices"], &last["usage"]), (&json!([]), &usage()));
+        assert_eq!(Reply { counting: Counting::Absent, ..reply() }.usage_chunk(TALLY), None);
+    }
 
     #[test]
     fn a_wrong_count_is_never_right_and_never_far_off() {

@@ -127,12 +127,32 @@ impl Tool {
         Ok(Self { name, description, parameters, strict: strict.unwrap_or(false) })
     }
 
-    /// The form in which templates expect it, which is the caller's.
+    /// The form in which templates expect it: the caller's, with every argument's type as one word, since templates join words.
     pub fn shown(&self) -> Value {
+        let mut parameters = self.parameters.clone();
+        let properties = parameters.get("properties").and_then(Value::as_object);
+        let typed = |(name, schema): (&String, &Value)| (name.clone(), with_one_type(schema));
+        parameters["properties"] = properties.into_iter().flatten().map(typed).collect();
         json!({"type": "function", "function": {
-            "name": self.name, "description": self.description, "parameters": self.parameters,
+            "name": self.name, "description": self.description, "parameters": parameters,
         }})
     }
+}
+
+/// A schema whose type is a word, or nothing.
+fn with_one_type(schema: &Value) -> Value {
+    let mut schema = schema.as_object().cloned().unwrap_or_default();
+    let word = match schema.get("type") {
+        Some(Value::String(_)) => return Value::Object(schema),
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => String::new(),
+    };
+    if word.is_empty() {
+        schema.remove("type");
+    } else {
+        schema.insert("type".to_owned(), Value::String(word));
+    }
+    Value::Object(schema)
 }
 
 fn wrong(parameter: &'static str, message: impl Into<String>) -> ApiError {
@@ -161,6 +181,24 @@ mod tests {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
         assert!(Tools::read(None, Some(&json!("required"))).is_err());
+    }
+
+    #[test]
+    fn templates_find_one_word_for_each_type() {
+        let properties =
+            json!({"a": {"type": ["string", "null"]}, "b": true, "c": {"type": 1}, "d": {"type": "integer"}});
+        let tool = |properties: &Value| Tool {
+            name: "f".to_owned(),
+            description: None,
+            parameters: json!({ "properties": properties }),
+            strict: false,
+        };
+        let shown = tool(&properties).shown();
+        assert_eq!(
+            shown["function"]["parameters"]["properties"],
+            json!({"a": {"type": "string or null"}, "b": {}, "c": {}, "d": {"type": "integer"}})
+        );
+        assert_eq!(tool(&json!([1])).shown()["function"]["parameters"]["properties"], json!({}));
     }
 
     #[test]

@@ -24,6 +24,7 @@ enum Node {
     Nothing,
     Empty,
     Byte(Bytes),
+    Literal(Literal),
     Then(Expression, Expression),
     /// At least two, none of them nothing or a choice itself, all different.
     Either(Vec<Expression>),
@@ -35,6 +36,34 @@ enum Node {
     },
     /// Any JSON value, with so many levels of lists and objects.
     Value(usize),
+}
+
+/// What is left of a text that must come byte for byte.
+#[derive(Debug, Clone)]
+struct Literal {
+    text: Arc<[u8]>,
+    /// How much of it has come; less than all of it.
+    from: usize,
+}
+
+impl Literal {
+    fn rest(&self) -> &[u8] {
+        &self.text[self.from..]
+    }
+}
+
+impl PartialEq for Literal {
+    fn eq(&self, other: &Self) -> bool {
+        self.rest() == other.rest()
+    }
+}
+
+impl Eq for Literal {}
+
+impl Hash for Literal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rest().hash(state);
+    }
 }
 
 /// A set of bytes.
@@ -76,7 +105,7 @@ impl Expression {
         let mut hasher = DefaultHasher::new();
         node.hash(&mut hasher);
         let nullable = match &node {
-            Node::Nothing | Node::Byte(_) | Node::Value(_) => false,
+            Node::Nothing | Node::Byte(_) | Node::Literal(_) | Node::Value(_) => false,
             Node::Empty => true,
             Node::Then(a, b) => a.matches_empty() && b.matches_empty(),
             Node::Either(list) => list.iter().any(Self::matches_empty),
@@ -102,7 +131,11 @@ impl Expression {
 
     /// Matches this text.
     pub fn literal(text: &[u8]) -> Self {
-        text.iter().rev().fold(Self::empty(), |rest, byte| Self::byte(Bytes::list(&[*byte])).then(rest))
+        Self::rest_of(Literal { text: text.into(), from: 0 })
+    }
+
+    fn rest_of(literal: Literal) -> Self {
+        if literal.rest().is_empty() { Self::empty() } else { Self::new(Node::Literal(literal)) }
     }
 
     /// Any JSON value, with so many levels of lists and objects.
@@ -115,7 +148,7 @@ impl Expression {
     pub fn then(self, next: Self) -> Self {
         match (&self.0.node, &next.0.node) {
             (Node::Nothing, _) | (_, Node::Empty) => self,
-            (Node::Empty, _) | (_, Node::Nothing) => next,
+            (_, Node::Nothing) | (Node::Empty, _) => next,
             _ => Self::new(Node::Then(self, next)),
         }
     }
@@ -151,10 +184,8 @@ impl Expression {
     #[must_use]
     pub fn repeated(self, least: u32, most: u32) -> Self {
         match (&self.0.node, least, most) {
-            (_, _, 0) => Self::empty(),
-            (Node::Nothing, 0, _) => Self::empty(),
-            (Node::Nothing, ..) => self,
-            (_, 1, 1) => self,
+            (_, _, 0) | (Node::Nothing, 0, _) => Self::empty(),
+            (Node::Nothing, ..) | (_, 1, 1) => self,
             _ => Self::new(Node::Repeat { one: self, least: least.min(most), most }),
         }
     }
@@ -181,6 +212,12 @@ impl Expression {
                     Self::nothing()
                 }
             }
+            Node::Literal(literal) => match literal.rest().first() {
+                Some(first) if *first == byte => {
+                    Self::rest_of(Literal { text: Arc::clone(&literal.text), from: literal.from + 1 })
+                }
+                _ => Self::nothing(),
+            },
             Node::Then(first, second) => {
                 let inside = first.after(byte).then_shared(second);
                 if first.matches_empty() { Self::either([inside, second.after(byte)]) } else { inside }

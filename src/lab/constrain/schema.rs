@@ -9,8 +9,10 @@ use thiserror::Error;
 use super::expression::Expression;
 use super::json;
 
-/// The most subschemas and values in one schema.
-const MOST_PARTS: usize = 512;
+/// The most subschemas, members and values in one schema.
+const MOST_PARTS: usize = 256;
+/// The most bytes of names and values that must come as they are.
+const MOST_BYTES: usize = 8_192;
 /// The longest bound on strings and lists that is kept.
 const LONGEST_BOUND: u64 = 1_000;
 
@@ -29,22 +31,25 @@ pub struct SchemaError {
 
 /// All texts that follow this schema, as far as the bounds of [`json`] go.
 pub fn compile(schema: &Value) -> Result<Expression, SchemaError> {
-    Compiler { left: MOST_PARTS }.schema(schema, "")
+    Compiler { parts: MOST_PARTS, bytes: MOST_BYTES }.schema(schema, "")
 }
 
+/// What of a schema may still come: expressions are walked by recursion, and hashed byte by byte.
 struct Compiler {
-    /// How many more parts may come.
-    left: usize,
+    parts: usize,
+    bytes: usize,
 }
 
 impl Compiler {
-    fn count(&mut self, place: &str) -> Result<(), SchemaError> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| wrong(place, "too many parts"))?;
+    /// Counts a part with so many bytes to be written as they are.
+    fn count(&mut self, bytes: usize, place: &str) -> Result<(), SchemaError> {
+        let left = self.parts.checked_sub(1).zip(self.bytes.checked_sub(bytes));
+        (self.parts, self.bytes) = left.ok_or_else(|| wrong(place, "too many parts, or too long ones,"))?;
         Ok(())
     }
 
     fn schema(&mut self, schema: &Value, place: &str) -> Result<Expression, SchemaError> {
-        self.count(place)?;
+        self.count(0, place)?;
         let keywords = match schema {
             Value::Bool(true) => return Ok(Expression::value(json::DEPTH)),
             Value::Object(keywords) => keywords,
@@ -82,8 +87,8 @@ impl Compiler {
     }
 
     fn constants(&mut self, values: &[Value], kind: Option<&Value>, place: &str) -> Result<Expression, SchemaError> {
-        for _ in values {
-            self.count(place)?;
+        for value in values {
+            self.count(value.to_string().len(), place)?;
         }
         let fits = |value: &&Value| match kind {
             None => true,
@@ -154,6 +159,7 @@ impl Compiler {
         for (key, schema) in properties.iter().rev() {
             let value = self.schema(schema, &format!("{place}/properties/{key}"))?;
             let name = Value::String(key.clone()).to_string();
+            self.count(name.len(), place)?;
             let member = Expression::literal(name.as_bytes()).then(json::colon()).then(value).then(rest.1.clone());
             let later = json::comma().then(member.clone());
             rest = if required.contains(&key.as_str()) {
@@ -292,6 +298,14 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_schemas_are_kept() {
+        let properties: Map<_, _> = (0..120).map(|n| (format!("key {n}"), json!({"type": "null"}))).collect();
+        assert!(matches(&json!({"type": "object", "properties": properties}), r#"{"key 3": null, "key 119": null}"#));
+        let long = "a".repeat(8_000);
+        assert!(matches(&json!({ "const": long }), &json!(long).to_string()));
+    }
+
+    #[test]
     fn what_cannot_be_enforced_is_refused_with_its_place() {
         for (schema, said) in [
             (json!({"type": "string", "pattern": "a+"}), "`pattern` at `/`"),
@@ -306,6 +320,7 @@ mod tests {
             (json!({"type": "string", "minLength": 3, "maxLength": 2}), "above"),
             (json!({"type": "string", "minLength": 3_000_000}), "no number up to"),
             (json!({"enum": (0..1_000).collect::<Vec<_>>()}), "too many parts"),
+            (json!({"const": "a".repeat(100_000)}), "too long"),
             (json!(false), "no schema"),
         ] {
             let message = compile(&schema).unwrap_err().to_string();

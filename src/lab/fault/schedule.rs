@@ -116,6 +116,11 @@ mod tests {
         Duration::from_secs(number * 86_400)
     }
 
+    /// The share of requests on each of these days, in percent.
+    fn percents<const N: usize>(text: &str, on: [u64; N]) -> [u32; N] {
+        on.map(|day| (schedule(text).share_at(days(day)) * 100.0).round() as u32)
+    }
+
     #[test]
     fn the_usual_schedule_is_always() {
         assert!(Schedule::default().touches(Duration::ZERO, 0.999));
@@ -124,20 +129,17 @@ mod tests {
 
     #[test]
     fn a_fault_begins_and_ends() {
-        let shares = [1, 2, 4, 5].map(|day| schedule("from:2d,until:5d").share_at(days(day)));
-        assert_eq!(shares, [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(percents("from:2d,until:5d", [1, 2, 4, 5]), [0, 100, 100, 0]);
     }
 
     #[test]
     fn a_ramp_touches_more_and_more_requests() {
-        let shares = [1, 2, 3, 4, 9].map(|day| schedule("from:2d,ramp:2d").share_at(days(day)));
-        assert_eq!(shares, [0.0, 0.0, 0.5, 1.0, 1.0]);
+        assert_eq!(percents("from:2d,ramp:2d", [1, 2, 3, 4, 9]), [0, 0, 50, 100, 100]);
     }
 
     #[test]
     fn a_flapping_fault_comes_and_goes() {
-        let shares = [0, 1, 2, 3, 4].map(|day| schedule("flap:2d").share_at(days(day)));
-        assert_eq!(shares, [1.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(percents("flap:2d", [0, 1, 2, 3, 4]), [100, 100, 0, 0, 100]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Answers as they come: whole and streamed, with caps, stops, log-probabilities and choices.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -7,9 +9,9 @@ use super::*;
 #[tokio::test]
 async fn a_stream_brings_the_same_answer_as_a_whole() {
     let fleet = quiet(&["lab:"]).await;
-    let whole = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
+    let whole = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0}))).await;
     let streaming = json!({"temperature": 0, "stream": true, "stream_options": {"include_usage": true}});
-    let response = post(&fleet, 0, &body(STORY, &streaming)).await.unwrap();
+    let response = post(&fleet, 0, &endless(STORY, &streaming)).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let streamed = response.text().await.unwrap();
     assert!(streamed.ends_with("data: [DONE]\n\n"));
@@ -27,14 +29,14 @@ async fn a_stream_brings_the_same_answer_as_a_whole() {
 #[tokio::test]
 async fn caps_and_stop_sequences_end_an_answer() {
     let fleet = quiet(&["lab:"]).await;
-    let capped = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0, "max_tokens": 5}))).await;
+    let capped = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0, "max_tokens": 5}))).await;
     assert_eq!(
         (&capped["choices"][0]["finish_reason"], &capped["usage"]["completion_tokens"]),
         (&json!("length"), &json!(5))
     );
-    let full = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
+    let full = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0}))).await;
     let stop = text(&full).split(' ').nth(2).unwrap();
-    let stopped = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
+    let stopped = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
     assert_eq!(text(&stopped), text(&full).split(stop).next().unwrap());
     assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
 }
@@ -94,13 +96,15 @@ async fn several_choices_come_whole_and_side_by_side_in_a_stream() {
 
 #[tokio::test]
 async fn hosts_ignore_caps_and_stops_and_have_caps_of_their_own() {
-    let fleet = quiet(&["lab:", "lab:max-tokens-ignored", "lab:low-output-default=5", "lab:stop-ignored"]).await;
-    let capped = body(STORY, &json!({"temperature": 0, "max_tokens": 4}));
+    // The host's own cap keeps the answer short that no cap of the caller's does.
+    let ignoring = "lab:max-tokens-ignored+low-output-default=30";
+    let fleet = quiet(&["lab:", ignoring, "lab:low-output-default=5", "lab:stop-ignored"]).await;
+    let capped = endless(STORY, &json!({"temperature": 0, "max_tokens": 4}));
     let mut tokens = Vec::new();
     for index in 0..3 {
         tokens.push(ask(&fleet, index, &capped).await["usage"]["completion_tokens"].as_u64().unwrap());
     }
-    assert!(tokens[0] == 4 && tokens[1] > 4 && tokens[2] == 4, "{tokens:?}");
+    assert_eq!(tokens, [4, 30, 4]);
     let mut free = capped.clone();
     free.as_object_mut().unwrap().remove("max_tokens");
     let low = ask(&fleet, 2, &free).await;
@@ -108,9 +112,9 @@ async fn hosts_ignore_caps_and_stops_and_have_caps_of_their_own() {
         (&low["usage"]["completion_tokens"], &low["choices"][0]["finish_reason"]),
         (&json!(5), &json!("length"))
     );
-    let full = ask(&fleet, 0, &body(STORY, &json!({"temperature": 0}))).await;
+    let full = ask(&fleet, 0, &endless(STORY, &json!({"temperature": 0}))).await;
     let stop = text(&full).split(' ').nth(2).unwrap();
-    let ignored = ask(&fleet, 3, &body(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
+    let ignored = ask(&fleet, 3, &endless(STORY, &json!({"temperature": 0, "stop": [stop]}))).await;
     assert_eq!(text(&ignored), text(&full));
 }
 
@@ -148,7 +152,7 @@ async fn finish_reasons_and_counts_are_said_wrongly() {
         "lab:usage-miscounted=absent",
     ];
     let fleet = quiet(&addresses).await;
-    let capped = body(STORY, &json!({"temperature": 0, "max_tokens": 5}));
+    let capped = endless(STORY, &json!({"temperature": 0, "max_tokens": 5}));
     let (mut whole, mut streams, mut usages) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..addresses.len() {
         let answer = ask(&fleet, index, &capped).await;
@@ -201,4 +205,28 @@ async fn simultaneous_first_requests_of_a_cache_get_one_answer() {
     let body = body(STORY, &json!({"temperature": 1.3}));
     let answers = join_all((0..6).map(|_| ask(&fleet, 0, &body))).await;
     assert!(answers.iter().all(|answer| answer["id"] == answers[0]["id"] && text(answer) == text(&answers[0])));
+}
+
+#[tokio::test]
+async fn special_tokens_leak_in_their_share_of_answers() {
+    let fleet = quiet(&["lab:", "lab:leaked-tokens=1", "lab:leaked-tokens=0.5"]).await;
+    let end = Prompter::load().unwrap().signs().end;
+    let ended = body(QUESTION, &json!({"logit_bias": {end.to_string(): 100}}));
+    let mut leaks = [0; 3];
+    for (index, leaks) in leaks.iter_mut().enumerate() {
+        for _ in 0..12 {
+            let answer = ask(&fleet, index, &ended).await;
+            *leaks += usize::from(text(&answer) == "<|end|>");
+        }
+    }
+    assert!(leaks[0] == 0 && leaks[1] == 12 && (1..12).contains(&leaks[2]), "{leaks:?}");
+    assert_eq!(streamed(&stream(&fleet, 1, &ended).await).content, "<|end|>");
+}
+
+#[tokio::test]
+async fn a_slow_host_is_late() {
+    let fleet = quiet(&["lab:slow=120"]).await;
+    let before = Instant::now();
+    ask(&fleet, 0, &body(QUESTION, &json!({"max_tokens": 1}))).await;
+    assert!(before.elapsed() >= Duration::from_millis(120));
 }

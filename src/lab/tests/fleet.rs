@@ -1,7 +1,5 @@
 //! Fleets: names, keys and their end.
 
-use serde_json::{Value, json};
-
 use super::*;
 
 #[tokio::test]
@@ -40,4 +38,17 @@ async fn a_dropped_fleet_no_longer_listens() {
         tokio::task::yield_now().await;
     }
     panic!("the port still answers");
+}
+
+#[tokio::test]
+async fn endpoints_stand_at_ports_in_a_row_where_one_is_named() {
+    let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let taken = free.local_addr().unwrap().port();
+    let options = FleetOptions { port: taken, ..FleetOptions::default() };
+    let endpoint = LabEndpoint::from_address("one", "lab:").unwrap();
+    let error = Fleet::start(std::slice::from_ref(&endpoint), options.clone()).await.err().unwrap();
+    assert!(error.to_string().contains("cannot listen on 127.0.0.1 for endpoint `one`"), "{error}");
+    drop(free);
+    let fleet = Fleet::start(&[endpoint], options).await.unwrap();
+    assert_eq!(fleet.base_url(0), format!("http://127.0.0.1:{taken}/v1"));
 }

@@ -48,3 +48,19 @@ async fn an_image_that_is_cut_off_in_the_middle_is_answered_all_the_same() {
     let answer = ask(&fleet, 0, &shown(&data_url(48, 48, |x, y| [x as u8, y as u8, 0]))).await;
     assert_eq!(answer["usage"]["prompt_tokens"], 30);
 }
+
+#[tokio::test]
+async fn what_is_seen_moves_the_answer_unless_it_is_lost() {
+    let fleet = quiet(&["lab:", "lab:image-dropped"]).await;
+    let mut scores = Vec::new();
+    for index in 0..2 {
+        for colour in [[200, 30, 30], [30, 30, 200]] {
+            let mut request = shown(&data_url(32, 32, |_, _| colour));
+            request["logprobs"] = json!(true);
+            let answer = ask(&fleet, index, &request).await;
+            scores.push(answer["choices"][0]["logprobs"]["content"][0].clone());
+        }
+    }
+    assert_ne!(scores[0], scores[1]);
+    assert_eq!(scores[2], scores[3]);
+}

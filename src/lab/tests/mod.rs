@@ -40,6 +40,14 @@ fn body(question: &str, more: &Value) -> Value {
     body
 }
 
+/// A request whose answer the model cannot end by itself.
+fn endless(question: &str, more: &Value) -> Value {
+    let end = Prompter::load().unwrap().signs().end;
+    let mut body = body(question, more);
+    body["logit_bias"] = json!({end.to_string(): -100});
+    body
+}
+
 async fn post(fleet: &Fleet, index: usize, body: &Value) -> reqwest::Result<Response> {
     let url = format!("{}/chat/completions", fleet.base_url(index));
     Client::new().post(url).header("content-type", "application/json").body(body.to_string()).send().await

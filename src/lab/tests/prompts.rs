@@ -96,8 +96,8 @@ async fn every_fault_of_the_weights_is_served() {
         "lab:partial-routing=1",
     ];
     let fleet = quiet(&addresses).await;
-    for index in 0..addresses.len() {
-        let answer = ask(&fleet, index, &body(STORY, &json!({"temperature": 0, "max_tokens": 4}))).await;
-        assert_eq!(answer["usage"]["completion_tokens"], 4, "{}", addresses[index]);
+    for (index, address) in addresses.iter().enumerate() {
+        let answer = ask(&fleet, index, &endless(STORY, &json!({"temperature": 0, "max_tokens": 4}))).await;
+        assert_eq!(answer["usage"]["completion_tokens"], 4, "{address}");
     }
 }

@@ -1,6 +1,6 @@
 //! How tokens are drawn: seeds, repeats, and hosts that draw in a way of their own.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
@@ -95,4 +95,18 @@ async fn a_share_of_requests_goes_elsewhere_by_chance_or_by_prompt() {
     }
     assert!(by_chance >= 3, "{by_chance} of 5 prompts went both ways");
     assert!((1..5).contains(&elsewhere), "{elsewhere} of 5 prompts stick to the smaller model");
+}
+
+#[tokio::test]
+async fn samplers_are_corrupted_miscompiled_and_marked() {
+    let addresses = ["lab:", "lab:corrupted-output=1", "lab:topk-miscompile=1", "lab:watermark=10"];
+    let fleet = quiet(&addresses).await;
+    let greedy = endless(STORY, &json!({"temperature": 0, "max_tokens": 12}));
+    let mut texts = Vec::new();
+    for index in 0..addresses.len() {
+        texts.push(text(&ask(&fleet, index, &greedy).await).to_owned());
+    }
+    let foreign = |c: char| matches!(c, '\u{0E00}'..='\u{0E7F}' | '\u{4E00}'..='\u{9FFF}');
+    assert!(!texts[0].contains(foreign) && texts[1].contains(foreign), "{texts:?}");
+    assert!(texts[2] != texts[0] && texts[3] != texts[0], "{texts:?}");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn timed(address: &str) -> (Fleet, Clock) {
     let clock = Clock::fixed(Duration::ZERO);

@@ -89,7 +89,7 @@ fn thoughts_are_left_in_the_content_or_take_the_answer_in() {
     let left = read(&manner(Thoughts::InContent), written, Finish::Stop);
     assert_eq!((left.content.as_str(), left.reasoning.as_str()), ("<think>\nI think.</think>\nIt is so.", ""));
     let taken = read(&manner(Thoughts::WithAnswer), written, Finish::Stop);
-    assert_eq!((taken.content.as_str(), taken.reasoning.as_str()), ("", "I think.It is so."));
+    assert_eq!((taken.content.as_str(), taken.reasoning.as_str()), ("", "I think.\nIt is so."));
 }
 
 #[test]
