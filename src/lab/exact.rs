@@ -217,8 +217,9 @@ mod tests {
             let answers: Vec<Tokens> = counts.keys().map(|answer| (*answer).clone()).collect();
             for (answer, log) in answers.iter().zip(exact.log_probabilities(&serving, &answers)) {
                 let (expected, seen) = (log.exp(), counts[answer] as f64 / 600.0);
-                let error = (expected * (1.0 - expected) / 600.0).sqrt();
-                assert!((seen - expected).abs() < 5.0 * error + 1e-3, "{address} {answer:?}: {seen} for {expected}");
+                // One of the many rare answers comes now and then.
+                let error = (expected * (1.0 - expected) / 600.0).sqrt() + 1.0 / 600.0;
+                assert!((seen - expected).abs() < 5.0 * error, "{address} {answer:?}: {seen} for {expected}");
             }
         }
     }
