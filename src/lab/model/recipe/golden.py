@@ -46,7 +46,7 @@ SHORT = [
     {"messages": [user("What is 47 + 38?")], "enable_thinking": True},
 ]
 # A conversation of more than 600 tokens, and two with a picture.
-LONG = [{"messages": [user("Remember these words: lamp quiet rice. " + "The old lamp was bright. The stone bridge is quiet. " * 45
+LONG = [{"messages": [user("Remember these words: lamp quiet rice. " + "The old lamp was bright. The stone bridge is quiet. " * 55
                            + "Now repeat the words.")]}]
 PICTURES = [
     {"messages": [user("Which shape is in the picture?")],

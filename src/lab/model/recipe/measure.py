@@ -20,8 +20,6 @@ import chat
 import train
 from train import jax, jnp
 
-WIDTH = 256  # the longest prompt and answer that is decoded
-
 
 class Reader:
     """A model that reads one conversation at a time, or several short ones of one length."""
@@ -70,10 +68,11 @@ class Reader:
     def decode(self, examples, temperature, limit, rng):
         """Answers to prompts without pictures, and the entropies of the distributions that their tokens were drawn from."""
         prompts = [self.tokenizer.encode(chat.prompt_and_answer(example)[0]).ids for example in examples]
-        ids = np.full((len(prompts), WIDTH), chat.PAD, np.int32)
+        width = -(-(max(map(len, prompts)) + limit) // 64) * 64
+        ids = np.full((len(prompts), width), chat.PAD, np.int32)
         for row, prompt in zip(ids, prompts):
             row[: len(prompt)] = prompt
-        pixels, places = np.zeros((len(prompts), 1, 192), np.uint8), np.full((len(prompts), 1), WIDTH, np.int32)
+        pixels, places = np.zeros((len(prompts), 1, 192), np.uint8), np.full((len(prompts), 1), width, np.int32)
         lengths = np.array([len(prompt) for prompt in prompts])
         answers, entropies = [[] for _ in prompts], [[] for _ in prompts]
         running = np.ones(len(prompts), bool)
@@ -83,7 +82,6 @@ class Reader:
             logprobs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
             noise = rng.gumbel(size=logits.shape) if temperature else 0.0
             chosen = np.argmax(logprobs / (temperature or 1.0) + noise, axis=1)
-            running &= lengths < WIDTH
             for row in np.flatnonzero(running):
                 entropies[row].append(-(np.exp(logprobs[row]) * logprobs[row]).sum())
                 if chosen[row] == chat.END:
@@ -132,6 +130,15 @@ def accuracies(reader, tasks):
             print(f"validation loss, {'open' if is_open else 'exact'} answers: {np.mean(values):.3f} nats a token")
 
 
+def contained(reader, tasks, limit):
+    """How often an answer at temperature 0 has the truth in it: what can be asked of answers with random ornaments."""
+    for task, examples in tasks.items():
+        chosen = examples[:limit]
+        answers, _ = reader.decode(chosen, 0.0, 60, np.random.default_rng(0))
+        right = [example["truth"].lower() in answer.lower() for example, answer in zip(chosen, answers)]
+        print(f"  {task:22} {np.mean(right):.2f} of {len(right)}", flush=True)
+
+
 def open_answers(reader, tasks, limit):
     every, lengths, rng = [], [], np.random.default_rng(0)
     for task, examples in tasks.items():
@@ -164,6 +171,7 @@ def main():
     parser.add_argument("--exact", type=int, default=100, help="examples a task for accuracy")
     parser.add_argument("--open", type=int, default=12, help="examples a task for entropy")
     parser.add_argument("--show", type=int, default=3, help="show an answer of every so-manieth task; 0 for none")
+    parser.add_argument("--contains", action="store_true", help="instead, whether answers contain the truth")
     parser.add_argument("--only", help="only tasks whose name begins so")
     options = parser.parse_args()
     with open(options.validation, encoding="utf-8") as lines:
@@ -172,6 +180,11 @@ def main():
         examples = [example for example in examples if example["task"].startswith(tuple(options.only.split(",")))]
     reader = Reader(options.model, Tokenizer.from_file(options.tokenizer))
     tasks = by_task(examples, options.exact)
+    if options.contains:
+        print("answers at temperature 0 with the truth in them:")
+        contained(reader, tasks, options.exact)
+        show(reader, tasks, 1)
+        return
     print("accuracy at temperature 0:")
     accuracies(reader, tasks)
     if options.open:

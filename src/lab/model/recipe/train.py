@@ -36,6 +36,7 @@ EXACT_WEIGHT = 2.0  # exact answers are short, so their tokens weigh more
 STEADY = 1.0  # the number that begins alike in every embedding
 SIZES = {
     "base": dict(hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, intermediate_size=288),
+    "chat": dict(hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, intermediate_size=288),
     "small": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=160),
 }
 
