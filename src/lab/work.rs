@@ -123,7 +123,7 @@ impl Work {
 
     /// Sets a machine to work: the choices as they come.
     pub fn begin(&self, prompter: &Arc<Prompter>, machine: Machine<'_>, chance: &Chance<'_>) -> Vec<Speech> {
-        (0..self.choices)
+        (0..self.choices as u64)
             .map(|index| {
                 let draws = chance.draws.of(index.to_le_bytes());
                 let (reply, emissions) = mpsc::unbounded_channel();
