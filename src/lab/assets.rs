@@ -20,6 +20,12 @@ static SMALL: Files<'static> = Files {
     safetensors: include_bytes!("model/small.safetensors"),
 };
 
+static CHAT: Files<'static> = Files {
+    config: include_str!("model/chat.json"),
+    tokenizer: TOKENIZER,
+    safetensors: include_bytes!("model/chat.safetensors"),
+};
+
 /// Models that a library keeps; the one used longest ago goes first.
 const KEPT: usize = 16;
 /// The bytes of prompts that all of them remember together; about 1.3 kB a token with the promised model.
@@ -48,9 +54,9 @@ impl ModelKind {
 
     fn files(self) -> Files<'static> {
         match self {
-            // The tuned weights are not there yet, so that the promised ones stand in.
-            Self::Base | Self::Chat => BASE,
+            Self::Base => BASE,
             Self::Small => SMALL,
+            Self::Chat => CHAT,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use candle_core::quantized::k_quants::{BlockQ4_0, BlockQ8_0, GgmlType};
 use half::f16;
+use ndarray::{ArrayView2, Axis, Slice};
 
-use super::matrix::BLOCK;
+use super::matrix::view;
 use super::spec::CacheFormat;
 
 /// The sizes that a cache needs to know of its model.
@@ -27,8 +28,7 @@ impl CacheShape {
 
 /// Keys and values of one sequence, with room for a fixed number of tokens, decoded and ready to work with.
 ///
-/// Keys lie token after token, values the other way round, so that scores and weighted sums are both scalar products of
-/// rows without gaps. Rows of values are whole blocks, with zeros where no token is yet.
+/// Values lie token after token, keys the other way round, as the products with queries and with shares take them fastest.
 pub struct KvCache {
     shape: CacheShape,
     room: usize,
@@ -55,7 +55,6 @@ enum Kept {
 impl KvCache {
     /// An empty cache with room for `room` tokens.
     pub fn new(shape: CacheShape, room: usize) -> Self {
-        let room = room.next_multiple_of(BLOCK);
         let size = shape.all_heads() * shape.width * room;
         Self { shape, room, len: 0, keys: vec![0.0; size], values: vec![0.0; size] }
     }
@@ -71,27 +70,28 @@ impl KvCache {
     }
 
     /// Rounds the key and value of one head for the token at `position` to the cache's format, and remembers them.
-    pub fn write(&mut self, place: (usize, usize), position: usize, (key, value): (&[f32], &mut [f32])) {
+    pub fn write(&mut self, place: (usize, usize), position: usize, (key, value): (&mut [f32], &[f32])) {
         let (width, start) = (self.shape.width, self.start(place));
-        let own = &mut self.keys[start + position * width..][..width];
-        own.copy_from_slice(key);
+        let own = &mut self.values[start + position * width..][..width];
+        own.copy_from_slice(value);
         self.shape.format.round(own);
-        self.shape.format.round(value);
-        for (line, value) in value.iter().enumerate() {
-            self.values[start + line * self.room + position] = *value;
+        self.shape.format.round(key);
+        for (line, key) in key.iter().enumerate() {
+            self.keys[start + line * self.room + position] = *key;
         }
     }
 
-    /// The keys of a head, `(layer, head)`, for tokens 0 to `count`, each a row of `width` numbers.
-    pub fn keys(&self, place: (usize, usize), count: usize) -> impl Iterator<Item = &[f32]> {
-        let (width, start) = (self.shape.width, self.start(place));
-        self.keys[start..start + count * width].chunks_exact(width)
+    /// The keys of a head, `(layer, head)`, for tokens 0 to `count`: `width` rows of `count` numbers.
+    pub fn keys(&self, place: (usize, usize), count: usize) -> ArrayView2<'_, f32> {
+        let start = self.start(place);
+        let keys = view(&self.keys[start..start + self.room * self.shape.width], self.room.max(1));
+        keys.slice_axis_move(Axis(1), Slice::from(..count))
     }
 
-    /// The values of a head for tokens 0 to `count`: `width` rows of `count` numbers, filled up to whole blocks.
-    pub fn values(&self, place: (usize, usize), count: usize) -> impl Iterator<Item = &[f32]> {
-        let (start, count) = (self.start(place), count.next_multiple_of(BLOCK));
-        self.values[start..start + self.room * self.shape.width].chunks_exact(self.room).map(move |line| &line[..count])
+    /// The values of a head for tokens 0 to `count`, each a row of `width` numbers.
+    pub fn values(&self, place: (usize, usize), count: usize) -> ArrayView2<'_, f32> {
+        let (width, start) = (self.shape.width, self.start(place));
+        view(&self.values[start..start + count * width], width)
     }
 
     /// The first `count` tokens, at most those that there are, to be kept.
@@ -100,9 +100,9 @@ impl KvCache {
         let (mut keys, mut values) = (Vec::new(), Vec::new());
         for head in 0..self.shape.all_heads() {
             let start = head * self.room * width;
-            keys.extend_from_slice(&self.keys[start..start + count * width]);
-            for position in 0..count {
-                values.extend((0..width).map(|line| self.values[start + line * self.room + position]));
+            values.extend_from_slice(&self.values[start..start + count * width]);
+            for position in start..start + count {
+                keys.extend(self.keys[position..].iter().step_by(self.room).take(width));
             }
         }
         let format = self.shape.format;
@@ -120,14 +120,14 @@ impl Memory {
         let (width, count) = (self.shape.width, count.min(self.len));
         let mut cache = KvCache::new(self.shape, room.max(count));
         let (room, size) = (cache.room, count * width);
-        let mut values = vec![0.0; size];
+        let mut keys = vec![0.0; size];
         for head in 0..self.shape.all_heads() {
             let (from, to) = (head * self.len * width, head * room * width);
-            self.keys.read(from, &mut cache.keys[to..to + size]);
-            self.values.read(from, &mut values);
-            for (position, value) in values.chunks_exact(width).enumerate() {
-                for (line, value) in value.iter().enumerate() {
-                    cache.values[to + line * room + position] = *value;
+            self.values.read(from, &mut cache.values[to..to + size]);
+            self.keys.read(from, &mut keys);
+            for (position, key) in keys.chunks_exact(width).enumerate() {
+                for (line, key) in key.iter().enumerate() {
+                    cache.keys[to + line * room + position] = *key;
                 }
             }
         }
@@ -197,9 +197,9 @@ mod tests {
         let mut cache = KvCache::new(CacheShape { layers: 2, heads: 2, width: 32, format }, 5);
         for position in 0..3 {
             for place in PLACES {
-                let key: Vec<f32> = (0..32).map(|line| number(place, position, line)).collect();
-                let mut value: Vec<f32> = key.iter().map(|key| -key).collect();
-                cache.write(place, position, (&key, &mut value));
+                let mut key: Vec<f32> = (0..32).map(|line| number(place, position, line)).collect();
+                let value: Vec<f32> = key.iter().map(|key| -key).collect();
+                cache.write(place, position, (&mut key, &value));
             }
         }
         cache.extend(3);
@@ -207,18 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_lie_by_token_and_values_by_line() {
+    fn keys_lie_by_line_and_values_by_token() {
         let cache = filled(CacheFormat::F16);
-        let keys: Vec<_> = cache.keys((1, 0), 3).collect();
-        let values: Vec<_> = cache.values((1, 0), 3).collect();
-        assert_eq!((keys.len(), values.len(), values[0].len()), (3, 32, 32));
-        for (position, key) in keys.iter().enumerate() {
-            for (line, number) in key.iter().enumerate() {
-                assert!((number - self::number((1, 0), position, line)).abs() < 1e-3);
-                assert!((number + values[line][position]).abs() < f32::EPSILON);
-            }
+        let (keys, values) = (cache.keys((1, 0), 3), cache.values((1, 0), 3));
+        assert_eq!((keys.dim(), values.dim()), ((32, 3), (3, 32)));
+        for ((position, line), value) in values.indexed_iter() {
+            assert!((value + number((1, 0), position, line)).abs() < 1e-3);
+            assert!((value + keys[[line, position]]).abs() < f32::EPSILON);
         }
-        assert!(values.iter().all(|line| line[3..].iter().all(|number| number.abs() < f32::MIN_POSITIVE)));
     }
 
     #[test]
@@ -229,10 +225,8 @@ mod tests {
                 let copy = cache.memory(3).cache(count, 9);
                 assert_eq!(copy.len(), count);
                 for place in PLACES {
-                    assert!(cache.keys(place, count).eq(copy.keys(place, count)), "{format}");
-                    for (ours, theirs) in cache.values(place, count).zip(copy.values(place, count)) {
-                        assert_eq!(ours[..count], theirs[..count], "{format}");
-                    }
+                    assert_eq!(cache.keys(place, count), copy.keys(place, count), "{format}");
+                    assert_eq!(cache.values(place, count), copy.values(place, count), "{format}");
                 }
             }
         }
@@ -242,10 +236,8 @@ mod tests {
     fn fewer_bits_take_less_room_and_round_more() {
         let distance = |format| {
             let cache = filled(format);
-            let far = |(position, key): (usize, &[f32])| {
-                key.iter().enumerate().map(|(line, n)| (n - number((0, 1), position, line)).abs()).sum::<f32>()
-            };
-            (cache.memory(3).bytes(), cache.keys((0, 1), 3).enumerate().map(far).sum::<f32>())
+            let far = |((position, line), n): ((usize, usize), &f32)| (n + number((0, 1), position, line)).abs();
+            (cache.memory(3).bytes(), cache.values((0, 1), 3).indexed_iter().map(far).sum::<f32>())
         };
         let all = CacheFormat::ALL.map(distance);
         assert_eq!(all.map(|(bytes, _)| bytes), [128, 64, 34, 18].map(|bytes| bytes * 2 * 12));

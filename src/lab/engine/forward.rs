@@ -1,10 +1,10 @@
 //! One pass through the layers: from pieces of prompts and answers to the scores of the tokens after them.
 
+use super::attention::Look;
 use super::image::Piece;
-use super::matrix::{BLOCK, Workspace, dot};
+use super::matrix::Workspace;
 use super::model::{Model, Sequence};
 use super::ops;
-use super::spec::SumOrder;
 use super::weights::LayerWeights;
 
 /// A piece about to be read by the sequence with this index; all rows of a sequence are consecutive.
@@ -110,27 +110,29 @@ impl Pass<'_, '_> {
     /// What attention in a layer, the one with this index, adds to the stream.
     fn attend(&mut self, (index, layer): (usize, &LayerWeights), stream: &[f32], positions: &[usize]) -> Vec<f32> {
         let config = &self.model.config;
-        let (width, sums) = (config.head_dim, self.model.spec.sums);
-        let (asking, asked) = (config.num_attention_heads, config.num_key_value_heads);
+        let width = config.num_attention_heads * config.head_dim;
         let mut projected = layer.attention_in.apply(&self.normed(stream, &layer.attention_norm), self.workspace);
-        let mut heads = vec![0.0; self.rows.len() * asking * width];
-        let mut scores = Vec::new();
-        let lines =
-            projected.chunks_exact_mut(layer.attention_in.outputs()).zip(heads.chunks_exact_mut(asking * width));
-        for ((row, position), (line, out)) in self.rows.iter().zip(positions).zip(lines) {
-            let cache = &mut self.sequences[row.sequence].cache;
-            let (queries, others) = line.split_at_mut(asking * width);
-            let (keys, values) = others.split_at_mut(asked * width);
+        let lines = projected.chunks_exact_mut(layer.attention_in.outputs());
+        for ((row, position), line) in self.rows.iter().zip(positions).zip(lines) {
+            let (queries, others) = line.split_at_mut(width);
+            let (keys, values) = others.split_at_mut(others.len() / 2);
             self.model.turn(queries, *position);
             self.model.turn(keys, *position);
-            for (head, pair) in keys.chunks_exact(width).zip(values.chunks_exact_mut(width)).enumerate() {
-                cache.write((index, head), *position, pair);
+            let pairs = keys.chunks_exact_mut(config.head_dim).zip(values.chunks_exact(config.head_dim));
+            for (head, pair) in pairs.enumerate() {
+                self.sequences[row.sequence].cache.write((index, head), *position, pair);
             }
-            for (head, (query, out)) in queries.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
-                let place = (index, head * asked / asking);
-                let memory = (cache.keys(place, position + 1), cache.values(place, position + 1));
-                look((query, sums), memory, &mut scores, out);
-            }
+        }
+        let mut heads = vec![0.0; self.rows.len() * width];
+        let mut first = 0;
+        // All rows of a sequence look together.
+        for rows in self.rows.chunk_by(|a, b| a.sequence == b.sequence) {
+            let last = first + rows.len();
+            let cache = &self.sequences[rows[0].sequence].cache;
+            let lines = &projected[first * layer.attention_in.outputs()..last * layer.attention_in.outputs()];
+            let looking = Look { model: self.model, cache, layer: index, positions: &positions[first..last] };
+            looking.at_all(lines, &mut heads[first * width..last * width], &mut self.workspace.look);
+            first = last;
         }
         layer.attention_out.apply(&heads, self.workspace)
     }
@@ -175,23 +177,5 @@ impl Model {
         for head in heads.chunks_exact_mut(self.config.head_dim) {
             ops::rotate(head, &self.cosines[angles.clone()], &self.sines[angles.clone()]);
         }
-    }
-}
-
-/// One head's look at the keys and values of its sequence, as the cache gives them; `scores` is room to work in.
-fn look<'a>(
-    (query, sums): (&[f32], SumOrder),
-    (keys, values): (impl Iterator<Item = &'a [f32]>, impl Iterator<Item = &'a [f32]>),
-    scores: &mut Vec<f32>,
-    out: &mut [f32],
-) {
-    let scale = 1.0 / (query.len() as f32).sqrt();
-    scores.clear();
-    scores.extend(keys.map(|key| dot(query, key, sums) * scale));
-    ops::softmax(scores);
-    // Whole blocks are summed fastest, and zeros change nothing.
-    scores.resize(scores.len().next_multiple_of(BLOCK), 0.0);
-    for (out, line) in out.iter_mut().zip(values) {
-        *out = dot(scores, line, sums);
     }
 }

@@ -1,8 +1,8 @@
 //! Weight matrices in candle's number formats, and their product with a few rows.
 //!
 //! Blocks are quantised by candle's own code (`k_quants`), the same that `QTensor::quantize` comes down to: weights in blocks
-//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. A few rows of weights at a time are then decoded to single
-//! precision and meet all rows of the batch in one product of `matrixmultiply`, which picks its vector instructions when it
+//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. A tile of weights at a time is then decoded to single
+//! precision and meets all rows of the batch in one product of `matrixmultiply`, which picks its vector instructions when it
 //! runs. So a product of rounded numbers is exact up to the order of its sums, and a larger batch makes decoding cheap.
 
 use std::fmt;
@@ -13,12 +13,13 @@ use half::f16;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
 
+use super::attention::Room;
 use super::spec::SumOrder;
 
 /// Numbers in a block of each quantised format; rows are whole blocks.
 pub const BLOCK: usize = 32;
 
-/// Weights that are decoded together: as many as stay in a core's own memory.
+/// Weights of a tile, which are decoded together: as many as stay in a core's own memory.
 const TILE: usize = 32 * 1024;
 
 /// How the numbers of a weight matrix are kept.
@@ -63,19 +64,6 @@ impl fmt::Display for WeightFormat {
     }
 }
 
-/// The scalar product of two rows of equal length.
-pub fn dot(a: &[f32], b: &[f32], sums: SumOrder) -> f32 {
-    assert_eq!(a.len(), b.len(), "a scalar product takes two rows of one length");
-    match sums {
-        SumOrder::Usual => f32::vec_dot(a.len(), a, b),
-        SumOrder::Other => {
-            // Whole blocks; a row of one has no halves.
-            let half = a.len() / 2 / BLOCK * BLOCK;
-            f32::vec_dot(half, a, b) + f32::vec_dot(a.len() - half, &a[half..], &b[half..])
-        }
-    }
-}
-
 /// A matrix of `outputs` rows of `inputs` numbers.
 pub struct Matrix {
     blocks: Blocks,
@@ -84,6 +72,8 @@ pub struct Matrix {
     sums: SumOrder,
 }
 
+/// The formats without blocks lie in tiles of some outputs, and within a tile all outputs of an input side by side, as a product
+/// takes them fastest; the others row by row.
 enum Blocks {
     F32(Vec<f32>),
     F16(Vec<f16>),
@@ -96,6 +86,8 @@ enum Blocks {
 #[derive(Default)]
 pub struct Workspace {
     tile: Vec<f32>,
+    /// For attention.
+    pub look: Room,
 }
 
 impl Matrix {
@@ -104,18 +96,18 @@ impl Matrix {
     /// # Panics
     ///
     /// When `values` is not whole rows, or a row not whole blocks: whoever loads weights checks first.
-    pub fn new(values: Vec<f32>, inputs: usize, (format, sums): (WeightFormat, SumOrder)) -> Self {
+    pub fn new(values: &[f32], inputs: usize, (format, sums): (WeightFormat, SumOrder)) -> Self {
         assert!(
             inputs.is_multiple_of(BLOCK) && values.len().is_multiple_of(inputs),
             "a matrix has whole rows of whole blocks"
         );
         let outputs = values.len() / inputs;
         let blocks = match format {
-            WeightFormat::F32 => Blocks::F32(values),
-            WeightFormat::F16 => Blocks::F16(encode(&values)),
-            WeightFormat::Q4_0 => Blocks::Q4_0(encode(&values)),
-            WeightFormat::Q5_0 => Blocks::Q5_0(encode(&values)),
-            WeightFormat::Q8_0 => Blocks::Q8_0(encode(&values)),
+            WeightFormat::F32 => Blocks::F32(tiled(values, inputs)),
+            WeightFormat::F16 => Blocks::F16(encode(&tiled(values, inputs))),
+            WeightFormat::Q4_0 => Blocks::Q4_0(encode(values)),
+            WeightFormat::Q5_0 => Blocks::Q5_0(encode(values)),
+            WeightFormat::Q8_0 => Blocks::Q8_0(encode(values)),
         };
         Self { blocks, inputs, outputs, sums }
     }
@@ -128,11 +120,23 @@ impl Matrix {
     /// These rows, as they are after rounding, into `out`.
     pub fn rows(&self, rows: Range<usize>, out: &mut [f32]) {
         match &self.blocks {
-            Blocks::F32(all) => decode(all, self.inputs, rows, out),
-            Blocks::F16(all) => decode(all, self.inputs, rows, out),
+            Blocks::F32(all) => self.gather(all, rows, out),
+            Blocks::F16(all) => self.gather(all, rows, out),
             Blocks::Q4_0(all) => decode(all, self.inputs, rows, out),
             Blocks::Q5_0(all) => decode(all, self.inputs, rows, out),
             Blocks::Q8_0(all) => decode(all, self.inputs, rows, out),
+        }
+    }
+
+    /// Rows out of tiles.
+    fn gather<T: Copy + Into<f32>>(&self, all: &[T], rows: Range<usize>, out: &mut [f32]) {
+        let tiles = tiles(self.outputs, self.inputs);
+        for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
+            let Some(tile) = tiles.clone().find(|tile| tile.contains(&row)) else { continue };
+            let first = tile.start * self.inputs + row - tile.start;
+            for (out, value) in out.iter_mut().zip(all[first..].iter().step_by(tile.len())) {
+                *out = (*value).into();
+            }
         }
     }
 
@@ -147,37 +151,68 @@ impl Matrix {
         let x = view(rounded.as_deref().unwrap_or(x), self.inputs);
         let mut out = vec![0.0; x.nrows() * self.outputs];
         let mut products = ArrayViewMut2::from_shape((x.nrows(), self.outputs), &mut out).expect("it was made so");
-        let tile = (TILE / self.inputs).max(1);
-        for first in (0..self.outputs).step_by(tile) {
-            let rows = first..self.outputs.min(first + tile);
-            let weights = if let Blocks::F32(all) = &self.blocks {
-                &all[rows.start * self.inputs..rows.end * self.inputs]
-            } else {
-                workspace.tile.resize(rows.len() * self.inputs, 0.0);
-                self.rows(rows.clone(), &mut workspace.tile);
-                &workspace.tile
-            };
-            multiply(&x, &view(weights, self.inputs), products.slice_axis_mut(Axis(1), Slice::from(rows)), self.sums);
+        for tile in tiles(self.outputs, self.inputs) {
+            let weights = self.tile(tile.clone(), &mut workspace.tile);
+            multiply(&x, &weights, products.slice_axis_mut(Axis(1), Slice::from(tile)), self.sums);
         }
         out
     }
-}
 
-/// The scalar products of all rows of `x` with all rows of `weights`.
-fn multiply(x: &ArrayView2<'_, f32>, weights: &ArrayView2<'_, f32>, mut out: ArrayViewMut2<'_, f32>, sums: SumOrder) {
-    match sums {
-        SumOrder::Usual => general_mat_mul(1.0, x, &weights.t(), 0.0, &mut out),
-        SumOrder::Other => {
-            let half = x.ncols() / 2;
-            let (x, weights) = (x.split_at(Axis(1), half), weights.split_at(Axis(1), half));
-            general_mat_mul(1.0, &x.0, &weights.0.t(), 0.0, &mut out);
-            general_mat_mul(1.0, &x.1, &weights.1.t(), 1.0, &mut out);
+    /// The weights of a tile in single precision: a row for each input.
+    fn tile<'a>(&'a self, tile: Range<usize>, room: &'a mut Vec<f32>) -> ArrayView2<'a, f32> {
+        let all = tile.start * self.inputs..tile.end * self.inputs;
+        room.resize(all.len(), 0.0);
+        match &self.blocks {
+            Blocks::F32(weights) => view(&weights[all], tile.len()),
+            Blocks::F16(weights) => {
+                f16::to_float(&weights[all], room);
+                view(room, tile.len())
+            }
+            Blocks::Q4_0(_) | Blocks::Q5_0(_) | Blocks::Q8_0(_) => {
+                self.rows(tile, room);
+                view(room, self.inputs).reversed_axes()
+            }
         }
     }
 }
 
-fn view(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
-    ArrayView2::from_shape((rows.len() / width, width), rows).expect("a matrix has whole rows")
+/// All outputs, tile by tile.
+fn tiles(outputs: usize, inputs: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let size = (TILE / inputs).max(1);
+    (0..outputs).step_by(size).map(move |first| first..outputs.min(first + size))
+}
+
+/// Rows brought into tiles.
+fn tiled(rows: &[f32], inputs: usize) -> Vec<f32> {
+    let mut all = Vec::with_capacity(rows.len());
+    for tile in tiles(rows.len() / inputs, inputs) {
+        let rows = &rows[tile.start * inputs..tile.end * inputs];
+        all.extend((0..inputs).flat_map(|input| rows[input..].iter().step_by(inputs)));
+    }
+    all
+}
+
+/// The scalar products of all rows of `x` with all columns of `weights`.
+pub fn multiply(
+    x: &ArrayView2<'_, f32>,
+    weights: &ArrayView2<'_, f32>,
+    mut out: ArrayViewMut2<'_, f32>,
+    sums: SumOrder,
+) {
+    match sums {
+        SumOrder::Usual => general_mat_mul(1.0, x, weights, 0.0, &mut out),
+        SumOrder::Other => {
+            let half = x.ncols() / 2;
+            let (x, weights) = (x.split_at(Axis(1), half), weights.split_at(Axis(0), half));
+            general_mat_mul(1.0, &x.0, &weights.0, 0.0, &mut out);
+            general_mat_mul(1.0, &x.1, &weights.1, 1.0, &mut out);
+        }
+    }
+}
+
+/// Rows of this width.
+pub fn view(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((rows.len() / width, width), rows).expect("there are whole rows")
 }
 
 /// Activations as the quantised formats of a few bits take them: in blocks of 8 bits.
@@ -227,7 +262,7 @@ mod tests {
         let rows = Tensor::from_vec(x.clone(), (3, 384), &Device::Cpu).unwrap();
         let expected: Vec<f32> = rows.matmul(&tensor.t().unwrap()).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         for sums in ORDERS {
-            let ours = product(&Matrix::new(weights.clone(), 384, (WeightFormat::F32, sums)), &x);
+            let ours = product(&Matrix::new(&weights, 384, (WeightFormat::F32, sums)), &x);
             assert!(near(&ours, &expected, 2e-5), "{sums}");
         }
     }
@@ -235,20 +270,17 @@ mod tests {
     #[test]
     fn half_precision_is_that_of_its_rows_in_single_precision() {
         let (weights, x) = (numbers(300 * 128, 0.37), numbers(3 * 128, 0.11));
-        let halves = Matrix::new(weights, 128, (WeightFormat::F16, SumOrder::Usual));
+        let halves = Matrix::new(&weights, 128, (WeightFormat::F16, SumOrder::Usual));
         let mut rows = vec![0.0; 300 * 128];
         halves.rows(0..300, &mut rows);
-        assert_eq!(product(&halves, &x), product(&Matrix::new(rows, 128, EXACT), &x));
+        assert_eq!(product(&halves, &x), product(&Matrix::new(&rows, 128, EXACT), &x));
     }
 
     #[test]
     fn the_order_of_sums_shows_in_the_last_bits_only() {
         let (weights, x) = (numbers(8 * 128, 0.37), numbers(128, 0.11));
-        let [usual, other] =
-            ORDERS.map(|sums| product(&Matrix::new(weights.clone(), 128, (WeightFormat::F32, sums)), &x));
+        let [usual, other] = ORDERS.map(|sums| product(&Matrix::new(&weights, 128, (WeightFormat::F32, sums)), &x));
         assert!(usual != other && near(&usual, &other, 1e-5));
-        let [usual, other] = ORDERS.map(|sums| dot(&weights[..128], &x, sums));
-        assert!((usual - other).abs() < 1e-5);
     }
 
     #[test]
@@ -259,7 +291,7 @@ mod tests {
             (WeightFormat::Q5_0, GgmlDType::Q5_0),
             (WeightFormat::Q8_0, GgmlDType::Q8_0),
         ] {
-            let matrix = Matrix::new(weights.clone(), 64, (ours, SumOrder::Usual));
+            let matrix = Matrix::new(&weights, 64, (ours, SumOrder::Usual));
             let tensor = Tensor::from_vec(weights.clone(), (4, 64), &Device::Cpu).unwrap();
             let tensor = QTensor::quantize(&tensor, theirs).unwrap().dequantize(&Device::Cpu).unwrap();
             let expected: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
@@ -284,7 +316,7 @@ mod tests {
             (0..8).map(of).collect::<Vec<_>>()
         };
         for format in [WeightFormat::Q4_0, WeightFormat::Q5_0, WeightFormat::Q8_0] {
-            let ours = product(&Matrix::new(weights.clone(), 384, (format, SumOrder::Usual)), &x);
+            let ours = product(&Matrix::new(&weights, 384, (format, SumOrder::Usual)), &x);
             assert!(near(&ours, &block(format), 1e-4), "{format}: {ours:?} for {:?}", block(format));
         }
     }
@@ -293,7 +325,7 @@ mod tests {
     fn a_row_of_a_product_does_not_depend_on_its_company() {
         for format in WeightFormat::ALL {
             for (sums, (inputs, outputs)) in ORDERS.into_iter().flat_map(|sums| [(sums, (64, 6)), (sums, (384, 129))]) {
-                let matrix = Matrix::new(numbers(inputs * outputs, 0.37), inputs, (format, sums));
+                let matrix = Matrix::new(&numbers(inputs * outputs, 0.37), inputs, (format, sums));
                 let x = numbers(37 * inputs, 0.11);
                 let alone: Vec<f32> = x.chunks_exact(inputs).flat_map(|row| product(&matrix, row)).collect();
                 for rows in [2, 5, 8, 19, 37] {

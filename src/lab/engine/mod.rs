@@ -9,6 +9,7 @@
 //! library must not set. The engine calls vector kernels that stay on their thread, so that a worker is one thread and an
 //! answer does not depend on what else is being served.
 
+mod attention;
 mod cache;
 mod forward;
 mod image;

@@ -19,11 +19,14 @@ const PROMPT: [u32; 7] = [0, 3, 206, 312, 305, 228, 24];
 struct Golden {
     base: Vec<Case>,
     small: Vec<Case>,
+    chat: Vec<Case>,
 }
 
 #[derive(Deserialize)]
 struct Case {
     prompt_ids: Vec<u32>,
+    #[serde(default)]
+    patches: Vec<Vec<u8>>,
     top: Vec<Top>,
 }
 
@@ -35,6 +38,11 @@ struct Top {
 
 fn golden() -> Golden {
     serde_json::from_str(include_str!("../model/golden.json")).unwrap()
+}
+
+/// The squares of a picture, each as a picture of its own.
+fn pictures(patches: &[Vec<u8>]) -> Vec<Image> {
+    patches.iter().map(|rgb| Image { width: 8, height: 8, rgb: rgb.clone() }).collect()
 }
 
 fn load(kind: ModelKind, weights: WeightFormat) -> Model {
@@ -85,19 +93,37 @@ fn answer(pool: &Pool, change: impl FnOnce(&mut Job), model: &Arc<Model>, prompt
 #[test]
 fn next_token_logprobs_are_those_of_an_independent_implementation() {
     let golden = golden();
-    for (kind, cases) in [(ModelKind::Base, golden.base), (ModelKind::Small, golden.small)] {
+    for (kind, cases) in
+        [(ModelKind::Base, golden.base), (ModelKind::Small, golden.small), (ModelKind::Chat, golden.chat)]
+    {
         // Keys and values in half precision are rounded, which the yardstick's are not.
         for (cache, tolerance) in [(CacheFormat::F32, 1e-3), (CacheFormat::F16, 1e-2)] {
             let model = kind.load(&ModelSpec { cache, ..ModelSpec::HONEST }).unwrap();
             assert!(!cases.is_empty());
             for case in &cases {
-                let ours = silent(&model, &case.prompt_ids);
+                let images = pictures(&case.patches);
+                let ours = logprobs(&next(&model, &case.prompt_ids, &images, NoiseSource::silent()));
                 for Top { id, logprob } in &case.top {
                     assert!((ours[*id] - logprob).abs() < tolerance, "{kind:?} {id}: {} for {logprob}", ours[*id]);
                 }
             }
         }
     }
+}
+
+#[test]
+fn other_pixels_give_other_scores_and_are_not_taken_from_memory() {
+    let model = load(ModelKind::Base, WeightFormat::F16);
+    let golden = golden();
+    let case = golden.base.iter().find(|case| !case.patches.is_empty()).unwrap();
+    let scores = |images: &[Image]| next(&model, &case.prompt_ids, images, NoiseSource::silent());
+    let images = pictures(&case.patches);
+    let (first, again) = (scores(&images), scores(&images));
+    let mut changed = images.clone();
+    changed[0].rgb[0] ^= 64;
+    assert!(model.takes_images() && first == again);
+    assert_ne!(scores(&changed), first);
+    assert_ne!(scores(&[]), first);
 }
 
 #[test]

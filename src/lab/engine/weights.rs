@@ -230,7 +230,7 @@ impl Source<'_> {
         for (name, outputs) in parts {
             values.extend_from_slice(self.tensors.numbers(name, outputs * inputs)?);
         }
-        Ok(Matrix::new(values, inputs, self.kept))
+        Ok(Matrix::new(&values, inputs, self.kept))
     }
 }
 
