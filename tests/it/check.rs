@@ -8,10 +8,10 @@ use crate::fixture::{Project, Run, assert_says};
 fn telling() -> Project {
     Project::new()
         .with_shipped_probes(&[
-            "poem-river.md",
-            "day-in-prague.md",
-            "weather-reports.toml",
-            "descriptions.toml",
+            "sampled/poems.toml",
+            "sampled/days.toml",
+            "greedy/weather.toml",
+            "greedy/descriptions.toml",
             "long-notes-city.toml",
         ])
         .with_default("samples", "6")
@@ -81,7 +81,7 @@ fn a_fleet_of_honest_twins_raises_no_alarm() {
 #[test]
 fn a_flaky_host_is_judged_by_what_it_answered_and_its_errors_are_counted() {
     let project = Project::new()
-        .with_shipped_probes(&["weather-reports.toml"])
+        .with_shipped_probes(&["greedy/weather.toml"])
         .with_probe("day", "Plan a day in Prague.")
         .with_default("samples", "8")
         .with_endpoint("reference", "lab:")

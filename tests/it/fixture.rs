@@ -63,7 +63,8 @@ impl Project {
         files.iter().fold(self, |project, file| {
             let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts/lab").join(file);
             let text = fs::read_to_string(shipped).expect("the shipped probe");
-            project.with_file(&format!("prompts/{file}"), &text.replace("max_tokens = 48", "max_tokens = 24"))
+            let name = file.replace('/', "-");
+            project.with_file(&format!("prompts/{name}"), &text.replace("max_tokens = 40", "max_tokens = 24"))
         })
     }
 

@@ -124,7 +124,7 @@ fn a_key_that_is_unset_for_all_names_the_variable_and_sends_nothing() {
 #[test]
 fn an_endpoint_whose_key_is_missing_is_unmeasured_and_does_not_keep_the_others_from_being_judged() {
     let project = Project::new()
-        .with_shipped_probes(&["weather-reports.toml"])
+        .with_shipped_probes(&["greedy/weather.toml"])
         .with_probe("day", "Plan a day in Prague.")
         .with_endpoint("reference", "lab:")
         .with_endpoint("double-bos", "lab:double-bos")

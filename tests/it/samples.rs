@@ -7,7 +7,7 @@ use crate::fixture::Project;
 /// A finished check of a small fleet, with its report.
 fn checked() -> (Project, Value) {
     let project = Project::new()
-        .with_shipped_probes(&["weather-reports.toml"])
+        .with_shipped_probes(&["greedy/weather.toml"])
         .with_probe("day", "Plan a day in Prague.")
         .with_default("samples", "4")
         .with_endpoint("reference", "lab:")
