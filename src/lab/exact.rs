@@ -213,7 +213,9 @@ mod tests {
             let serving = serving(&exact, address, 1);
             let drawn = exact.draw(&serving, 600, 1);
             let mut counts: HashMap<&Tokens, usize> = HashMap::new();
-            drawn.iter().for_each(|answer| *counts.entry(answer).or_default() += 1);
+            for answer in &drawn {
+                *counts.entry(answer).or_default() += 1;
+            }
             let answers: Vec<Tokens> = counts.keys().map(|answer| (*answer).clone()).collect();
             for (answer, log) in answers.iter().zip(exact.log_probabilities(&serving, &answers)) {
                 let (expected, seen) = (log.exp(), counts[answer] as f64 / 600.0);

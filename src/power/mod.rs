@@ -116,7 +116,7 @@ impl Study {
             hash.update(probe.samples.unwrap_or_default().to_le_bytes());
         }
         let digest = hash.finalize();
-        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().take(6).fold(String::new(), |out, byte| out + &format!("{byte:02x}"))
     }
 
     /// Does the trials that the journal does not hold yet.
