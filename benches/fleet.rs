@@ -62,6 +62,7 @@ struct Load {
     answers: usize,
 }
 
+#[expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 fn main() {
     let whole = std::env::args().any(|argument| argument == "--bench");
     let load = if whole {
