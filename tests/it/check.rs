@@ -12,6 +12,11 @@ fn telling() -> Project {
             "sampled/days.toml",
             "greedy/weather.toml",
             "greedy/descriptions.toml",
+            "greedy/dialogues.toml",
+            "greedy/letters.toml",
+            "greedy/opinions.toml",
+            "greedy/poems.toml",
+            "greedy/stories.toml",
             "long/256.toml",
         ])
         .with_default("samples", "6")
