@@ -67,12 +67,9 @@ fn every_fault_that_changes_answers_is_found_and_the_honest_twin_is_not() {
         assert_eq!(findings[0]["fault"], fault, "{findings}");
         assert_eq!(findings[0]["confidence"], "certain", "{findings}");
     }
-    let findings = &run.endpoint("small-model")["findings"];
-    assert!(
-        run.endpoint("small-model")["findings"].to_string().contains("swapped-model"),
-        "{:#}",
-        run.endpoint("small-model")
-    );
+    let findings = run.endpoint("small-model")["findings"].clone();
+    let named = findings.as_array().is_some_and(|all| all.iter().any(|finding| finding["fault"] == "swapped-model"));
+    assert!(named, "{findings}");
     assert_eq!(run.endpoint("twin")["findings"], serde_json::json!([]));
 }
 
