@@ -122,7 +122,7 @@ impl Sampling {
     };
 
     /// Chooses a token, and reports log-probabilities with the `top` likeliest where `Some`. Knows nothing of corruption,
-    /// which is a [`Sampler`]'s.
+    /// which is a `Sampler`'s.
     pub fn choose(&self, situation: &Situation<'_>, generator: &mut impl Rng, top: Option<usize>) -> Choice {
         let candidates = self.candidates(situation, generator);
         let token = candidates.draw(generator);
