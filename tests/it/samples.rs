@@ -12,7 +12,7 @@ fn checked() -> (Project, Value) {
         .with_default("samples", "4")
         .with_endpoint("reference", "lab:")
         .with_endpoint("double-bos", "lab:double-bos")
-        .with_endpoint("twin", "lab:flaky-host=0.2");
+        .with_endpoint("twin", "lab:flaky-host=0.4");
     let run = project.run(["check", "m", "--seed", "5", "--format", "json", "--quiet"]);
     assert_eq!(run.code(), 1, "{}", run.stderr);
     let report = run.json();
