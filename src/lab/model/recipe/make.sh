@@ -22,14 +22,19 @@ corpus last 4000 2 valid --held-out
 corpus ladder 700 2 ladder --held-out
 corpus chat 5000 2 valid-chat --held-out
 python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat.jsonl" --out tokenizer.json
-train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:500" --stage "$scratch/main.jsonl:1930" \
-    --stage "$scratch/last.jsonl:750" --out base
-train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:350" --out chat
-train --size small --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:400" --stage "$scratch/main.jsonl:2000" --out small
+train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:500" --stage "$scratch/main.jsonl:1330" \
+    --stage "$scratch/last.jsonl:550" --out base
+train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:200" --out chat
+head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
+train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:1100" \
+    --out small
 python recipe/golden.py --model-dir . > golden.json
-for file in valid ladder; do
-    python recipe/measure.py --model base --tokenizer tokenizer.json --validation "$scratch/$file.jsonl"
+measure() {
+    python recipe/measure.py --tokenizer tokenizer.json "$@"
+}
+measure --model base --validation "$scratch/ladder.jsonl" --exact 60 --open 0 --show 0
+for model in base small; do
+    measure --model "$model" --validation "$scratch/valid.jsonl" --skip copy_,find_,interview,pairs --exact 60 --open 8
 done
-python recipe/measure.py --model small --tokenizer tokenizer.json --validation "$scratch/valid.jsonl"
-python recipe/measure.py --model chat --tokenizer tokenizer.json --validation "$scratch/valid-chat.jsonl" --contains --exact 30 \
+measure --model chat --validation "$scratch/valid-chat.jsonl" --contains --exact 30 \
     --only capital_city,french,colour,opposite,identity,memory

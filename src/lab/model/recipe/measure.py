@@ -173,9 +173,11 @@ def main():
     parser.add_argument("--show", type=int, default=3, help="show an answer of every so-manieth task; 0 for none")
     parser.add_argument("--contains", action="store_true", help="instead, whether answers contain the truth")
     parser.add_argument("--only", help="only tasks whose name begins so")
+    parser.add_argument("--skip", default="-", help="not the tasks whose name begins so")
     options = parser.parse_args()
     with open(options.validation, encoding="utf-8") as lines:
         examples = [json.loads(line) for line in lines]
+    examples = [example for example in examples if not example["task"].startswith(tuple(options.skip.split(",")))]
     if options.only:
         examples = [example for example in examples if example["task"].startswith(tuple(options.only.split(",")))]
     reader = Reader(options.model, Tokenizer.from_file(options.tokenizer))

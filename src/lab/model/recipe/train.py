@@ -10,6 +10,7 @@ writes base.safetensors (f16, Hugging Face names) and base.json
 """
 
 import argparse
+import itertools
 import json
 import os
 import pickle
@@ -271,8 +272,8 @@ def loss(params, batch, config):
 
 
 def schedule(peak, steps, warmup=60):
-    """Linear warm-up, a plateau, and a linear decay to almost nothing over the last half."""
-    flat = int(steps * 0.5)
+    """Linear warm-up, a plateau, and a linear decay to almost nothing over the last 36 %."""
+    flat = int(steps * 0.64)
     up, decay = optax.linear_schedule(0, peak, warmup), optax.linear_schedule(peak, peak * 0.02, steps - flat)
     return optax.join_schedules([up, optax.constant_schedule(peak), decay], [warmup, flat])
 
@@ -334,7 +335,7 @@ def train(options, config, tokenizer):
         with open(checkpoint, "rb") as file:
             first, params, state, tokens = pickle.load(file)
         print(f"resumed after step {first}", flush=True)
-    for number, batch in enumerate(batches(options.stage, tokenizer), 1):
+    for number, batch in enumerate(itertools.islice(batches(options.stage, tokenizer), options.until), 1):
         if number <= first:
             continue
         params, state, value = step(params, state, batch)
@@ -349,7 +350,7 @@ def train(options, config, tokenizer):
             with open(checkpoint + ".new", "wb") as file:
                 pickle.dump((number, *jax.device_get((params, state)), tokens), file)
             os.replace(checkpoint + ".new", checkpoint)
-    print(f"{steps} steps, {tokens} tokens, {time.time() - started:.0f} s")
+    print(f"{number} steps, {tokens} tokens, {time.time() - started:.0f} s")
     return params
 
 
@@ -370,6 +371,7 @@ def main():
     parser.add_argument("--size", choices=SIZES, required=True)
     parser.add_argument("--stage", action="append", required=True, help="file:steps")
     parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate of Adam; Muon's is five times as high")
+    parser.add_argument("--until", type=int, help="stop after this step, though the schedule goes on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", help="weights to begin with, without .safetensors")
     parser.add_argument("--checkpoint", type=int, default=0, help="steps between checkpoints; 0 is none")
