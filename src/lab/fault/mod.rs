@@ -1,7 +1,8 @@
 //! The faults that the lab can give an endpoint, each at the layer where it goes wrong in life.
 //!
 //! Pure. Ids are those of the fault catalogue, so that a diagnosis can be held against what was really wrong.
-//! [`mod@catalogue`] is the table of them, [`mod@address`] reads `lab:` addresses, [`mod@schedule`] says when a fault is there.
+//! [`mod@catalogue`] is the table of them, [`mod@address`] reads `lab:` addresses, [`mod@schedule`] says when a fault is there,
+//! and `parameter` what may stand after its `=`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +14,13 @@ use super::engine::{CacheFormat, WeightFormat};
 
 pub mod address;
 pub mod catalogue;
+mod parameter;
 pub mod schedule;
 
 pub use address::{SCHEME, Scheduled, Setup};
 pub use catalogue::{CATALOGUE, Entry};
+pub use parameter::{Channel, End, FinishSaid, Override, Parser, Reach, Routing, Template, UsageSaid};
+use parameter::{at_least_one, share};
 pub use schedule::Schedule;
 
 /// One thing that is wrong with an endpoint.
@@ -131,173 +135,6 @@ pub enum Fault {
     },
     /// Every answer is late by this much.
     Slow(Duration),
-}
-
-/// Gives an enum of parameter words its names, both ways.
-macro_rules! words {
-    ($(#[$outer:meta])* $name:ident { $($(#[$inner:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$inner])* $variant,)+
-        }
-
-        impl $name {
-            fn named(word: &str) -> Option<Self> {
-                [$(Self::$variant),+].into_iter().find(|value| value.word() == word)
-            }
-
-            fn word(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-        }
-    };
-}
-
-words! {
-    /// What a wrong chat template gets wrong.
-    Template {
-        /// Newlines after roles and messages are missing.
-        NoNewlines = "no-newlines",
-        /// The prompt ends before the assistant's turn begins.
-        NoGenerationPrompt = "no-generation-prompt",
-        /// Roles are missing: the messages follow each other as plain text.
-        NoRoles = "no-roles",
-    }
-}
-
-words! {
-    /// How the end of an answer is missed.
-    End {
-        /// The model's end token is not taken for one, and the answer runs on.
-        Late = "late",
-        /// A newline is taken for the end.
-        Early = "early",
-    }
-}
-
-words! {
-    /// How the parser of tool calls fails.
-    Parser {
-        /// The call is left in the text, as the model wrote it.
-        Content = "content",
-        /// The arguments arrive without their last character.
-        Arguments = "arguments",
-    }
-}
-
-words! {
-    /// What a host says instead of the true finish reason.
-    FinishSaid {
-        /// `stop`, always.
-        Stop = "stop",
-        /// `stop`, in streams only.
-        Streamed = "streamed",
-        /// Nothing.
-        Missing = "missing",
-    }
-}
-
-words! {
-    /// Where everything goes.
-    Channel {
-        /// Thoughts stand in the answer's content.
-        Content = "content",
-        /// The answer stands among the thoughts.
-        Reasoning = "reasoning",
-    }
-}
-
-words! {
-    /// What a host says instead of the true token counts.
-    UsageSaid {
-        /// Counts that are off by up to an eighth, at random.
-        Random = "random",
-        /// Nothing.
-        Absent = "absent",
-    }
-}
-
-words! {
-    /// What decides where a request goes.
-    Routing {
-        /// Chance, each time.
-        Chance = "chance",
-        /// The prompt: it always takes the same way.
-        Sticky = "sticky",
-    }
-}
-
-/// Which requests a host overrides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// All of them, those that ask for temperature 0 too.
-    All,
-    /// Those that ask for a temperature above 0.
-    Sampled,
-}
-
-/// How a host samples, whatever it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Override {
-    /// At a temperature of its own.
-    Temperature {
-        /// Above 0 and up to 2.
-        fixed: f64,
-        /// Which requests it is used for.
-        reach: Reach,
-    },
-    /// From so many of the likeliest tokens.
-    TopK(usize),
-    /// From the tokens that make up this share.
-    TopP(f64),
-    /// With a penalty on tokens seen before.
-    RepetitionPenalty(f64),
-}
-
-impl Override {
-    fn read(text: &str) -> Option<Self> {
-        if let Some((kind, number)) = text.split_once(':') {
-            return match kind {
-                "top_k" => number.parse().ok().filter(|k| *k > 0).map(Self::TopK),
-                "top_p" => share(number).map(Self::TopP),
-                "repetition_penalty" => {
-                    number.parse().ok().filter(|p| *p > 1.0 && *p <= 2.0).map(Self::RepetitionPenalty)
-                }
-                _ => None,
-            };
-        }
-        let (number, reach) = match text.split_once(',') {
-            None => (text, Reach::All),
-            Some((number, "sampled")) => (number, Reach::Sampled),
-            Some(_) => return None,
-        };
-        let fixed = number.parse().ok().filter(|t| *t > 0.0 && *t <= 2.0)?;
-        Some(Self::Temperature { fixed, reach })
-    }
-}
-
-impl fmt::Display for Override {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Temperature { fixed, reach: Reach::All } => write!(f, "{fixed}"),
-            Self::Temperature { fixed, reach: Reach::Sampled } => write!(f, "{fixed},sampled"),
-            Self::TopK(k) => write!(f, "top_k:{k}"),
-            Self::TopP(p) => write!(f, "top_p:{p}"),
-            Self::RepetitionPenalty(penalty) => write!(f, "repetition_penalty:{penalty}"),
-        }
-    }
-}
-
-/// A share above 0 and up to 1.
-fn share(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0)
-}
-
-fn at_least_one(text: &str) -> Option<usize> {
-    text.parse().ok().filter(|number| *number > 0)
 }
 
 impl Fault {
