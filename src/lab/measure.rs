@@ -1,7 +1,6 @@
 //! What the lab's faults and its honest noise do to greedy answers, measured on prompts of the model's domain.
 //!
-//! Slow without optimisation, so run by hand after the model or the engine has changed:
-//! `cargo test --release --lib lab::measure -- --ignored --nocapture`.
+//! `cargo test --release --lib lab::measure -- --nocapture` prints the figures.
 
 use futures_util::future::join_all;
 use reqwest::Client;
@@ -103,7 +102,6 @@ async fn differing_from_itself(address: &str) -> f64 {
 }
 
 #[tokio::test]
-#[ignore = "slow without optimisation"]
 async fn honest_hosts_differ_a_little_and_faulty_ones_more() {
     let own = differing_from_itself("lab:").await;
     assert!((0.03..=0.10).contains(&own), "{own}");
@@ -125,7 +123,6 @@ async fn honest_hosts_differ_a_little_and_faulty_ones_more() {
 }
 
 #[tokio::test]
-#[ignore = "slow without optimisation"]
 async fn fewer_bits_make_more_noise() {
     let mut shares = Vec::new();
     for bits in [23, 10, 9, 8, 7, 6] {
