@@ -1,5 +1,9 @@
 //! `samemodel lab`: its list of faults, and the measurement of power by a design small enough for every change.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use samemodel::probe::{self, Probe};
 use serde_json::Value;
 
 use crate::fixture::{Project, Run, assert_says};
@@ -71,4 +75,17 @@ fn every_fault_is_explained_in_a_line_with_where_it_was_seen() {
             assert!(!words.is_empty() && !words.contains('\n') && text.contains(words), "{fault}");
         }
     }
+}
+
+#[test]
+fn the_probes_that_report_share_no_question_with_those_that_choose() {
+    let load = |set: &str| -> Vec<Probe> {
+        probe::load(&[set.to_owned()], &Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts")).expect("probes")
+    };
+    let (choosing, reporting) = (load("lab"), load("lab-held-out"));
+    let digests: BTreeSet<String> = choosing.iter().map(Probe::digest).collect();
+    let shared: Vec<&str> =
+        reporting.iter().filter(|probe| digests.contains(&probe.digest())).map(|probe| probe.id.as_str()).collect();
+    assert!(shared.is_empty(), "{shared:?}");
+    assert_eq!(choosing.len(), reporting.len(), "both are built alike");
 }
