@@ -52,6 +52,11 @@ fn bench(bencher: Bencher<'_, '_>, weights: WeightFormat, answers: usize) {
 }
 
 #[divan::bench(args = [1, 8, 64])]
+fn f16(bencher: Bencher<'_, '_>, answers: usize) {
+    bench(bencher, WeightFormat::F16, answers);
+}
+
+#[divan::bench(args = [1, 8, 64])]
 fn f32(bencher: Bencher<'_, '_>, answers: usize) {
     bench(bencher, WeightFormat::F32, answers);
 }

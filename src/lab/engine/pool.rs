@@ -18,7 +18,7 @@ use super::noise::{Noise, NoiseSource};
 use super::sampler::{Choice, Constraint, Sampler, Sampling, Situation, TokenMask};
 
 /// Requests that one worker moves on together. More would decode the weights less often, and make each one wait longer.
-const BATCH: usize = 16;
+const BATCH: usize = 48;
 
 /// Pieces of prompts that a model reads in one step, beside a token for each answer under way, so that a long prompt does not
 /// hold up the others for long.
