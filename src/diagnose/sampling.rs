@@ -8,8 +8,9 @@ use crate::stats::kernel::{Kernels, mean_of_combined};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::Finding;
 
-/// The reference repeats itself under a seed on at least this share of probes: otherwise a seed says nothing here.
-const SEEDS_WORK: f64 = 0.8;
+/// The reference repeats itself under a seed on at least this share of probes: otherwise a seed says nothing here. Sums that
+/// depend on the batch change a draw now and then even where the seed is used, so not all need to agree.
+const SEEDS_WORK: f64 = 0.5;
 
 /// From this p-value on a seed that changes nothing is no noise: five probes that all change against five that never do. Where
 /// the reference is noisy itself, chance must be ruled out.
