@@ -51,7 +51,7 @@ pub struct Effect {
     pub high: f64,
 }
 
-/// The three sizes of difference; each is a share of answers, so that one tolerance holds for all.
+/// The sizes of difference; each is a share of answers, so that one tolerance holds for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EffectName {
@@ -61,6 +61,8 @@ pub enum EffectName {
     Dispersion,
     /// Excess hazard of leaving the reference's greedy answer, as a share of that of another model.
     Divergence,
+    /// Share of greedy answers that leave the reference's as soon as another model's do.
+    Departure,
 }
 
 impl EffectName {
@@ -70,6 +72,7 @@ impl EffectName {
             Self::Substitution => "substitution",
             Self::Dispersion => "dispersion",
             Self::Divergence => "divergence",
+            Self::Departure => "departure",
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{GreedySummary, Settings, pairs, test_settings};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
 use crate::stats::Pair;
-use crate::stats::divergence::{Divergence, Exposure, divergence};
+use crate::stats::divergence::{Divergence, Exposure, ProbeExposure, divergence};
 use crate::stats::permutation::two_sample;
 
 /// Divergences for each token that count as another model where no control says otherwise. Token-DiFR (arXiv 2511.20621)
@@ -29,10 +29,51 @@ pub struct Control {
     pub p_value: Option<f64>,
     /// MMD² of the control for each sampled probe (mean of the combined kernels).
     pub sampled: BTreeMap<String, f64>,
-    /// Divergences for each character at risk.
-    pub hazard: f64,
+    /// How soon greedy answers leave the reference's.
+    pub pace: Pace,
     /// Characters of a token, from the reference's greedy answers; absent where no host reports token counts.
     pub characters_per_token: Option<f64>,
+}
+
+/// How soon another model's greedy answers leave the reference's, beyond how soon the reference leaves itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Divergences for each character at risk.
+    pub hazard: f64,
+    /// Characters within which most of the answers have left that ever do: early enough that honest noise has moved few, and late
+    /// enough that what other requests show is not thrown away.
+    pub horizon: u32,
+    /// The share of answers that have left by then, above 0 and up to 1.
+    pub early: f64,
+}
+
+/// The share of departures that a horizon holds.
+const MOST: f64 = 0.75;
+
+impl Pace {
+    /// Of answers that leave at a constant hazard for each character, above 0.
+    pub fn constant(hazard: f64) -> Self {
+        let horizon = (-(1.0 - MOST).ln() / hazard).ceil();
+        Self { hazard, horizon: horizon as u32, early: 1.0 - (-hazard * horizon).exp() }
+    }
+
+    /// As measured; `None` where the answers do not leave the reference's more often than it leaves itself.
+    pub fn measured(found: &Divergence) -> Option<Self> {
+        let hazard = cross(found).hazard() - own(found).map_or(0.0, Exposure::hazard);
+        let mut times: Vec<u32> =
+            found.probes.iter().flat_map(|p| &p.cross_times).filter(|o| o.event).map(|o| o.time).collect();
+        times.sort_unstable();
+        let last = (MOST * times.len() as f64).ceil() as usize;
+        let horizon = times.get(last.saturating_sub(1)).copied()?;
+        let early = early(&found.probes, horizon);
+        (hazard > 0.0 && early > 0.0).then_some(Self { hazard, horizon, early })
+    }
+}
+
+/// The share of greedy answers, over all probes alike, that have left within so many characters, beyond the reference's own.
+pub(super) fn early<'a>(probes: impl IntoIterator<Item = &'a ProbeExposure>, horizon: u32) -> f64 {
+    let (sum, n) = probes.into_iter().fold((0.0, 0.0), |(sum, n), p| (sum + p.early(horizon), n + 1.0));
+    if n > 0.0 { sum / n } else { 0.0 }
 }
 
 impl Control {
@@ -44,7 +85,7 @@ impl Control {
             endpoint: None,
             p_value: None,
             sampled: BTreeMap::new(),
-            hazard: BUILT_IN_HAZARD_PER_TOKEN / per_token,
+            pace: Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / per_token),
             characters_per_token,
         };
         if let Some((name, answers)) = control.filter(|(_, answers)| answers.count() > 0) {
@@ -66,10 +107,7 @@ impl Control {
         }
         if let Some(found) = divergence(&pairs(reference, answers, Asking::Greedy), test) {
             p_values.extend(found.p);
-            let excess = cross(&found).hazard() - own(&found).map_or(0.0, Exposure::hazard);
-            if excess > 0.0 {
-                self.hazard = excess;
-            }
+            self.pace = Pace::measured(&found).unwrap_or(self.pace);
         }
         let smallest = p_values.iter().copied().reduce(f64::min);
         self.p_value = smallest.map(|p| (p * p_values.len() as f64).min(1.0));
@@ -84,7 +122,7 @@ impl Control {
             probes: found.probes.len(),
             hazard: cross(found).hazard() * scale,
             own_hazard: own.map(|o| o.hazard() * scale),
-            control_hazard: self.hazard * scale,
+            control_hazard: self.pace.hazard * scale,
             differing: cross(found).events / m,
             own_differing: own.map(|o| o.events / m),
         }

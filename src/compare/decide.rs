@@ -51,14 +51,17 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     judge(Verdict::Inconclusive, what_is_missing(endpoint, significant), tightest)
 }
 
-/// The effects that bound the share of answers as if from another model.
+/// The effects that bound the share of answers as if from another model. Departures show a share of requests that go elsewhere
+/// and are coarse about anything else, so they may contradict a bound and set none.
 fn share(effects: &[Sized]) -> impl Iterator<Item = &Effect> {
-    effects.iter().map(|s| &s.effect).filter(|e| e.name != EffectName::Dispersion)
+    let bounds = [EffectName::Substitution, EffectName::Divergence];
+    effects.iter().map(|s| &s.effect).filter(move |e| bounds.contains(&e.name))
 }
 
 fn is_consistent(effects: &[Sized], settings: &Settings) -> bool {
     let bounded = share(effects).any(|e| e.high < settings.tolerance);
-    let contradicted = share(effects).any(|e| e.low > settings.tolerance);
+    let shares = effects.iter().map(|s| &s.effect).filter(|e| e.name != EffectName::Dispersion);
+    let contradicted = shares.into_iter().any(|e| e.low > settings.tolerance);
     let mut dispersions = effects.iter().map(|s| &s.effect).filter(|e| e.name == EffectName::Dispersion);
     let limit = settings.dispersion_tolerance;
     bounded && !contradicted && dispersions.all(|e| e.low > -limit && e.high < limit)
@@ -83,6 +86,11 @@ fn describe(effect: &Effect) -> String {
         }
         EffectName::Divergence => {
             format!("greedy answers leave the reference's at {estimate} ({low} to {high}) of another model's rate")
+        }
+        EffectName::Departure => {
+            format!(
+                "{estimate} ({low} to {high}) of greedy answers leave the reference's as soon as another model's do"
+            )
         }
         EffectName::Dispersion if effect.estimate > 0.0 => {
             format!("its answers vary {estimate} less ({low} to {high}) than the reference's")
@@ -121,7 +129,7 @@ mod tests {
         decide(&endpoint(q_value, effects), &SETTINGS).verdict
     }
 
-    use EffectName::{Dispersion, Divergence, Substitution};
+    use EffectName::{Departure, Dispersion, Divergence, Substitution};
 
     #[test]
     fn a_large_effect_that_is_significant_is_drift() {
@@ -150,6 +158,14 @@ mod tests {
         assert_eq!(verdict(Some(0.9), &[(Substitution, 0.0, 0.2), (Divergence, 0.0, 0.02)]), Verdict::Consistent);
         assert_eq!(verdict(Some(0.9), &[(Substitution, 0.1, 0.2), (Divergence, 0.0, 0.02)]), Verdict::Inconclusive);
         assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.02), (Dispersion, -0.02, 0.2)]), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn departures_may_contradict_a_bound_and_set_none() {
+        assert_eq!(verdict(Some(0.01), &[(Divergence, 0.0, 0.02), (Departure, 0.1, 0.3)]), Verdict::Drifted);
+        assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.02), (Departure, 0.1, 0.3)]), Verdict::Inconclusive);
+        assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.02), (Departure, 0.0, 0.2)]), Verdict::Consistent);
+        assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.2), (Departure, 0.0, 0.02)]), Verdict::Inconclusive);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! a bootstrap over probes and are never narrower than the permutation noise of equal sources.
 
 use super::Settings;
-use super::control::Control;
+use super::control::{Control, early};
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure};
 use crate::stats::interval::{Interval, clustered, normal_quantile};
 use crate::stats::permutation::{self, Null, TwoSample};
@@ -46,7 +46,9 @@ impl Sized {
                 (self.alarm.0 - settings.dispersion_tolerance).max(-settings.dispersion_tolerance - self.alarm.1)
             }
             // Leaving the reference less often than it leaves itself is no drift.
-            EffectName::Substitution | EffectName::Divergence => self.alarm.0 - settings.tolerance,
+            EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+                self.alarm.0 - settings.tolerance
+            }
         }
     }
 }
@@ -125,14 +127,36 @@ pub fn divergence(found: &Divergence, control: &Control, test: permutation::Sett
     if characters <= 0.0 {
         return None;
     }
-    let excess = |at: &[usize]| (total(at, |p| p.cross).hazard() - total(at, |p| p.own).hazard()) / control.hazard;
-    // m probes without one divergence still leave room for a share of 1 − α^(1/m) of probes (the exact binomial bound).
-    let unseen = |level: f64| (1.0 - (1.0 - level).powf(1.0 / m as f64)) * m as f64 / characters / control.hazard;
+    let excess = |at: &[usize]| (total(at, |p| p.cross).hazard() - total(at, |p| p.own).hazard()) / control.pace.hazard;
+    let unseen = |level: f64| unseen(m, level) * m as f64 / characters / control.pace.hazard;
     let margin = unseen(ALARM_LEVEL);
     let null = Null { sd: unseen(LEVEL) / normal_quantile(f64::midpoint(1.0, LEVEL)), low: -margin, high: margin };
     let (interval, alarm) = both_levels(m, &["interval", "divergence", test.label], test.seed, null, excess);
     let share = |x: f64| x.clamp(-1.0, 1.0);
     Some(Sized::new(EffectName::Divergence, interval.map(share), alarm.map(share), found.p))
+}
+
+/// The share of greedy answers that leave the reference's as soon as another model's do, beyond the reference's own. Where some
+/// requests go to another model this is their share, since almost all that leave early are its answers; the hazard is lower
+/// there, since the others stay at risk to their ends. `None` without probes.
+pub fn departure(found: &Divergence, control: &Control, test: permutation::Settings<'_>) -> Option<Sized> {
+    let m = found.probes.len();
+    if m == 0 {
+        return None;
+    }
+    let pace = control.pace;
+    let share = |at: &[usize]| early(at.iter().map(|&i| &found.probes[i]), pace.horizon) / pace.early;
+    let unseen = |level: f64| unseen(m, level) / pace.early;
+    let margin = unseen(ALARM_LEVEL);
+    let null = Null { sd: unseen(LEVEL) / normal_quantile(f64::midpoint(1.0, LEVEL)), low: -margin, high: margin };
+    let (interval, alarm) = both_levels(m, &["interval", "departure", test.label], test.seed, null, share);
+    let share = |x: f64| x.clamp(-1.0, 1.0);
+    Some(Sized::new(EffectName::Departure, interval.map(share), alarm.map(share), found.p))
+}
+
+/// The share of probes that may show something although none of `m` did (the exact binomial bound).
+fn unseen(m: usize, level: f64) -> f64 {
+    1.0 - (1.0 - level).powf(1.0 / m as f64)
 }
 
 /// Answers per probe and side with which the noise would be small enough to decide at the tolerance, with a chance of 80 %
@@ -158,4 +182,65 @@ pub fn probes_to_decide(probes: usize, effects: &[Sized], settings: &Settings) -
         return None;
     }
     Some((probes as f64 * (half / room).powi(2)).ceil().min(f64::from(u32::MAX)) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::control::Pace;
+    use crate::stats::Pair;
+    use crate::stats::divergence::divergence as diverge;
+
+    const TEST: permutation::Settings<'static> = permutation::Settings { permutations: 99, seed: 3, label: "t" };
+    const SETTINGS: Settings =
+        Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
+
+    /// Greedy answers of a hundred characters to two hundred probes, of which those of the first `moved` probes are another model's, which differ from
+    /// the sixth to ninth character on.
+    fn greedy(moved: usize) -> Divergence {
+        let reference = "a".repeat(100);
+        let other: Vec<String> = (0..4).map(|i| format!("{}{}", "a".repeat(5 + i), "b".repeat(95 - i))).collect();
+        let ids: Vec<String> = (0..200).map(|i| format!("p{i}")).collect();
+        let of = |i: usize| if i < moved { other[i % 4].as_str() } else { reference.as_str() };
+        let pairs: Vec<Pair<'_>> = ids
+            .iter()
+            .enumerate()
+            .map(|(i, id)| Pair { probe: id, reference: vec![&reference; 2], endpoint: vec![of(i); 2] })
+            .collect();
+        diverge(&pairs, TEST).expect("probes")
+    }
+
+    fn control() -> Control {
+        Control {
+            endpoint: None,
+            p_value: None,
+            sampled: std::collections::BTreeMap::new(),
+            pace: Pace::measured(&greedy(200)).expect("another model leaves"),
+            characters_per_token: None,
+        }
+    }
+
+    #[test]
+    fn the_departure_is_the_share_of_requests_that_go_elsewhere_where_the_hazard_is_far_less() {
+        let found = departure(&greedy(40), &control(), TEST).expect("probes");
+        assert!((found.effect.estimate - 0.2).abs() < 1e-9, "{:?}", found.effect);
+        assert!(found.effect.low > 0.1 && found.effect.high < 0.3, "{:?}", found.effect);
+        assert!(found.clearance(&SETTINGS) > 0.0, "{:?}", found.alarm);
+        let hazard = divergence(&greedy(40), &control(), TEST).expect("probes");
+        assert!(hazard.effect.estimate < 0.02, "{:?}", hazard.effect);
+    }
+
+    #[test]
+    fn who_never_leaves_has_no_departure_and_leaves_room_for_what_was_not_seen() {
+        let found = departure(&greedy(0), &control(), TEST).expect("probes");
+        assert_eq!(found.effect.estimate, 0.0);
+        assert!(found.effect.high > 0.01 && found.clearance(&SETTINGS) < 0.0, "{found:?}");
+    }
+
+    #[test]
+    fn the_horizon_of_a_constant_pace_holds_three_quarters() {
+        let pace = Pace::constant(0.05);
+        assert_eq!(pace.horizon, 28);
+        assert!((pace.early - 0.75).abs() < 0.01, "{pace:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! All that is seen of one endpoint beside the reference, before it is judged.
 
-use super::control::Control;
+use super::control::{Control, Pace};
 use super::{EndpointComparison, GreedySummary, Known, Observed, Settings, effect, pairs, test_settings};
 use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
@@ -28,7 +28,7 @@ pub(super) struct Measured<'a> {
     features: Vec<SignalResult>,
     tokens: PromptTokens<'a>,
     samples_to_decide: Option<u32>,
-    control_hazard: f64,
+    pace: Pace,
 }
 
 impl<'a> Measured<'a> {
@@ -48,7 +48,10 @@ impl<'a> Measured<'a> {
             effects.extend(effect::substitution(found, control, test));
             effects.extend(effect::dispersion(found, test));
         }
-        effects.extend(greedy.as_ref().and_then(|found| effect::divergence(found, control, test)));
+        if let Some(found) = &greedy {
+            effects.extend(effect::divergence(found, control, test));
+            effects.extend(effect::departure(found, control, test));
+        }
         let summary = greedy.as_ref().map(|found| control.greedy_summary(found));
         let samples_to_decide = sampled.as_ref().and_then(|found| effect::samples_to_decide(found, control, settings));
         Self {
@@ -62,7 +65,7 @@ impl<'a> Measured<'a> {
             effects,
             summary,
             samples_to_decide,
-            control_hazard: control.hazard,
+            pace: control.pace,
         }
     }
 
@@ -94,7 +97,7 @@ impl<'a> Measured<'a> {
             greedy: self.greedy.as_ref(),
             features: &self.features,
             effects: &self.effects,
-            control_hazard: self.control_hazard,
+            pace: &self.pace,
             settings,
         });
         EndpointComparison {

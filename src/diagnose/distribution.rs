@@ -1,13 +1,13 @@
 //! What the shape of a statistical difference suggests, where nothing exact explains it.
 //!
 //! None of it is ever certain. The shapes are looked at from the plainest to the least: other sampling of the same model,
-//! another style, a mixture, answers that do not repeat themselves, a difference that grows with the prompt, and the rest,
-//! which text alone cannot tell apart.
+//! another style, a difference that grows with the prompt, a mixture, answers that do not repeat themselves, and the rest, which
+//! text alone cannot tell apart.
 
 use std::fmt::Write as _;
 
 use super::tally::{FEWEST, RULED_OUT, Tally};
-use super::{Evidence, finding as told};
+use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told};
 use crate::compare::effect::Sized;
 use crate::sample::Asking;
 use crate::signal::repeats::greedy_that_change;
@@ -15,12 +15,8 @@ use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
 use crate::stats::kernel::mean_of_combined;
 use crate::stats::permutation::TwoSample;
-use crate::stats::survival::first_divergence;
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::{EffectName, Finding};
-
-/// From this share of answers on, as if from another model, the model itself is doubted.
-const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
 
 /// The likeliest fault, if a difference is beyond its tolerance at all.
 pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
@@ -30,7 +26,7 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let size = |name| beyond(evidence, name);
     let (substitution, divergence) = (size(EffectName::Substitution), size(EffectName::Divergence));
     let largest = substitution.iter().chain(&divergence).map(|s| s.effect.low).fold(0.0, f64::max);
-    if substitution.is_none() && divergence.is_none() {
+    if substitution.is_none() && divergence.is_none() && size(EffectName::Departure).is_none() {
         return None;
     }
     if let Some(found) = style(evidence) {
@@ -39,7 +35,7 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     if largest >= MOSTLY_ANOTHER_MODEL {
         return another_model(substitution, divergence);
     }
-    [mixture, some_probes, restless, grows_with_prompt]
+    [grows_with_prompt, mixture, some_probes, restless]
         .into_iter()
         .find_map(|shape| shape(evidence))
         .or_else(|| divergence.map(even))
@@ -114,52 +110,36 @@ fn another_model(substitution: Option<&Sized>, divergence: Option<&Sized>) -> Op
     })
 }
 
-/// Greedy answers of the endpoint that leave the reference's, with when, in characters, out of how many.
-struct Departures {
-    answers: Share,
-    /// Mean number of characters until an answer leaves, of those that do.
-    time: f64,
-    /// Mean length of the reference's answers.
-    length: f64,
-}
-
-fn departures(evidence: &Evidence<'_>) -> Option<Departures> {
-    let (mut answers, mut time, mut length, mut n) = (Share::default(), 0.0, 0.0, 0.0);
+/// The share of greedy answers of the endpoint that leave the nearest of the reference's.
+fn departures(evidence: &Evidence<'_>) -> Share {
+    let mut answers = Share::default();
     for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
-        length += reference.iter().map(|a| a.text.chars().count() as f64).sum::<f64>();
-        n += reference.len() as f64;
         for answer in evidence.answers.of(Asking::Greedy, probe) {
-            // The nearest of the reference's answers counts: it may leave itself.
-            let nearest = reference.iter().map(|r| first_divergence(&r.text, &answer.text));
-            let Some(found) = nearest.max_by_key(|o| (!o.event, o.time)) else { continue };
-            answers.count(found.event.into());
-            time += if found.event { f64::from(found.time) } else { 0.0 };
+            answers.count(reference.iter().all(|r| r.text != answer.text).into());
         }
     }
-    (answers.showing > 0).then(|| Departures { time: time / answers.showing as f64, length: length / n, answers })
+    answers
 }
 
 /// Most answers are the reference's, and those that are not leave it as soon as another model's do.
 fn mixture(evidence: &Evidence<'_>) -> Option<Finding> {
-    let found = departures(evidence).filter(|d| d.answers.showing >= FEWEST)?;
-    let soon = found.time * evidence.control_hazard <= SOON && found.time <= EARLY * found.length;
-    (found.answers.value() < MOSTLY_ANOTHER_MODEL && soon).then(|| {
+    let departure = beyond(evidence, EffectName::Departure)?;
+    let divergence = evidence.effects.iter().find(|s| s.effect.name == EffectName::Divergence)?;
+    let (share, rate) = (departure.effect.estimate, divergence.effect.estimate);
+    (share < MOSTLY_ANOTHER_MODEL && share >= FAR_SOONER * rate).then(|| {
         let seen = format!(
-            "{:.0} % of greedy answers leave the reference's, after {:.0} of {:.0} characters, as soon as another model's; the \
-             others never do",
-            100.0 * found.answers.value(),
-            found.time,
-            found.length
+            "{:.0} % of greedy answers leave the reference's as soon as another model's do, and the others hardly ever: over whole \
+             answers the rate is {:.0} % of another model's",
+            100.0 * share,
+            100.0 * rate
         );
         told("partial-routing", Possible, seen)
     })
 }
 
-/// Another model leaves after one over its hazard; twice that is still as soon.
-const SOON: f64 = 2.0;
-
-/// Even departures come in the middle of an answer on average; a mixture's in its first third.
-const EARLY: f64 = 0.33;
+/// Answers that leave at one small rate `r` of another model's have left within its horizon at `r ln 4 / 0.75` of its share, so
+/// the two effects differ by up to 1.9; a mixture's by more, the longer its answers are.
+const FAR_SOONER: f64 = 3.0;
 
 /// All of the difference is on some of the sampled probes: a prompt always goes the same way.
 fn some_probes(evidence: &Evidence<'_>) -> Option<Finding> {
@@ -187,7 +167,7 @@ fn is_restless(repeats: Tally) -> bool {
 /// the reference's together.
 fn restless(evidence: &Evidence<'_>) -> Option<Finding> {
     let repeats = repeats(evidence);
-    let leaving = departures(evidence).map_or(0.0, |d| d.answers.value());
+    let leaving = departures(evidence).value();
     (is_restless(repeats) && repeats.endpoint.value() >= ABOUT_AS_OFTEN * leaving).then(|| {
         let seen = format!(
             "answers at temperature 0 change from one time to the next on {} of {} probes, the reference's on {} of {}",
@@ -216,7 +196,7 @@ fn grows_with_prompt(evidence: &Evidence<'_>) -> Option<Finding> {
     let hazard = |group: &[(i64, &ProbeExposure)]| {
         let sum =
             |of: fn(&ProbeExposure) -> Exposure| group.iter().fold(Exposure::default(), |sum, (_, p)| sum + of(p));
-        ((sum(|p| p.cross).hazard() - sum(|p| p.own).hazard()) / evidence.control_hazard).max(0.0)
+        ((sum(|p| p.cross).hazard() - sum(|p| p.own).hazard()) / evidence.pace.hazard).max(0.0)
     };
     let leaving = |group: &[(i64, &ProbeExposure)]| Share {
         showing: group.iter().filter(|(_, p)| p.cross.events > p.own.events).count(),

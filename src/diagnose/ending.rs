@@ -148,19 +148,27 @@ fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding("wrong-eos", confidence, evidence))
 }
 
-/// Greedy answers that end where the reference's go on.
+/// Greedy answers that end where the reference's go on. Answers that drift away end early now and then as well, so this must be
+/// what makes most of the answers differ that do.
 fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
-    let tally = tally_endings(evidence, |ending| {
+    let cut = |ending: &Ending<'_>| {
         let text = ending.answer.text.trim_end();
         let rest = |expected: &&str| expected.strip_prefix(text).is_some_and(|rest| !rest.trim().is_empty());
-        let cut = ending.expected.iter().all(rest);
-        Some(cut && Ended::of(ending.answer) == Ended::Naturally)
+        ending.expected.iter().all(rest) && Ended::of(ending.answer) == Ended::Naturally
+    };
+    let tally = tally_endings(evidence, |ending| Some(cut(ending)));
+    let among_others = tally_endings(evidence, |ending| {
+        let text = ending.answer.text.trim_end();
+        ending.expected.iter().all(|expected| *expected != text).then(|| cut(ending))
     });
-    let confidence = tally.seldom()?;
+    let confidence = tally.seldom().filter(|_| among_others.endpoint.value() >= MOST)?;
     let evidence =
         format!("greedy answers end in the midst of the reference's, and are said to be complete: {}", tally.words());
     Some(finding("wrong-eos", confidence, evidence))
 }
+
+/// The share of the answers that differ which one reason must explain.
+const MOST: f64 = 0.5;
 
 /// Answers without a finish reason.
 fn no_reason(evidence: &Evidence<'_>) -> Option<Finding> {

@@ -5,13 +5,14 @@
 //! makes one. [`tally`] says how many answers it takes.
 
 use crate::compare::Settings;
+use crate::compare::control::Pace;
 use crate::compare::effect::Sized;
 use crate::sample::Traits;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::Divergence;
 use crate::stats::permutation::TwoSample;
-use crate::verdict::{Confidence, Finding, SignalResult};
+use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
 
 pub mod availability;
 mod channels;
@@ -27,6 +28,9 @@ pub use prompt::Counts;
 
 #[cfg(test)]
 mod tests;
+
+/// From this share of answers on, as if from another model, the model itself is doubted.
+const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
 
 /// What is known of one endpoint.
 pub struct Evidence<'a> {
@@ -48,8 +52,8 @@ pub struct Evidence<'a> {
     pub features: &'a [SignalResult],
     /// The effects.
     pub effects: &'a [Sized],
-    /// Divergences for each character that count as another model.
-    pub control_hazard: f64,
+    /// How soon another model's greedy answers leave the reference's.
+    pub pace: &'a Pace,
     /// The tolerances and the level of tests.
     pub settings: &'a Settings,
 }
@@ -63,6 +67,14 @@ impl<'a> Evidence<'a> {
     /// Whether an answer has as many tokens as its cap lets through.
     fn is_full(&self, answer: &Answer<'_>) -> bool {
         answer.cap().is_some_and(|cap| self.completion_tokens(answer).is_some_and(|n| n >= cap))
+    }
+
+    /// Whether most of the endpoint's sampled answers are as if from another model. What such a model does of its own accord, and
+    /// the reference does not, is then no sign of a fault beside it.
+    fn is_another_model(&self) -> bool {
+        let significant = |s: &Sized| s.p.is_none_or(|p| p <= self.settings.alpha);
+        let substitution = self.effects.iter().find(|s| s.effect.name == EffectName::Substitution);
+        substitution.is_some_and(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL && significant(s))
     }
 
     /// What a probe has in it, where either side's answers say so.

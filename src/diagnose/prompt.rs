@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tally::FEWEST;
+use super::tally::{FEWEST, Tally};
 use super::{Evidence, finding, tools};
 use crate::sample::Traits;
 use crate::signal::tokens::{ProbeTokens, PromptTokens};
@@ -21,6 +21,9 @@ const TEMPLATE_TOKENS: i64 = 8;
 /// Characters of a token at most, on average, in any language that was looked at; a dropped text takes more tokens than this
 /// leaves.
 const CHARACTERS_A_TOKEN: u64 = 8;
+
+/// The share of the reference's calls that a model writes of its own accord where no tool has reached it, at most.
+const HARDLY: f64 = 0.25;
 
 /// Tokens of the smallest description of a tool.
 const TOOL_TOKENS: i64 = 4;
@@ -244,12 +247,12 @@ fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Findi
         let tools = p.traits.map_or(0, |t| i64::try_from(t.tools.len()).unwrap_or(i64::MAX));
         p.differences().all(|d| d <= -TOOL_TOKENS.saturating_mul(tools))
     };
-    let calls = tools::calls(evidence);
-    if pattern.differing.iter().all(large) && calls.endpoint.showing == 0 {
-        let never = if calls.reference.showing > 0 {
-            format!(", and it never calls one, where the reference does in {} answers", calls.reference.showing)
-        } else {
-            String::new()
+    let Tally { endpoint, reference } = tools::calls(evidence);
+    if pattern.differing.iter().all(large) && endpoint.value() <= HARDLY * reference.value() {
+        let never = match (endpoint.showing, reference.showing) {
+            (_, 0) => String::new(),
+            (0, n) => format!(", and it never calls one, where the reference does in {n} answers"),
+            (few, n) => format!(", and it writes a call in {few} answers, where the reference does in {n}"),
         };
         return Some(finding("tools-dropped", Certain, format!("{seen}, all that offer tools{never}")));
     }

@@ -40,7 +40,9 @@ fn number_of_percent(share: f64, decimal: bool) -> String {
 /// An effect with its interval: `31 % (22–39)`; one on variety with an arrow, `↓ 31 % (22–39)` where answers vary less.
 pub fn effect(effect: &Effect) -> String {
     let (arrow, estimate, low, high) = match effect.name {
-        EffectName::Substitution | EffectName::Divergence => ("", effect.estimate, effect.low, effect.high),
+        EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+            ("", effect.estimate, effect.low, effect.high)
+        }
         EffectName::Dispersion if effect.estimate >= 0.0 => ("↓ ", effect.estimate, effect.low, effect.high),
         EffectName::Dispersion => ("↑ ", -effect.estimate, -effect.high, -effect.low),
     };

@@ -35,6 +35,22 @@ pub struct ProbeExposure {
     pub cross: Exposure,
     /// Among the reference's own answers; zero exposure when there is only one.
     pub own: Exposure,
+    /// When the endpoint's answers leave the reference's, a time for each pair.
+    pub cross_times: Vec<Observation>,
+    /// When the reference's own leave each other.
+    pub own_times: Vec<Observation>,
+}
+
+impl ProbeExposure {
+    /// The share of pairs that have diverged within so many characters, beyond that among the reference's own answers: between
+    /// −1 and 1.
+    pub fn early(&self, horizon: u32) -> f64 {
+        let share = |times: &[Observation]| {
+            let gone = times.iter().filter(|o| o.event && o.time <= horizon).count();
+            if times.is_empty() { 0.0 } else { gone as f64 / times.len() as f64 }
+        };
+        share(&self.cross_times) - share(&self.own_times)
+    }
 }
 
 /// Events over characters at risk.
@@ -47,18 +63,14 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    fn mean(observations: impl Iterator<Item = Observation>) -> Self {
-        let (mut out, mut n) = (Self::default(), 0.0);
-        for o in observations {
-            out.events += f64::from(u8::from(o.event));
-            out.characters += f64::from(o.time);
-            n += 1.0;
+    fn mean(observations: &[Observation]) -> Self {
+        if observations.is_empty() {
+            return Self::default();
         }
-        if n > 0.0 {
-            out.events /= n;
-            out.characters /= n;
-        }
-        out
+        let n = observations.len() as f64;
+        let events = observations.iter().filter(|o| o.event).count() as f64;
+        let characters = observations.iter().map(|o| f64::from(o.time)).sum::<f64>();
+        Self { events: events / n, characters: characters / n }
     }
 
     /// Divergences per character at risk: the maximum-likelihood estimate of a constant hazard. 0 without exposure.
@@ -127,10 +139,14 @@ impl Stratum {
     fn exposure(&self) -> ProbeExposure {
         let cross = (self.reference..self.answers).flat_map(|e| (0..self.reference).map(move |r| (e, r)));
         let own = (0..self.reference).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let cross_times: Vec<Observation> = cross.map(|(i, j)| self.pairs[at(i, j)]).collect();
+        let own_times: Vec<Observation> = own.map(|(i, j)| self.pairs[at(i, j)]).collect();
         ProbeExposure {
             probe: self.probe.clone(),
-            cross: Exposure::mean(cross.map(|(i, j)| self.pairs[at(i, j)])),
-            own: Exposure::mean(own.map(|(i, j)| self.pairs[at(i, j)])),
+            cross: Exposure::mean(&cross_times),
+            own: Exposure::mean(&own_times),
+            cross_times,
+            own_times,
         }
     }
 
