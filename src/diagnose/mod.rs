@@ -11,6 +11,7 @@ use crate::sample::Traits;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::Divergence;
+use crate::stats::exact::{Share, at_least};
 use crate::stats::permutation::TwoSample;
 use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
 
@@ -31,6 +32,9 @@ mod tests;
 
 /// From this share of answers on, as if from another model, the model itself is doubted.
 const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
+
+/// From this share of greedy probes on that leave the reference's, more than noise is at work.
+const MOVED: f64 = 0.15;
 
 /// What is known of one endpoint.
 pub struct Evidence<'a> {
@@ -69,12 +73,19 @@ impl<'a> Evidence<'a> {
         answer.cap().is_some_and(|cap| self.completion_tokens(answer).is_some_and(|n| n >= cap))
     }
 
-    /// Whether most of the endpoint's sampled answers are as if from another model. What such a model does of its own accord, and
-    /// the reference does not, is then no sign of a fault beside it.
-    fn is_another_model(&self) -> bool {
+    /// Whether the model itself answers otherwise where no tools are: its sampled answers are as if from another one, or many of its
+    /// greedy ones leave the reference's. How it then calls tools is its own affair, and no sign of a fault of the parser.
+    fn is_model_moved(&self) -> bool {
         let significant = |s: &Sized| s.p.is_none_or(|p| p <= self.settings.alpha);
         let substitution = self.effects.iter().find(|s| s.effect.name == EffectName::Substitution);
+        let mut leaving = Share::default();
+        for probe in self.greedy.iter().flat_map(|g| &g.probes) {
+            if self.traits(&probe.probe).is_none_or(|traits| traits.tools.is_empty()) {
+                leaving.count((probe.cross.events > probe.own.events).into());
+            }
+        }
         substitution.is_some_and(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL && significant(s))
+            || at_least(leaving, 0.95) >= MOVED
     }
 
     /// What a probe has in it, where either side's answers say so.
@@ -88,13 +99,20 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = prompt::findings(evidence);
     findings.extend(ending::findings(evidence));
     findings.extend(channels::findings(evidence));
-    findings.extend(tools::findings(evidence));
+    let (of_parser, of_model) = if evidence.is_model_moved() {
+        (Vec::new(), tools::findings(evidence))
+    } else {
+        (tools::findings(evidence), Vec::new())
+    };
+    findings.extend(of_parser);
     findings.extend(echo::findings(evidence));
     findings.extend(sampling::findings(evidence));
     // What the shape of a difference suggests is only asked where nothing exact explains it.
     if !findings.iter().any(Finding::is_certain_drift) {
         findings.extend(distribution::finding(evidence));
     }
+    // What may be the model's own doing is told last, and never as certain.
+    findings.extend(of_model.into_iter().map(|f| Finding { confidence: Confidence::Possible, ..f }));
     findings.extend(availability::slow(evidence));
     findings.sort_by_key(|f| f.confidence);
     findings

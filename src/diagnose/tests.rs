@@ -199,11 +199,54 @@ fn tools_that_are_missing_are_counted_and_never_called() {
             d.sample.finish_reason = Some("stop".into());
         }
     });
+    let mut number = 0;
+    finds("tools-dropped", "writes a call in 2 answers", |d| {
+        if d.kind == Kind::Tools {
+            tokens(d, |n| n - 70);
+            let call = d.sample.tool_calls.remove(0);
+            number += 1;
+            d.sample.text = match number {
+                1 | 2 => format!("<|call|>{{\"name\": \"{}\"", call.name),
+                _ => "I cannot know the weather.".into(),
+            };
+            d.sample.finish_reason = Some("stop".into());
+        }
+    });
     finds("wrong-template", "written otherwise", |d| {
         if d.kind == Kind::Tools {
             tokens(d, |n| n - 6);
         }
     });
+}
+
+#[test]
+fn what_a_model_that_answers_otherwise_does_by_itself_is_no_certain_fault() {
+    let found = spoilt(|d| match d.kind {
+        Kind::Tools => {
+            let call = d.sample.tool_calls.remove(0);
+            d.sample.text = format!("<|call|>{{\"name\": \"{}\", \"arguments\": {}}}", call.name, call.arguments);
+            d.sample.finish_reason = Some("stop".into());
+        }
+        Kind::Plain if d.number % 2 == 0 => {
+            d.sample.text = words(&mut rng::derive(3, &[&d.sample.probe]), 20);
+        }
+        _ => {}
+    });
+    assert!(certain(&found).is_empty(), "{:#?}", found.findings);
+    assert_eq!(found.findings.last().map(|f| f.fault.as_str()), Some("tool-parser"), "{:#?}", found.findings);
+}
+
+#[test]
+fn answers_that_drift_away_and_end_early_now_and_then_have_no_wrong_end_token() {
+    let found = spoilt(|d| {
+        if d.kind == Kind::Plain && d.number % 2 == 0 {
+            d.sample.text = words(&mut rng::derive(3, &[&d.sample.probe]), 20);
+        } else if d.kind == Kind::Plain && d.number % 8 == 1 {
+            d.sample.text = d.sample.text.split('\n').next().unwrap().to_owned();
+            d.sample.finish_reason = Some("stop".into());
+        }
+    });
+    assert!(found.findings.iter().all(|f| f.fault != "wrong-eos"), "{:#?}", found.findings);
 }
 
 #[test]

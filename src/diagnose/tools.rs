@@ -8,16 +8,13 @@ use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, holds_whole_call};
 use crate::stats::exact::Share;
-use crate::verdict::Confidence::{Certain, Likely, Possible};
+use crate::verdict::Confidence::{Certain, Likely};
 use crate::verdict::Finding;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let offered = Offered::of(evidence);
     let rules = [calls_in_text, broken_arguments, never_calls];
-    let found = rules.into_iter().filter_map(|rule| rule(evidence, &offered));
-    // Another model writes calls in its own way, or none.
-    let doubted = |f: Finding| Finding { confidence: f.confidence.max(Possible), ..f };
-    if evidence.is_another_model() { found.map(doubted).collect() } else { found.collect() }
+    rules.into_iter().filter_map(|rule| rule(evidence, &offered)).collect()
 }
 
 /// The tools of each probe that has any: as its traits say, or as the reference calls them.
