@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file of the source: its path below `src` and its text without tests and comments.
+/// A file of the source: its path below `src`, its text without tests and comments, and the first sentence of its documentation.
 struct Source {
     path: PathBuf,
     code: String,
+    purpose: String,
 }
 
 fn sources() -> Vec<Source> {
@@ -23,12 +24,22 @@ fn sources() -> Vec<Source> {
             }
             let below = path.strip_prefix(&root).expect("below src").to_owned();
             if path.extension().is_some_and(|e| e == "rs") && !is_test(&below) {
-                let code = without_tests(&fs::read_to_string(&path).expect("text"));
-                found.push(Source { path: below, code });
+                let text = fs::read_to_string(&path).expect("text");
+                found.push(Source { path: below, code: without_tests(&text), purpose: purpose(&text) });
             }
         }
     }
     found
+}
+
+/// The first sentence of a file's documentation, or what stands before the first list or break.
+fn purpose(text: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let paragraph = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    match paragraph.find(". ") {
+        Some(end) => paragraph[..=end].to_owned(),
+        None => paragraph,
+    }
 }
 
 /// Whether the file is compiled for tests alone, by its name.
@@ -89,6 +100,45 @@ fn outermost(list: &str) -> Vec<String> {
         }
     }
     items
+}
+
+/// The tables of all files, a layer each, as the page on the architecture has them.
+fn tables() -> String {
+    let titles = ["the command line", "loops and presentation", "the outside world", "decisions, pure", "nouns"];
+    let layers = layers();
+    let mut sources = sources();
+    sources.sort_by_key(|source| (source.path.components().count() == 1, source.path.clone()));
+    let mut text = String::new();
+    for (layer, title) in (1..=5).rev().zip(titles) {
+        text += &format!("### Layer {layer}: {title}\n\n| file | responsibility |\n|---|---|\n");
+        let highest = |name: &str| layers.get(name).copied().unwrap_or(5);
+        for source in sources.iter().filter(|source| highest(&top_level(source)) == layer) {
+            text += &format!("| `{}` | {} |\n", source.path.display(), source.purpose.replace('|', "\\|"));
+        }
+        text += "\n";
+    }
+    text
+}
+
+#[test]
+fn the_page_on_the_architecture_says_what_every_file_is_for() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/src/architecture.md");
+    let page = fs::read_to_string(&path).expect("a page");
+    let (begin, end) = ("<!-- files:begin -->\n\n", "<!-- files:end -->");
+    let (before, rest) = page.split_once(begin).expect("a mark where the tables begin");
+    let (_, after) = rest.split_once(end).expect("a mark where they end");
+    let wanted = format!("{before}{begin}{}{end}{after}", tables());
+    if std::env::var_os("SAMEMODEL_BLESS").is_some() {
+        fs::write(&path, &wanted).expect("written");
+    }
+    let there = fs::read_to_string(&path).expect("a page");
+    assert!(there == wanted, "the tables of files are out of date: SAMEMODEL_BLESS=1 cargo test --test it layers");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<PathBuf> = sources().into_iter().filter(|s| s.purpose.is_empty()).map(|s| s.path).collect();
+    assert!(silent.is_empty(), "{silent:?} begin without `//!`");
 }
 
 fn top_level(source: &Source) -> String {

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Measures what docs/benchmarks.md says and writes it anew, with docs/power.json and docs/power.svg: how often a check finds each
+# fault, and how fast the lab is. Takes most of an hour on two cores. Trials are kept in .samemodel/power, so a run that was
+# stopped goes on. `--short` tries the same commands on a tenth of the work, and writes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo build --quiet --release --locked
+power() { "${CARGO_TARGET_DIR:-target}/release/samemodel" --quiet lab power "$@"; }
+
+if [[ "${1:-}" == --short ]]; then
+    power --design short --seeds 1 --fault "" --fault double-bos --fault partial-routing=0.2
+    exit
+fi
+
+took=
+[[ -d .samemodel/power ]] || took=yes
+SECONDS=0
+power --format json --output docs/power.json
+took=${took:+It took $(((SECONDS + 59) / 60)) minutes.}
+power --format svg --output docs/power.svg
+
+{
+    cat <<HEAD
+# Benchmarks
+
+Written by \`docs/benchmarks.sh\`; nothing here was typed in. Version $(cargo metadata --no-deps --format-version 1 |
+        sed 's/.*"version":"\([^"]*\)".*/\1/'), $(nproc) cores.
+
+## What a check finds
+
+\`samemodel lab power\`: every fault of the lab at its usual severity, and honest variants of the reference's host, each checked alone by
+the real path, over HTTP, with seeds and probes that no threshold was chosen with. $took
+
+HEAD
+    power --format markdown
+    cat <<SPEED
+
+The same numbers are in \`docs/power.json\`.
+
+## How fast the lab is
+
+Tokens a second of the engine on one worker, and the time and memory for 20 endpoints × 24 probes × 10 answers × 32 tokens:
+
+\`\`\`text
+$(cargo bench --quiet --bench engine 2>/dev/null)
+$(cargo bench --quiet --bench fleet 2>/dev/null)
+\`\`\`
+SPEED
+} >docs/benchmarks.md.new
+mv docs/benchmarks.md.new docs/benchmarks.md
