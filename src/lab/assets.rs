@@ -1,8 +1,10 @@
-//! The files of the lab's models, compiled in, and the models loaded from them.
+//! The files of the lab's models, compiled in, and models loaded from them or from a file that is given instead.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::engine::{Files, Model, ModelSpec, PrefixStore, WeightsError};
+use super::engine::{
+    Files, Gguf, Label, Model, ModelConfig, ModelSpec, PrefixStore, WeightFormat, WeightsError, write_gguf,
+};
 
 /// The text of `tokenizer.json`, which all models share.
 pub const TOKENIZER: &str = include_str!("model/tokenizer.json");
@@ -26,6 +28,8 @@ static CHAT: Files<'static> = Files {
     safetensors: include_bytes!("model/chat.safetensors"),
 };
 
+/// What all of it may be used under, as the whole project.
+const LICENCE: &str = env!("CARGO_PKG_LICENSE");
 /// Models that a library keeps; the one used longest ago goes first.
 const KEPT: usize = 16;
 /// The bytes of prompts that all of them remember together; about 1.3 kB a token with the promised model.
@@ -52,6 +56,28 @@ impl ModelKind {
         Model::load(self.files(), tuned, spec)
     }
 
+    /// Its name, in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Small => "small",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// The model as a GGUF file for other engines, its matrices kept in a format. What brings images in is left out: the
+    /// architecture `llama` has no place for it.
+    pub fn to_gguf(self, weights: WeightFormat) -> Result<Vec<u8>, WeightsError> {
+        let name = format!("samemodel lab {}", self.name());
+        write_gguf(self.files(), Label { name: &name, licence: LICENCE, template: CHAT_TEMPLATE }, weights)
+    }
+
+    /// The files of the model that tuning leads to.
+    #[cfg(test)]
+    pub fn chat_files() -> Files<'static> {
+        CHAT
+    }
+
     fn files(self) -> Files<'static> {
         match self {
             Self::Base => BASE,
@@ -59,6 +85,11 @@ impl ModelKind {
             Self::Chat => CHAT,
         }
     }
+}
+
+/// The number of tokens, the same in all models.
+pub fn tokens() -> Result<usize, WeightsError> {
+    ModelConfig::from_json(BASE.config).map(|config| config.vocab_size)
 }
 
 /// The bytes of the promised model, which its fingerprint is made from.
@@ -72,6 +103,8 @@ pub fn promised_weights() -> &'static [u8] {
 pub struct Library {
     models: Mutex<Vec<Loaded>>,
     prompts: Arc<PrefixStore>,
+    /// What is promised instead of the compiled-in model, if anything.
+    promised: Option<Gguf>,
 }
 
 struct Loaded {
@@ -82,11 +115,21 @@ struct Loaded {
 
 impl Default for Library {
     fn default() -> Self {
-        Self { models: Mutex::default(), prompts: Arc::new(PrefixStore::new(PREFIX_BYTES)) }
+        Self::new(None)
     }
 }
 
 impl Library {
+    /// A library whose promised model is that of a file, where one is given.
+    pub fn new(promised: Option<Gguf>) -> Self {
+        Self { models: Mutex::default(), prompts: Arc::new(PrefixStore::new(PREFIX_BYTES)), promised }
+    }
+
+    /// The format in which the promised model's weights were published.
+    pub fn published(&self) -> WeightFormat {
+        self.promised.as_ref().map_or(ModelSpec::HONEST.weights, Gguf::format)
+    }
+
     /// The model as it is to be served. Loading takes some milliseconds, and others wait meanwhile.
     pub fn model(&self, kind: ModelKind, spec: &ModelSpec) -> Result<Arc<Model>, WeightsError> {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +148,11 @@ impl Library {
     }
 
     fn load(&self, kind: ModelKind, spec: &ModelSpec) -> Result<Arc<Model>, WeightsError> {
-        Ok(Arc::new(kind.load(spec)?.sharing(Arc::clone(&self.prompts))))
+        let model = match &self.promised {
+            Some(file) if kind == ModelKind::Base => file.model(Some(CHAT), spec)?,
+            _ => kind.load(spec)?,
+        };
+        Ok(Arc::new(model.sharing(Arc::clone(&self.prompts))))
     }
 }
 

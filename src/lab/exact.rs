@@ -89,7 +89,7 @@ impl Exact {
             if share <= 0.0 {
                 continue;
             }
-            let (kind, spec) = behaviour.model(setup.honest(), route);
+            let (kind, spec) = behaviour.model(setup.honest(self.library.published()), route);
             let model = self.library.model(kind, &spec)?;
             let Some(task) = work.task(&self.prompter, model.config().max_position_embeddings) else { return Ok(None) };
             // With several ends it would not be known which one came.

@@ -120,7 +120,12 @@ impl Host {
     pub fn warm_up(&self) -> Result<(), WeightsError> {
         let always = self.setup.faults.iter().filter(|one| one.schedule == Schedule::default());
         let behaviour = Behaviour::of(always.map(|one| &one.fault));
-        self.model(behaviour.model(self.setup.honest(), Route::Promised)).map(drop)
+        self.model(behaviour.model(self.honest(), Route::Promised)).map(drop)
+    }
+
+    /// How it serves the promised model where no fault touches it.
+    fn honest(&self) -> ModelSpec {
+        self.setup.honest(self.shared.library.published())
     }
 
     /// The model that is served like this. Loading one takes some milliseconds.
@@ -176,7 +181,7 @@ impl Host {
             Some(Replay::Fresh) | None => {}
         }
         let route = route(&behaviour, &draws, &sticky);
-        let model = self.loaded(behaviour.model(self.setup.honest(), route)).await?;
+        let model = self.loaded(behaviour.model(self.honest(), route)).await?;
         let positions = model.config().max_position_embeddings;
         if work.prompt_tokens() >= positions {
             return Err(ApiError::too_long(work.prompt_tokens(), positions));

@@ -20,6 +20,7 @@ pub mod engine;
 pub mod exact;
 pub mod fault;
 mod flaky;
+mod gguf;
 mod host;
 mod images;
 mod limit;
@@ -38,6 +39,7 @@ mod wire;
 mod work;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -51,6 +53,7 @@ pub use assets::ModelKind;
 pub use clock::Clock;
 use engine::{Noise, Pool, WeightsError};
 pub use fault::{Fault, FaultError, SCHEME, Setup};
+pub use gguf::GgufFileError;
 use host::{Host, Shared};
 use prompt::{PromptError, Prompter};
 use wire::{Connection, Wire};
@@ -92,11 +95,21 @@ pub struct FleetOptions {
     pub clock: Clock,
     /// The port of the first endpoint, the next one of the second, and so on; free ones when 0.
     pub port: u16,
+    /// A GGUF file with the model that is promised, instead of the compiled-in one. It must have the same tokens.
+    pub gguf: Option<PathBuf>,
 }
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { seed: 0, workers: None, noise: Noise::HONEST, api_key: None, clock: Clock::default(), port: 0 }
+        Self {
+            seed: 0,
+            workers: None,
+            noise: Noise::HONEST,
+            api_key: None,
+            clock: Clock::default(),
+            port: 0,
+            gguf: None,
+        }
     }
 }
 
@@ -116,6 +129,9 @@ pub enum LabError {
     /// The compiled-in model cannot be loaded.
     #[error("the lab's model: {0}")]
     Model(#[from] WeightsError),
+    /// The model's file cannot be served.
+    #[error(transparent)]
+    File(#[from] GgufFileError),
     /// The compiled-in template or tokenizer cannot be read.
     #[error("the lab's prompts: {0}")]
     Prompt(#[from] PromptError),
@@ -188,7 +204,7 @@ fn load(endpoints: Vec<LabEndpoint>, options: FleetOptions) -> Result<(Arc<Share
     }
     let shared = Arc::new(Shared {
         prompter: Arc::new(Prompter::load()?),
-        library: Library::default(),
+        library: Library::new(options.gguf.as_deref().map(gguf::read).transpose()?),
         pool: Pool::start(options.workers.unwrap_or_else(usual_workers)).map_err(LabError::Worker)?,
         seed: options.seed,
         clock: options.clock,

@@ -193,6 +193,11 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// What the child has written to standard output until now.
+    pub fn stdout(&self) -> String {
+        read(&self.out)
+    }
+
     /// What the child has written to standard error until now.
     pub fn stderr(&self) -> String {
         read(&self.err)

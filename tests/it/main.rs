@@ -5,6 +5,8 @@ mod canary;
 mod check;
 #[cfg(feature = "lab")]
 mod crash;
+#[cfg(feature = "lab")]
+mod export;
 #[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "most of it is for tests that need the lab"))]
 mod fixture;
 #[cfg(feature = "lab")]

@@ -21,6 +21,11 @@ pub enum LabVerb {
     Serve(LabServe),
     /// Measure how often a check finds each fault, and how often it accuses honest hosts.
     Power(LabPower),
+    /// Write a model of the lab as a GGUF file, for llama.cpp and other engines.
+    ///
+    /// The file has the architecture `llama`, the tokenizer and the chat template. The projection that brings images in is left
+    /// out, as that architecture has no place for it: the model in the file reads text alone.
+    Export(LabExport),
 }
 
 /// `samemodel lab list`
@@ -38,6 +43,9 @@ pub struct LabServe {
     /// times, and takes traits of the host such as `dialect=together` too.
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,
+    /// Serve the model of this GGUF file, as `lab export` writes them, instead of the usual one; it reads no images.
+    #[arg(long, value_name = "FILE")]
+    pub gguf: Option<PathBuf>,
     /// The port on 127.0.0.1; a free one when 0.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
@@ -117,15 +125,47 @@ pub enum PowerFormat {
 /// `samemodel lab export`
 #[derive(Debug, Args)]
 pub struct LabExport {
-    /// The file to write.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Which model: `base`, `small` or `chat`.
-    #[arg(long, value_name = "NAME", default_value = "base")]
-    pub model: String,
-    /// How its weights are kept: `f32`, `f16`, `q8_0`, `q5_0` or `q4_0`.
-    #[arg(long, value_name = "FORMAT", default_value = "f16")]
-    pub weights: String,
+    /// Which model.
+    #[arg(long, value_enum, default_value_t = ModelChoice::Base, value_name = "NAME")]
+    pub model: ModelChoice,
+    /// How its weights are kept.
+    #[arg(long, value_enum, default_value_t = WeightsChoice::F16, value_name = "FORMAT")]
+    pub weights: WeightsChoice,
+    /// The file to write [default: lab-MODEL-WEIGHTS.gguf].
+    #[arg(long, short, alias = "output", value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Write over a file that is there already.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A model of the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelChoice {
+    /// The one that the lab's endpoints serve.
+    Base,
+    /// The smaller one that a host serves which has swapped the model.
+    Small,
+    /// The first one, tuned for chat.
+    Chat,
+}
+
+/// How weights are kept in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightsChoice {
+    /// Single precision.
+    F32,
+    /// Half precision, as the lab serves them.
+    F16,
+    /// 8 bits and a scale for 32 numbers.
+    #[value(name = "q8_0")]
+    Q8,
+    /// 5 bits and a scale for 32 numbers.
+    #[value(name = "q5_0")]
+    Q5,
+    /// 4 bits and a scale for 32 numbers.
+    #[value(name = "q4_0")]
+    Q4,
 }
 
 fn prices(text: &str) -> Result<(f64, f64), String> {

@@ -70,7 +70,7 @@ pub enum Verb {
     Compare(Compare),
     /// Show what a check would send and cost, without sending anything.
     Plan(Plan),
-    /// The embedded lab: list its faults, serve an endpoint, measure how often a check finds what.
+    /// The embedded lab: list its faults, serve an endpoint, measure how often a check finds what, write its models as files.
     Lab(lab::Lab),
     /// Read samples from JSON lines into the history.
     Import(Import),

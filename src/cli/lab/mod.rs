@@ -1,7 +1,9 @@
-//! `samemodel lab`: explain its faults, serve an endpoint, measure power.
+//! `samemodel lab`: explain its faults, serve an endpoint, measure power, write its models as files.
 
 use std::process::ExitCode as Code;
 
+#[cfg(feature = "lab")]
+mod export;
 #[cfg(feature = "lab")]
 mod list;
 #[cfg(feature = "lab")]
@@ -25,5 +27,6 @@ pub(super) fn lab(args: &Lab, global: &Global) -> anyhow::Result<Code> {
         LabVerb::List(args) => list::list(args),
         LabVerb::Serve(args) => super::on_runtime(serve::serve(args)),
         LabVerb::Power(args) => super::on_runtime(power::power(args, global)),
+        LabVerb::Export(args) => export::export(args),
     }
 }

@@ -21,6 +21,7 @@ pub async fn serve(args: &LabServe) -> anyhow::Result<Code> {
         api_key: key(args)?,
         clock: clock(args)?,
         port: args.port,
+        gguf: args.gguf.clone(),
         ..FleetOptions::default()
     };
     let stop = stop_on_signals();
@@ -29,7 +30,8 @@ pub async fn serve(args: &LabServe) -> anyhow::Result<Code> {
     let mut out = std::io::stdout();
     writeln!(out, "{url}")?;
     out.flush()?;
-    note(&format!("serving `{MODEL_NAME}` as {address}; Ctrl-C ends it. Try:"));
+    let from = args.gguf.as_ref().map(|path| format!(" from {}", path.display())).unwrap_or_default();
+    note(&format!("serving `{MODEL_NAME}`{from} as {address}; Ctrl-C ends it. Try:"));
     note(&format!(
         "  curl -s {url}/chat/completions -d '{{\"model\":\"{MODEL_NAME}\",\"messages\":[{{\"role\":\"user\",\
          \"content\":\"Tell me a story about a fox.\"}}]}}'"

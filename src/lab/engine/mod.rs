@@ -2,6 +2,7 @@
 //!
 //! Layer 3, below the lab's server. [`Model`] is loaded once and shared; [`Pool`] runs requests on worker threads, several
 //! at once through the same weights, and sends tokens back as they come; [`score`] says how likely an answer is, exactly.
+//! Models go to other engines, and come back, as [`Gguf`] files.
 //!
 //! Why not candle's `Tensor::matmul` and `QMatMul` themselves: at this size they spend more on sharing work out than on the
 //! work. The first reads `/proc/cpuinfo` for the number of threads at each call, the second takes a lock on one pool for
@@ -12,6 +13,7 @@
 mod attention;
 mod cache;
 mod forward;
+mod gguf;
 mod image;
 mod matrix;
 mod model;
@@ -27,6 +29,7 @@ mod tests;
 mod vocabulary;
 mod weights;
 
+pub use gguf::{Gguf, GgufError, Label, write as write_gguf};
 pub use image::Image;
 pub use matrix::WeightFormat;
 pub use model::Model;

@@ -48,11 +48,16 @@ impl Vocabulary {
             *tokens.get_mut(id as usize).ok_or(WeightsError::Tokens)? = Some(token);
         }
         let tokens = tokens.into_iter().collect::<Option<Vec<String>>>().ok_or(WeightsError::Tokens)?;
+        let merges = model.merges.into_iter().map(|(a, b)| format!("{a} {b}")).collect();
+        Ok(Self::new(tokens, merges, special))
+    }
+
+    /// The vocabulary of these tokens, numbered from 0.
+    pub fn new(tokens: Vec<String>, merges: Vec<String>, special: Vec<u32>) -> Self {
         let numbers: HashMap<&str, u32> = tokens.iter().zip(0..).map(|(token, id)| (token.as_str(), id)).collect();
         let mut letter = [0; 4];
         let bytes = alphabet().map(|char| numbers.get(&*char.encode_utf8(&mut letter)).copied()).collect();
-        let merges = model.merges.into_iter().map(|(a, b)| format!("{a} {b}")).collect();
-        Ok(Self { tokens, merges, special, bytes })
+        Self { tokens, merges, special, bytes }
     }
 
     /// The tokens that spell a character byte by byte; `None` when some byte has no token of its own.

@@ -50,6 +50,8 @@ pub struct ModelConfig {
     pub bos_token_id: u32,
     /// The token that ends an answer.
     pub eos_token_id: u32,
+    /// The token that fills up what is too short, where there is one. The engine has no use for it.
+    pub pad_token_id: Option<u32>,
 }
 
 /// Why a model cannot be loaded.
@@ -88,20 +90,24 @@ pub enum WeightsError {
 impl ModelConfig {
     /// Reads `config.json`.
     pub fn from_json(json: &str) -> Result<Self, WeightsError> {
-        let config: Self = serde_json::from_str(json)?;
-        let blocks = [config.hidden_size, config.intermediate_size, config.head_dim];
+        serde_json::from_str::<Self>(json)?.checked()
+    }
+
+    /// These sizes, if they go together.
+    pub(super) fn checked(self) -> Result<Self, WeightsError> {
+        let blocks = [self.hidden_size, self.intermediate_size, self.head_dim];
         if blocks.iter().any(|size| *size == 0 || !size.is_multiple_of(BLOCK)) {
             return Err(WeightsError::Sizes("widths must be multiples of 32, the block of the quantised formats"));
         }
-        let (heads, shared) = (config.num_attention_heads, config.num_key_value_heads);
+        let (heads, shared) = (self.num_attention_heads, self.num_key_value_heads);
         if shared == 0 || heads == 0 || !heads.is_multiple_of(shared) {
             return Err(WeightsError::Sizes("heads must be a multiple of the heads they share"));
         }
-        let (begin, end) = (config.bos_token_id as usize, config.eos_token_id as usize);
-        if begin.max(end) >= config.vocab_size || config.max_position_embeddings == 0 {
+        let (begin, end) = (self.bos_token_id as usize, self.eos_token_id as usize);
+        if begin.max(end) >= self.vocab_size || self.max_position_embeddings == 0 {
             return Err(WeightsError::Sizes("special tokens must be in the vocabulary, and there must be positions"));
         }
-        Ok(config)
+        Ok(self)
     }
 }
 
@@ -180,6 +186,7 @@ impl LayerWeights {
 }
 
 /// Named tensors in single precision, before they are brought into the format that they are served in.
+#[derive(Clone)]
 pub struct Tensors(HashMap<String, Vec<f32>>);
 
 impl Tensors {
@@ -203,13 +210,20 @@ impl Tensors {
         Ok(())
     }
 
-    fn numbers(&self, name: &str, wanted: usize) -> Result<&[f32], WeightsError> {
+    /// The numbers of a tensor, of which there must be so many.
+    pub fn numbers(&self, name: &str, wanted: usize) -> Result<&[f32], WeightsError> {
         let numbers = self.0.get(name).ok_or_else(|| WeightsError::Missing(name.to_owned()))?;
         if numbers.len() == wanted {
             Ok(numbers)
         } else {
             Err(WeightsError::Size { name: name.to_owned(), found: numbers.len(), wanted })
         }
+    }
+}
+
+impl FromIterator<(String, Vec<f32>)> for Tensors {
+    fn from_iter<T: IntoIterator<Item = (String, Vec<f32>)>>(tensors: T) -> Self {
+        Self(tensors.into_iter().collect())
     }
 }
 

@@ -100,10 +100,10 @@ impl FromStr for Setup {
 }
 
 impl Setup {
-    /// How this host serves the promised model where no fault touches it.
-    pub fn honest(&self) -> ModelSpec {
+    /// How this host serves the promised model, whose weights were published in this format, where no fault touches it.
+    pub fn honest(&self, published: WeightFormat) -> ModelSpec {
         let usual = ModelSpec::HONEST;
-        ModelSpec { weights: self.weights.unwrap_or(usual.weights), sums: self.sums.unwrap_or(usual.sums), ..usual }
+        ModelSpec { weights: self.weights.unwrap_or(published), sums: self.sums.unwrap_or(usual.sums), ..usual }
     }
 
     fn add(&mut self, one: Scheduled) -> Result<(), FaultError> {
