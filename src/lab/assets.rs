@@ -72,6 +72,12 @@ impl ModelKind {
         write_gguf(self.files(), Label { name: &name, licence: LICENCE, template: CHAT_TEMPLATE }, weights)
     }
 
+    /// The bytes of its weights.
+    #[cfg(test)]
+    pub fn weights(self) -> &'static [u8] {
+        self.files().safetensors
+    }
+
     /// The files of the model that tuning leads to.
     #[cfg(test)]
     pub fn chat_files() -> Files<'static> {

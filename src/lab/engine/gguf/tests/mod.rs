@@ -1,5 +1,7 @@
 //! What must hold of the files as a whole: they give the model that was written, and whatever else is refused by its name.
 
+mod llama_cpp;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
