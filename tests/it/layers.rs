@@ -1,6 +1,7 @@
 //! The source keeps to its own rules: modules import only downwards, and the library prints nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,10 +111,10 @@ fn tables() -> String {
     sources.sort_by_key(|source| (source.path.components().count() == 1, source.path.clone()));
     let mut text = String::new();
     for (layer, title) in (1..=5).rev().zip(titles) {
-        text += &format!("### Layer {layer}: {title}\n\n| file | responsibility |\n|---|---|\n");
+        let _ = write!(text, "### Layer {layer}: {title}\n\n| file | responsibility |\n|---|---|\n");
         let highest = |name: &str| layers.get(name).copied().unwrap_or(5);
         for source in sources.iter().filter(|source| highest(&top_level(source)) == layer) {
-            text += &format!("| `{}` | {} |\n", source.path.display(), source.purpose.replace('|', "\\|"));
+            let _ = writeln!(text, "| `{}` | {} |", source.path.display(), source.purpose.replace('|', "\\|"));
         }
         text += "\n";
     }
