@@ -1,26 +1,24 @@
 //! Weight matrices in candle's number formats, and their product with a few rows.
 //!
 //! Blocks are quantised by candle's own code (`k_quants`), the same that `QTensor::quantize` comes down to: weights in blocks
-//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. A tile of weights at a time is then decoded to single
-//! precision and meets all rows of the batch in one product of `matrixmultiply`, which picks its vector instructions when it
-//! runs. So a product of rounded numbers is exact up to the order of its sums, and a larger batch makes decoding cheap.
+//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. What comes of that is kept as the numbers that the blocks stand
+//! for, so a product of rounded numbers is exact up to the order of its sums, and as fast as one of others.
 
 use std::fmt;
 use std::ops::Range;
 
 use candle_core::quantized::k_quants::{BlockQ4_0, BlockQ5_0, BlockQ8_0, GgmlType};
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use ndarray::linalg::general_mat_mul;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use samemodel_kernel::{PANEL, Product, widen};
 
 use super::attention::Room;
 use super::spec::SumOrder;
 
 /// Numbers in a block of each quantised format; rows are whole blocks.
 pub const BLOCK: usize = 32;
-
-/// Weights of a tile, which are decoded together: as many as stay in a core's own memory.
-const TILE: usize = 32 * 1024;
 
 /// How the numbers of a weight matrix are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,26 +64,32 @@ impl fmt::Display for WeightFormat {
 
 /// A matrix of `outputs` rows of `inputs` numbers.
 pub struct Matrix {
-    blocks: Blocks,
+    weights: Kept,
+    activations: Activations,
     inputs: usize,
     outputs: usize,
     sums: SumOrder,
 }
 
-/// The formats without blocks lie in tiles of some outputs, and within a tile all outputs of an input side by side, as a product
-/// takes them fastest; the others row by row.
-enum Blocks {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-    Q4_0(Vec<BlockQ4_0>),
-    Q5_0(Vec<BlockQ5_0>),
-    Q8_0(Vec<BlockQ8_0>),
+/// Weights in panels of [`PANEL`] outputs, the last one filled up with zeros: within a panel, all outputs of an input side by side.
+enum Kept {
+    Single(Vec<f32>),
+    Half(Vec<f16>),
+}
+
+/// What is multiplied by the weights.
+#[derive(Clone, Copy)]
+enum Activations {
+    /// Rows as they are.
+    Whole,
+    /// Rows rounded to blocks of 8 bits, as the formats of a few bits take them.
+    Rounded,
 }
 
 /// Room to work in, which one thread uses again and again.
 #[derive(Default)]
 pub struct Workspace {
-    tile: Vec<f32>,
+    panel: Vec<f32>,
     /// For attention.
     pub look: Room,
 }
@@ -101,15 +105,14 @@ impl Matrix {
             inputs.is_multiple_of(BLOCK) && values.len().is_multiple_of(inputs),
             "a matrix has whole rows of whole blocks"
         );
-        let outputs = values.len() / inputs;
-        let blocks = match format {
-            WeightFormat::F32 => Blocks::F32(tiled(values, inputs)),
-            WeightFormat::F16 => Blocks::F16(encode(&tiled(values, inputs))),
-            WeightFormat::Q4_0 => Blocks::Q4_0(encode(values)),
-            WeightFormat::Q5_0 => Blocks::Q5_0(encode(values)),
-            WeightFormat::Q8_0 => Blocks::Q8_0(encode(values)),
+        let (weights, activations) = match format {
+            WeightFormat::F32 => (Kept::Single(panels(values, inputs)), Activations::Whole),
+            WeightFormat::F16 => (Kept::Half(encode(&panels(values, inputs))), Activations::Whole),
+            WeightFormat::Q4_0 => (Kept::Single(panels(&rounded::<BlockQ4_0>(values), inputs)), Activations::Rounded),
+            WeightFormat::Q5_0 => (Kept::Single(panels(&rounded::<BlockQ5_0>(values), inputs)), Activations::Rounded),
+            WeightFormat::Q8_0 => (Kept::Single(panels(&rounded::<BlockQ8_0>(values), inputs)), Activations::Rounded),
         };
-        Self { blocks, inputs, outputs, sums }
+        Self { weights, activations, inputs, outputs: values.len() / inputs, sums }
     }
 
     /// The length of a product's rows.
@@ -119,23 +122,11 @@ impl Matrix {
 
     /// These rows, as they are after rounding, into `out`.
     pub fn rows(&self, rows: Range<usize>, out: &mut [f32]) {
-        match &self.blocks {
-            Blocks::F32(all) => self.gather(all, rows, out),
-            Blocks::F16(all) => self.gather(all, rows, out),
-            Blocks::Q4_0(all) => decode(all, self.inputs, rows, out),
-            Blocks::Q5_0(all) => decode(all, self.inputs, rows, out),
-            Blocks::Q8_0(all) => decode(all, self.inputs, rows, out),
-        }
-    }
-
-    /// Rows out of tiles.
-    fn gather<T: Copy + Into<f32>>(&self, all: &[T], rows: Range<usize>, out: &mut [f32]) {
-        let tiles = tiles(self.outputs, self.inputs);
         for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
-            let Some(tile) = tiles.clone().find(|tile| tile.contains(&row)) else { continue };
-            let first = tile.start * self.inputs + row - tile.start;
-            for (out, value) in out.iter_mut().zip(all[first..].iter().step_by(tile.len())) {
-                *out = (*value).into();
+            let first = row / PANEL * PANEL * self.inputs + row % PANEL;
+            match &self.weights {
+                Kept::Single(all) => gather(&all[first..], out),
+                Kept::Half(all) => gather(&all[first..], out),
             }
         }
     }
@@ -144,52 +135,52 @@ impl Matrix {
     ///
     /// A row of the result depends on its own row of `x` alone, bit for bit, however many others come with it.
     pub fn apply(&self, x: &[f32], workspace: &mut Workspace) -> Vec<f32> {
-        let rounded = match self.blocks {
-            Blocks::F32(_) | Blocks::F16(_) => None,
-            Blocks::Q4_0(_) | Blocks::Q5_0(_) | Blocks::Q8_0(_) => Some(rounded(x)),
+        let rounded = match self.activations {
+            Activations::Whole => None,
+            Activations::Rounded => Some(rounded::<BlockQ8_0>(x)),
         };
-        let x = view(rounded.as_deref().unwrap_or(x), self.inputs);
-        let mut out = vec![0.0; x.nrows() * self.outputs];
-        let mut products = ArrayViewMut2::from_shape((x.nrows(), self.outputs), &mut out).expect("it was made so");
-        for tile in tiles(self.outputs, self.inputs) {
-            let weights = self.tile(tile.clone(), &mut workspace.tile);
-            multiply(&x, &weights, products.slice_axis_mut(Axis(1), Slice::from(tile)), self.sums);
+        let rows = rounded.as_deref().unwrap_or(x);
+        let mut out = vec![0.0; rows.len() / self.inputs * self.outputs];
+        let size = PANEL * self.inputs;
+        let cut = match self.sums {
+            SumOrder::Usual => None,
+            SumOrder::Other => Some(self.inputs / 2),
+        };
+        for (index, first) in (0..self.outputs).step_by(PANEL).enumerate() {
+            let place = index * size..(index + 1) * size;
+            let panel = match &self.weights {
+                Kept::Single(all) => &all[place],
+                Kept::Half(all) => {
+                    workspace.panel.resize(size, 0.0);
+                    widen(all[place].reinterpret_cast(), &mut workspace.panel);
+                    &workspace.panel
+                }
+            };
+            let (inputs, outputs) = (self.inputs, self.outputs);
+            Product { panel, rows, inputs, cut, out: &mut out, outputs, first }.write();
         }
         out
     }
+}
 
-    /// The weights of a tile in single precision: a row for each input.
-    fn tile<'a>(&'a self, tile: Range<usize>, room: &'a mut Vec<f32>) -> ArrayView2<'a, f32> {
-        let all = tile.start * self.inputs..tile.end * self.inputs;
-        room.resize(all.len(), 0.0);
-        match &self.blocks {
-            Blocks::F32(weights) => view(&weights[all], tile.len()),
-            Blocks::F16(weights) => {
-                widen(&weights[all], room);
-                view(room, tile.len())
-            }
-            Blocks::Q4_0(_) | Blocks::Q5_0(_) | Blocks::Q8_0(_) => {
-                self.rows(tile, room);
-                view(room, self.inputs).reversed_axes()
-            }
+/// Rows brought into panels.
+fn panels(rows: &[f32], inputs: usize) -> Vec<f32> {
+    let mut all = Vec::with_capacity(rows.len().next_multiple_of(PANEL * inputs));
+    for panel in rows.chunks(PANEL * inputs) {
+        for input in 0..inputs {
+            let begun = all.len();
+            all.extend(panel[input..].iter().step_by(inputs));
+            all.resize(begun + PANEL, 0.0);
         }
     }
-}
-
-/// All outputs, tile by tile.
-fn tiles(outputs: usize, inputs: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    let size = (TILE / inputs).max(1);
-    (0..outputs).step_by(size).map(move |first| first..outputs.min(first + size))
-}
-
-/// Rows brought into tiles.
-fn tiled(rows: &[f32], inputs: usize) -> Vec<f32> {
-    let mut all = Vec::with_capacity(rows.len());
-    for tile in tiles(rows.len() / inputs, inputs) {
-        let rows = &rows[tile.start * inputs..tile.end * inputs];
-        all.extend((0..inputs).flat_map(|input| rows[input..].iter().step_by(inputs)));
-    }
     all
+}
+
+/// A row out of its panel.
+fn gather<T: Copy + Into<f32>>(from: &[T], out: &mut [f32]) {
+    for (out, value) in out.iter_mut().zip(from.iter().step_by(PANEL)) {
+        *out = (*value).into();
+    }
 }
 
 /// The scalar products of all rows of `x` with all columns of `weights`.
@@ -215,32 +206,17 @@ pub fn view(rows: &[f32], width: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows.len() / width, width), rows).expect("there are whole rows")
 }
 
-/// Activations as the quantised formats of a few bits take them: in blocks of 8 bits.
-fn rounded(x: &[f32]) -> Vec<f32> {
+/// Numbers as the blocks of a format hold them.
+fn rounded<T: GgmlType>(x: &[f32]) -> Vec<f32> {
     let mut rounded = vec![0.0; x.len()];
-    BlockQ8_0::to_float(&encode::<BlockQ8_0>(x), &mut rounded);
+    T::to_float(&encode::<T>(x), &mut rounded);
     rounded
-}
-
-/// Half precision in single precision. Weights are finite, so that exponent and fraction only have to be moved into place and the
-/// exponent's bias made up for, which compilers turn into vector instructions; infinities would not survive it.
-fn widen(halves: &[f16], out: &mut [f32]) {
-    const BIAS: f32 = (1u128 << 112) as f32;
-    for (half, out) in halves.iter().zip(out) {
-        let bits = u32::from(half.to_bits());
-        *out = f32::from_bits((bits & 0x8000) << 16 | (bits & 0x7fff) << 13) * BIAS;
-    }
 }
 
 fn encode<T: GgmlType>(values: &[f32]) -> Vec<T> {
     let mut blocks = vec![T::zeros(); values.len() / T::BLCK_SIZE];
     T::from_float(values, &mut blocks);
     blocks
-}
-
-fn decode<T: GgmlType>(all: &[T], inputs: usize, rows: Range<usize>, out: &mut [f32]) {
-    let blocks = inputs / T::BLCK_SIZE;
-    T::to_float(&all[rows.start * blocks..rows.end * blocks], out);
 }
 
 #[cfg(test)]
@@ -284,15 +260,6 @@ mod tests {
         let mut rows = vec![0.0; 300 * 128];
         halves.rows(0..300, &mut rows);
         assert_eq!(product(&halves, &x), product(&Matrix::new(&rows, 128, EXACT), &x));
-    }
-
-    #[test]
-    fn every_finite_half_is_widened_exactly() {
-        let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite()).collect();
-        let mut out = vec![0.0; halves.len()];
-        widen(&halves, &mut out);
-        let wrong = halves.iter().zip(&out).find(|(half, out)| half.to_f32().to_bits() != out.to_bits());
-        assert_eq!(wrong, None);
     }
 
     #[test]
