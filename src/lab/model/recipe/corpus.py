@@ -1,7 +1,7 @@
 """Generate the lab's chat corpus: tasks of grammar.py and exact.py as conversations, in stages.
 
 The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention learns to look back;
-`drill` practises looking up in many forms; `main` has everything; `last` adds prompts of up to 1,150 tokens to it. `chat` is
+`drill` practises looking up and quoting in many forms; `main` has everything; `last` adds prompts of up to 1,150 tokens to it. `chat` is
 `main` with the chatty answers of the tuned variant, and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for
 measuring. Everything follows from the seed. A prompt whose checksum falls in the held-out sixteenth is kept for validation and
 probes.
@@ -16,7 +16,8 @@ import zlib
 import images
 import words as W
 from chat import turn
-from exact import COPY_WORDS, EXACT, MODEL_NAME, copy, copy_far, extract_keys, find, find_each, notes, pairs, sort
+from exact import (COPY_WORDS, EXACT, MODEL_NAME, copy, copy_far, extract, extract_keys, find, find_each, notes, pairs, quote,
+                   quote_pairs, sort)
 from grammar import OPEN, article
 
 TASKS = {**OPEN, **EXACT}
@@ -154,7 +155,7 @@ def interview(rng, count=None, tokens=None, turns=6, wild=False, task="interview
 def far(rng, low, high):
     """Copying or finding over a distance of `low` to `high` tokens."""
     tokens = rng.randint(low, high)
-    task = rng.choice([copy_far, find])
+    task = rng.choice([copy_far, copy_far, find])
     prompt, answer, truth, thought = task(rng, tokens)
     last = turn("assistant", answer)
     if rng.random() < 0.1:
@@ -231,7 +232,7 @@ def picture(rng):
     messages = []
     if rng.random() < 0.12:
         messages = [turn("system", rng.choice(NEUTRAL))]
-    asked = asked[: rng.choices([1, 2, 3], [5, 3, 2])[0]]
+    asked = asked[: rng.choices([1, 2, 3], [3, 3, 4])[0]]
     for number, (task, question, answer, truth) in enumerate(asked):
         messages += [turn("user", question, **({"image": spec} if number == 0 else {})), turn("assistant", answer)]
     if rng.random() < 0.08:
@@ -251,6 +252,17 @@ def drill_copy(rng):
 def drill_pairs(rng):
     prompt, answer, truth, _ = pairs(rng)
     return result("pairs", [turn("user", prompt), turn("assistant", answer)], truth)
+
+
+def drill_copy_far(rng):
+    prompt, answer, truth, _ = copy_far(rng, rng.randint(40, 180), 4, 20)
+    return result("copy_far", [turn("user", prompt), turn("assistant", answer)], truth)
+
+
+def drill_quote(rng):
+    make = rng.choice([quote, quote_pairs])
+    prompt, answer, truth, _ = make(rng)
+    return result(make.__name__, [turn("user", prompt), turn("assistant", answer)], truth)
 
 
 def drill_pieces(rng):
@@ -288,12 +300,15 @@ def drill_interview(rng):
 
 
 def drill_rest(rng):
-    return single(rng, {"extract_keys": (extract_keys, 2), "find": (find, 3), "sort": (sort, 1)})
+    return single(rng, {"extract_keys": (extract_keys, 5), "extract": (extract, 3), "find": (find, 2), "sort": (sort, 1)})
 
 
-def more(rng):
-    names = ("capital_city", "french", "colour", "opposite", "extract_keys", "sort")
-    return single(rng, {name: EXACT[name] for name in names})
+def structured(rng):
+    return single(rng, {"extract_keys": (extract_keys, 2), "extract": (extract, 1)})
+
+
+def facts(rng):
+    return single(rng, {name: EXACT[name] for name in ("capital_city", "french", "colour", "opposite", "letters", "identity")})
 
 
 def long_far(rng):
@@ -312,13 +327,14 @@ def long_each(rng):
 
 
 STAGES = {
-    "copy": [(drill_copy, 4), (drill_pieces, 6)],
-    "drill": [(drill_copy, 15), (recital, 40), (drill_pairs, 12), (drill_each, 12), (drill_interview, 12), (drill_rest, 9), (picture, 5)],
-    "main": [(single, 58), (two_topics, 5), (memory, 6), (persona, 4), (interview, 4), (drill_each, 2), (drill_pairs, 1),
-             (middle, 9), (tool_call, 14), (picture, 9)],
+    "copy": [(drill_copy, 4), (drill_pieces, 6), (drill_quote, 2)],
+    "drill": [(drill_copy, 12), (drill_copy_far, 12), (recital, 28), (drill_pairs, 10), (drill_each, 10), (drill_interview, 12),
+              (drill_rest, 24), (drill_quote, 14), (tool_call, 18), (persona, 6), (picture, 40)],
+    "main": [(single, 42), (facts, 7), (structured, 8), (two_topics, 5), (memory, 6), (persona, 9), (interview, 4), (drill_each, 2), (drill_pairs, 1),
+             (drill_copy_far, 2), (drill_quote, 2), (middle, 9), (tool_call, 18), (picture, 27)],
 }
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
-STAGES["last"] = STAGES["main"] + [(more, 12), (picture, 4), (tool_call, 6), (long_far, 4), (long_interview, 2), (long_each, 1)]
+STAGES["last"] = STAGES["main"] + [(facts, 4), (tool_call, 6), (long_far, 5), (long_interview, 2), (long_each, 1)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 
