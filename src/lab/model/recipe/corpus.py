@@ -1,10 +1,10 @@
 """Generate the lab's chat corpus: tasks of grammar.py and exact.py as conversations, in stages.
 
-The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention learns to look back;
-`drill` practises looking up and quoting in many forms; `main` has everything; `last` adds prompts of up to 1,150 tokens to it. `chat` is
-`main` with the chatty answers of the tuned variant, and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for
-measuring. Everything follows from the seed. A prompt whose checksum falls in the held-out sixteenth is kept for validation and
-probes.
+The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention
+learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to
+it, `tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant, and `ladder` is
+copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt whose checksum falls
+in the held-out sixteenth is kept for validation and probes.
 usage: corpus.py --stage main --examples 100000 --out main.jsonl        (add --held-out for validation examples)
 """
 
@@ -179,6 +179,26 @@ def offer(rng, tool):
     return {"type": "function", "function": {"name": rng.choice(names), "parameters": schema}}, [place for *_, place in chosen]
 
 
+def request(rng, tool, offered, places):
+    """What a user says to have a tool called, the call, its arguments and the values in them."""
+    values = [rng.choice(options) for _, _, options in tool[1]]
+    asked = turn("user", rng.choice(tool[2]).format(*values))
+    function = offered["function"]
+    arguments = json.dumps({name: values[place] for name, place in zip(function["parameters"]["properties"], places)})
+    call = turn("assistant", "", tool_calls=[{"function": {"name": function["name"], "arguments": arguments}}])
+    return asked, call, arguments, values
+
+
+def calls(rng):
+    """One call after the other with the same tools: much practice in following what is offered, for few tokens."""
+    chosen = [(tool, *offer(rng, tool)) for tool in rng.sample(W.TOOLS, rng.randint(1, 4))]
+    messages = []
+    for tool, offered, places in rng.sample(chosen, len(chosen)):
+        asked, call, arguments, _ = request(rng, tool, offered, places)
+        messages += [asked, call]
+    return result("calls", messages, arguments, tools=[offered for _, offered, _ in chosen])
+
+
 def tool_call(rng):
     """Tools are offered; one fits and is called, or none does and the answer is text."""
     tool = rng.choice(W.TOOLS)
@@ -201,19 +221,16 @@ def tool_call(rng):
             last["thought"] = thought
         task = "no_call_open" if truth is None else "no_call"
         return result(task, messages + [turn("user", prompt), last], truth, tools=tools)
-    values = [rng.choice(options) for _, _, options in tool[1]]
-    messages.append(turn("user", rng.choice(tool[2]).format(*values)))
+    asked, call, arguments, values = request(rng, tool, offered, places)
+    messages.append(asked)
     if not fits:
         answer = "I have no tool for that."
         name, last = answer_turn(rng, "no_tool", answer, "No tool fits.")
         return result(name, messages + [last], answer, tools=tools)
-    function = offered["function"]
-    arguments = json.dumps({name: values[place] for name, place in zip(function["parameters"]["properties"], places)})
-    call = turn("assistant", "", tool_calls=[{"function": {"name": function["name"], "arguments": arguments}}])
     if rng.random() < 0.7:
         name = "tool_call"
         if rng.random() < 0.15:
-            name, call["thought"] = "tool_call_think", f"The tool {function['name']} fits."
+            name, call["thought"] = "tool_call_think", f"The tool {offered['function']['name']} fits."
         return result(name, messages + [call], arguments, tools=tools)
     outcome = rng.choice(tool[3])
     messages += [call, turn("tool", json.dumps({"result": outcome}))]
@@ -239,6 +256,28 @@ def picture(rng):
         messages[-1]["thought"] = "Look at the picture."
         task += "_think"
     return result(task, messages, truth)
+
+
+def shape_picture(rng):
+    """Only what is asked about shapes, which models learn last of all."""
+    while True:
+        spec = images.draw_spec(rng)
+        if "shape" in spec and spec["width"] < 64:
+            break
+    asked = [one for one in images.questions(spec) if one[0] in ("image_shape", "image_describe")]
+    rng.shuffle(asked)
+    messages = []
+    for number, (task, question, answer, truth) in enumerate(asked):
+        messages += [turn("user", question, **({"image": spec} if number == 0 else {})), turn("assistant", answer)]
+    return result(task, messages, truth)
+
+
+def refusal(rng):
+    """Tools of which none fits."""
+    while True:
+        made = tool_call(rng)
+        if made["task"] == "no_tool":
+            return made
 
 
 # The stages
@@ -333,8 +372,10 @@ STAGES = {
     "main": [(single, 42), (facts, 7), (structured, 8), (two_topics, 5), (memory, 6), (persona, 9), (interview, 4), (drill_each, 2), (drill_pairs, 1),
              (drill_copy_far, 2), (drill_quote, 2), (middle, 9), (tool_call, 18), (picture, 27)],
 }
+STAGES["look"] = STAGES["main"] + [(picture, 18), (shape_picture, 30), (tool_call, 12), (refusal, 6), (structured, 4)]
+STAGES["tools"] = STAGES["main"] + [(calls, 110), (tool_call, 20), (refusal, 12), (shape_picture, 16), (structured, 8)]
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
-STAGES["last"] = STAGES["main"] + [(facts, 4), (tool_call, 6), (long_far, 5), (long_interview, 2), (long_each, 1)]
+STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6), (long_far, 5), (long_interview, 2), (long_each, 1)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 
