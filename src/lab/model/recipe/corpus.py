@@ -1,10 +1,10 @@
 """Generate the lab's chat corpus: tasks of grammar.py and exact.py as conversations, in stages.
 
 The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention
-learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to
-it, `tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant, and `ladder` is
-copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt whose checksum falls
-in the held-out sixteenth is kept for validation and probes.
+learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to it,
+`tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant,
+and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt
+whose checksum falls in the held-out sixteenth is kept for validation and probes.
 usage: corpus.py --stage main --examples 100000 --out main.jsonl        (add --held-out for validation examples)
 """
 
@@ -369,13 +369,14 @@ STAGES = {
     "copy": [(drill_copy, 4), (drill_pieces, 6), (drill_quote, 2)],
     "drill": [(drill_copy, 12), (drill_copy_far, 12), (recital, 28), (drill_pairs, 10), (drill_each, 10), (drill_interview, 12),
               (drill_rest, 24), (drill_quote, 14), (tool_call, 18), (persona, 6), (picture, 40)],
-    "main": [(single, 42), (facts, 7), (structured, 8), (two_topics, 5), (memory, 6), (persona, 9), (interview, 4), (drill_each, 2), (drill_pairs, 1),
-             (drill_copy_far, 2), (drill_quote, 2), (middle, 9), (tool_call, 18), (picture, 27)],
+    "main": [(single, 42), (facts, 7), (structured, 8), (two_topics, 5), (memory, 6), (persona, 9), (interview, 4), (drill_each, 2),
+             (drill_pairs, 1), (drill_copy_far, 2), (drill_quote, 2), (middle, 9), (tool_call, 18), (picture, 27)],
 }
 STAGES["look"] = STAGES["main"] + [(picture, 18), (shape_picture, 30), (tool_call, 12), (refusal, 6), (structured, 4)]
 STAGES["tools"] = STAGES["main"] + [(calls, 110), (tool_call, 20), (refusal, 12), (shape_picture, 16), (structured, 8)]
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
-STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6), (long_far, 5), (long_interview, 2), (long_each, 1)]
+STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6),
+                                    (long_far, 5), (long_interview, 2), (long_each, 1)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 
