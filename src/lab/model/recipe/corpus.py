@@ -2,7 +2,7 @@
 
 The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention
 learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to it,
-`tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant,
+`tools` calls of tools, and `last` prompts of up to 1,150 tokens; `polish` is for a second, gentler training. `chat` is `main` with the chatty answers of the tuned variant,
 and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt
 whose checksum falls in the held-out sixteenth is kept for validation and probes.
 usage: corpus.py --stage main --examples 100000 --out main.jsonl        (add --held-out for validation examples)
@@ -377,6 +377,8 @@ STAGES["tools"] = STAGES["main"] + [(calls, 110), (tool_call, 20), (refusal, 12)
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
 STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6),
                                     (long_far, 5), (long_interview, 2), (long_each, 1)]
+# After all that, at a lower rate: half of it is what `last` has, half what is learnt slowest.
+STAGES["polish"] = STAGES["last"] + [(picture, 60), (shape_picture, 24), (tool_call, 60), (calls, 30), (refusal, 12), (structured, 16)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 
