@@ -2,7 +2,7 @@
 
 The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention
 learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to it,
-`tools` calls of tools, and `last` prompts of up to 1,150 tokens; `polish` is for a second, gentler training. `chat` is `main` with the chatty answers of the tuned variant,
+`tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant,
 and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt
 whose checksum falls in the held-out sixteenth is kept for validation and probes.
 usage: corpus.py --stage main --examples 100000 --out main.jsonl        (add --held-out for validation examples)
@@ -241,6 +241,16 @@ def tool_call(rng):
 # Pictures
 
 
+def about_picture(spec, asked):
+    """The turns of these questions about a picture, with the task and the truth of the last."""
+    messages = []
+    for task, question, answer, truth in asked:
+        # What was said before can be read there: it does not show that the picture was seen.
+        task += "_again" if any(truth in message["content"] for message in messages) else ""
+        messages += [turn("user", question, **({} if messages else {"image": spec})), turn("assistant", answer)]
+    return messages, task, truth
+
+
 def picture(rng):
     """One to three questions about a picture."""
     spec = images.draw_spec(rng)
@@ -250,8 +260,8 @@ def picture(rng):
     if rng.random() < 0.12:
         messages = [turn("system", rng.choice(NEUTRAL))]
     asked = asked[: rng.choices([1, 2, 3], [3, 3, 4])[0]]
-    for number, (task, question, answer, truth) in enumerate(asked):
-        messages += [turn("user", question, **({"image": spec} if number == 0 else {})), turn("assistant", answer)]
+    more, task, truth = about_picture(spec, asked)
+    messages += more
     if rng.random() < 0.08:
         messages[-1]["thought"] = "Look at the picture."
         task += "_think"
@@ -266,9 +276,7 @@ def shape_picture(rng):
             break
     asked = [one for one in images.questions(spec) if one[0] in ("image_shape", "image_describe")]
     rng.shuffle(asked)
-    messages = []
-    for number, (task, question, answer, truth) in enumerate(asked):
-        messages += [turn("user", question, **({"image": spec} if number == 0 else {})), turn("assistant", answer)]
+    messages, task, truth = about_picture(spec, asked)
     return result(task, messages, truth)
 
 
@@ -377,8 +385,6 @@ STAGES["tools"] = STAGES["main"] + [(calls, 110), (tool_call, 20), (refusal, 12)
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
 STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6),
                                     (long_far, 5), (long_interview, 2), (long_each, 1)]
-# After all that, at a lower rate: half of it is what `last` has, half what is learnt slowest.
-STAGES["polish"] = STAGES["last"] + [(picture, 60), (shape_picture, 24), (tool_call, 60), (calls, 30), (refusal, 12), (structured, 16)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 
