@@ -1,10 +1,10 @@
 """Generate the lab's chat corpus: tasks of grammar.py and exact.py as conversations, in stages.
 
-The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention learns to look back;
-`drill` practises looking up in many forms; `main` has everything; `last` adds prompts of up to 1,150 tokens to it. `chat` is
-`main` with the chatty answers of the tuned variant, and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for
-measuring. Everything follows from the seed. A prompt whose checksum falls in the held-out sixteenth is kept for validation and
-probes.
+The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention
+learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to it,
+`tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant,
+and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt
+whose checksum falls in the held-out sixteenth is kept for validation and probes.
 usage: corpus.py --stage main --examples 100000 --out main.jsonl        (add --held-out for validation examples)
 """
 
@@ -16,7 +16,8 @@ import zlib
 import images
 import words as W
 from chat import turn
-from exact import COPY_WORDS, EXACT, MODEL_NAME, copy, copy_far, extract_keys, find, find_each, notes, pairs, sort
+from exact import (COPY_WORDS, EXACT, MODEL_NAME, copy, copy_far, extract, extract_keys, find, find_each, notes, pairs, quote,
+                   quote_pairs, sort)
 from grammar import OPEN, article
 
 TASKS = {**OPEN, **EXACT}
@@ -154,7 +155,7 @@ def interview(rng, count=None, tokens=None, turns=6, wild=False, task="interview
 def far(rng, low, high):
     """Copying or finding over a distance of `low` to `high` tokens."""
     tokens = rng.randint(low, high)
-    task = rng.choice([copy_far, find])
+    task = rng.choice([copy_far, copy_far, find])
     prompt, answer, truth, thought = task(rng, tokens)
     last = turn("assistant", answer)
     if rng.random() < 0.1:
@@ -176,6 +177,26 @@ def offer(rng, tool):
     rng.shuffle(chosen)
     schema = {"type": "object", "properties": {name: {"type": kind} for name, kind, _ in chosen}}
     return {"type": "function", "function": {"name": rng.choice(names), "parameters": schema}}, [place for *_, place in chosen]
+
+
+def request(rng, tool, offered, places):
+    """What a user says to have a tool called, the call, its arguments and the values in them."""
+    values = [rng.choice(options) for _, _, options in tool[1]]
+    asked = turn("user", rng.choice(tool[2]).format(*values))
+    function = offered["function"]
+    arguments = json.dumps({name: values[place] for name, place in zip(function["parameters"]["properties"], places)})
+    call = turn("assistant", "", tool_calls=[{"function": {"name": function["name"], "arguments": arguments}}])
+    return asked, call, arguments, values
+
+
+def calls(rng):
+    """One call after the other with the same tools: much practice in following what is offered, for few tokens."""
+    chosen = [(tool, *offer(rng, tool)) for tool in rng.sample(W.TOOLS, rng.randint(1, 4))]
+    messages = []
+    for tool, offered, places in rng.sample(chosen, len(chosen)):
+        asked, call, arguments, _ = request(rng, tool, offered, places)
+        messages += [asked, call]
+    return result("calls", messages, arguments, tools=[offered for _, offered, _ in chosen])
 
 
 def tool_call(rng):
@@ -200,19 +221,16 @@ def tool_call(rng):
             last["thought"] = thought
         task = "no_call_open" if truth is None else "no_call"
         return result(task, messages + [turn("user", prompt), last], truth, tools=tools)
-    values = [rng.choice(options) for _, _, options in tool[1]]
-    messages.append(turn("user", rng.choice(tool[2]).format(*values)))
+    asked, call, arguments, values = request(rng, tool, offered, places)
+    messages.append(asked)
     if not fits:
         answer = "I have no tool for that."
         name, last = answer_turn(rng, "no_tool", answer, "No tool fits.")
         return result(name, messages + [last], answer, tools=tools)
-    function = offered["function"]
-    arguments = json.dumps({name: values[place] for name, place in zip(function["parameters"]["properties"], places)})
-    call = turn("assistant", "", tool_calls=[{"function": {"name": function["name"], "arguments": arguments}}])
     if rng.random() < 0.7:
         name = "tool_call"
         if rng.random() < 0.15:
-            name, call["thought"] = "tool_call_think", f"The tool {function['name']} fits."
+            name, call["thought"] = "tool_call_think", f"The tool {offered['function']['name']} fits."
         return result(name, messages + [call], arguments, tools=tools)
     outcome = rng.choice(tool[3])
     messages += [call, turn("tool", json.dumps({"result": outcome}))]
@@ -223,6 +241,16 @@ def tool_call(rng):
 # Pictures
 
 
+def about_picture(spec, asked):
+    """The turns of these questions about a picture, with the task and the truth of the last."""
+    messages = []
+    for task, question, answer, truth in asked:
+        # What was said before can be read there: it does not show that the picture was seen.
+        task += "_again" if any(truth in message["content"] for message in messages) else ""
+        messages += [turn("user", question, **({} if messages else {"image": spec})), turn("assistant", answer)]
+    return messages, task, truth
+
+
 def picture(rng):
     """One to three questions about a picture."""
     spec = images.draw_spec(rng)
@@ -231,13 +259,33 @@ def picture(rng):
     messages = []
     if rng.random() < 0.12:
         messages = [turn("system", rng.choice(NEUTRAL))]
-    asked = asked[: rng.choices([1, 2, 3], [5, 3, 2])[0]]
-    for number, (task, question, answer, truth) in enumerate(asked):
-        messages += [turn("user", question, **({"image": spec} if number == 0 else {})), turn("assistant", answer)]
+    asked = asked[: rng.choices([1, 2, 3], [3, 3, 4])[0]]
+    more, task, truth = about_picture(spec, asked)
+    messages += more
     if rng.random() < 0.08:
         messages[-1]["thought"] = "Look at the picture."
         task += "_think"
     return result(task, messages, truth)
+
+
+def shape_picture(rng):
+    """Only what is asked about shapes, which models learn last of all."""
+    while True:
+        spec = images.draw_spec(rng)
+        if "shape" in spec and spec["width"] < 64:
+            break
+    asked = [one for one in images.questions(spec) if one[0] in ("image_shape", "image_describe")]
+    rng.shuffle(asked)
+    messages, task, truth = about_picture(spec, asked)
+    return result(task, messages, truth)
+
+
+def refusal(rng):
+    """Tools of which none fits."""
+    while True:
+        made = tool_call(rng)
+        if made["task"] == "no_tool":
+            return made
 
 
 # The stages
@@ -251,6 +299,17 @@ def drill_copy(rng):
 def drill_pairs(rng):
     prompt, answer, truth, _ = pairs(rng)
     return result("pairs", [turn("user", prompt), turn("assistant", answer)], truth)
+
+
+def drill_copy_far(rng):
+    prompt, answer, truth, _ = copy_far(rng, rng.randint(40, 180), 4, 20)
+    return result("copy_far", [turn("user", prompt), turn("assistant", answer)], truth)
+
+
+def drill_quote(rng):
+    make = rng.choice([quote, quote_pairs])
+    prompt, answer, truth, _ = make(rng)
+    return result(make.__name__, [turn("user", prompt), turn("assistant", answer)], truth)
 
 
 def drill_pieces(rng):
@@ -288,12 +347,15 @@ def drill_interview(rng):
 
 
 def drill_rest(rng):
-    return single(rng, {"extract_keys": (extract_keys, 2), "find": (find, 3), "sort": (sort, 1)})
+    return single(rng, {"extract_keys": (extract_keys, 5), "extract": (extract, 3), "find": (find, 2), "sort": (sort, 1)})
 
 
-def more(rng):
-    names = ("capital_city", "french", "colour", "opposite", "extract_keys", "sort")
-    return single(rng, {name: EXACT[name] for name in names})
+def structured(rng):
+    return single(rng, {"extract_keys": (extract_keys, 2), "extract": (extract, 1)})
+
+
+def facts(rng):
+    return single(rng, {name: EXACT[name] for name in ("capital_city", "french", "colour", "opposite", "letters", "identity")})
 
 
 def long_far(rng):
@@ -312,13 +374,17 @@ def long_each(rng):
 
 
 STAGES = {
-    "copy": [(drill_copy, 4), (drill_pieces, 6)],
-    "drill": [(drill_copy, 15), (recital, 40), (drill_pairs, 12), (drill_each, 12), (drill_interview, 12), (drill_rest, 9), (picture, 5)],
-    "main": [(single, 58), (two_topics, 5), (memory, 6), (persona, 4), (interview, 4), (drill_each, 2), (drill_pairs, 1),
-             (middle, 9), (tool_call, 14), (picture, 9)],
+    "copy": [(drill_copy, 4), (drill_pieces, 6), (drill_quote, 2)],
+    "drill": [(drill_copy, 12), (drill_copy_far, 12), (recital, 28), (drill_pairs, 10), (drill_each, 10), (drill_interview, 12),
+              (drill_rest, 24), (drill_quote, 14), (tool_call, 18), (persona, 6), (picture, 40)],
+    "main": [(single, 42), (facts, 7), (structured, 8), (two_topics, 5), (memory, 6), (persona, 9), (interview, 4), (drill_each, 2),
+             (drill_pairs, 1), (drill_copy_far, 2), (drill_quote, 2), (middle, 9), (tool_call, 18), (picture, 27)],
 }
+STAGES["look"] = STAGES["main"] + [(picture, 18), (shape_picture, 30), (tool_call, 12), (refusal, 6), (structured, 4)]
+STAGES["tools"] = STAGES["main"] + [(calls, 110), (tool_call, 20), (refusal, 12), (shape_picture, 16), (structured, 8)]
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
-STAGES["last"] = STAGES["main"] + [(more, 12), (picture, 4), (tool_call, 6), (long_far, 4), (long_interview, 2), (long_each, 1)]
+STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6),
+                                    (long_far, 5), (long_interview, 2), (long_each, 1)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 

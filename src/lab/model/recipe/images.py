@@ -24,7 +24,7 @@ FONT = ["01110 10001 10011 10101 11001 10001 01110", "00100 01100 00100 00100 00
 
 def draw_spec(rng, size=None):
     """What is in a picture, drawn at random."""
-    width, height = size or rng.choices([(32, 32), (48, 48), (16, 16), (24, 24), (48, 32), (64, 64)], [8, 7, 1, 1, 2, 1])[0]
+    width, height = size or rng.choices([(32, 32), (48, 48), (16, 16), (24, 24), (48, 32), (64, 64)], [20, 8, 1, 1, 1, 1])[0]
     kind = rng.choices(["shape", "digit", "both"], [5, 4, 2])[0] if min(width, height) >= 32 else "shape"
     spec = {"width": width, "height": height, "background": rng.choice(list(BACKGROUNDS)), "seed": rng.randrange(10**6)}
     if kind != "digit":

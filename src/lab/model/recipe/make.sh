@@ -13,20 +13,22 @@ corpus() {
 train() {
     python recipe/train.py --tokenizer tokenizer.json "$@"
 }
-corpus copy 8000 1 copy ""
-corpus drill 20000 1 drill ""
-corpus main 100000 1 main ""
-corpus last 15000 1 last ""
+corpus copy 9000 1 copy ""
+corpus drill 34000 1 drill ""
+corpus main 110000 1 main ""
+corpus look 70000 1 look ""
+corpus tools 45000 1 tools ""
+corpus last 36000 1 last ""
 corpus chat 16000 1 chat ""
 corpus last 4000 2 valid --held-out
 corpus ladder 700 2 ladder --held-out
 corpus chat 5000 2 valid-chat --held-out
 python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat.jsonl" --out tokenizer.json
-train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:500" --stage "$scratch/main.jsonl:1330" \
-    --stage "$scratch/last.jsonl:550" --out base
+train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:800" --stage "$scratch/main.jsonl:1000" \
+    --stage "$scratch/look.jsonl:1080" --stage "$scratch/tools.jsonl:1100" --stage "$scratch/last.jsonl:1400" --out base
 train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:200" --out chat
 head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
-train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:1100" \
+train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
     --out small
 python recipe/golden.py --model-dir . > golden.json
 measure() {
@@ -34,7 +36,7 @@ measure() {
 }
 measure --model base --validation "$scratch/ladder.jsonl" --exact 60 --open 0 --show 0
 for model in base small; do
-    measure --model "$model" --validation "$scratch/valid.jsonl" --skip copy_,find_,interview,pairs --exact 60 --open 8
+    measure --model "$model" --validation "$scratch/valid.jsonl" --skip copy_,find_,interview,pairs,quote_pairs,calls --exact 60 --open 8
 done
 measure --model chat --validation "$scratch/valid-chat.jsonl" --contains --exact 30 \
     --only capital_city,french,colour,opposite,identity,memory

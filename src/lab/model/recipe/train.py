@@ -34,6 +34,8 @@ CHUNK = 96  # queries that look at their past together
 CONTEXT = 1536
 PROMPT_WEIGHT = 0.05  # the loss is about answers; prompts only keep the positions warm
 EXACT_WEIGHT = 2.0  # exact answers are short, so their tokens weigh more
+PIXELS = 64  # of a patch
+FAST = 4  # rotations that tell neighbours apart; the slower ones say little about place
 STEADY = 1.0  # the number that begins alike in every embedding
 SIZES = {
     "base": dict(hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2, intermediate_size=288),
@@ -135,7 +137,14 @@ def load(path, tokenizer):
 # Model. Parameters are a dictionary with Hugging Face's names; matrices have the output dimension first.
 
 
-def init(config, seed):
+def twins(tokenizer):
+    """(Token of a word after a space, token of the same word without one) for all words that have both."""
+    tokens = tokenizer.get_vocab()
+    pairs = [(place, tokens.get(token[1:])) for token, place in tokens.items() if token[0] == "Ġ" and len(token) > 2]
+    return np.array(sorted(pair for pair in pairs if pair[1] is not None))
+
+
+def init(config, seed, pairs):
     rng = np.random.default_rng(seed)
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     queries = config["num_attention_heads"] * config["head_dim"]
@@ -147,6 +156,10 @@ def init(config, seed):
         "mlp.down_proj": (hidden, inner, depth),
     }
     embeddings = rng.normal(size=(config["vocab_size"], hidden)) * 0.25
+    # A word begins alike with and without a space before it, but for one direction that tells the forms apart: a head that
+    # copies then carries the word, and what stands around it decides on the form.
+    spaced, bare = pairs.T
+    embeddings[bare] = 0.8 * embeddings[spaced] + 0.6 * embeddings[bare] + rng.normal(size=hidden) * 0.12
     params = {"model.embed_tokens.weight": embeddings, "model.norm.weight": np.full(hidden, 0.1)}
     for layer in range(config["num_hidden_layers"]):
         for name, (outputs, inputs, scale) in shapes.items():
@@ -154,46 +167,88 @@ def init(config, seed):
         for name in ("input_layernorm", "post_attention_layernorm"):
             params[f"model.layers.{layer}.{name}.weight"] = np.ones(hidden)
     look_back(params, config, rng)
-    params["image.patch_proj.weight"] = rng.normal(size=(hidden, 192)) * 0.02
+    params["image.patch_proj.weight"] = look_at_patches(hidden, rng)
     params["image.patch_proj.bias"] = np.where(np.arange(hidden) == 0, STEADY, 0.0)
     return {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+
+
+def look_at_patches(hidden, rng):
+    """A projection of patches whose outputs are as large as embeddings, and say more about form than about brightness.
+
+    A patch's mean colour is most of it, and nearly the same for all patches of a picture; what differs within the patch tells a
+    digit from another.
+    """
+    within = rng.normal(size=(hidden, PIXELS, 3))
+    within -= within.mean(1, keepdims=True)
+    within += 0.5 * within.mean(2, keepdims=True)
+    means = rng.normal(size=(hidden, 1, 3)) * 3 / PIXELS**0.5
+    weights = (0.03 * (within + means)).reshape(hidden, -1)
+    weights[0] = 0  # the number that is the same for every token
+    return weights
 
 
 def look_back(params, config, rng):
     """Begin with the rudiments of looking things up, which training from nothing at all finds late or never.
 
-    In the first layer, heads look at the token before, the second and the third before: one number of the residual stream is
-    the same for every token, and queries and keys made of it differ by their rotation only, so that they meet best at a
-    distance. The first of these heads passes on which token it saw. In the second layer a head looks for places that come after
-    its own token, and passes on what stands there. The other heads begin at random, and all of it may change in training.
+    Heads of the first layer see which tokens came before; heads of the second look for places that come after the same tokens,
+    and pass on what stands there; heads of the third look at everything alike and pass on what they see, so that they have only
+    to learn where to look. The other heads begin at random, and all of it may change in training.
     """
     hidden, width = config["hidden_size"], config["head_dim"]
-    heads, group = config["num_attention_heads"], config["num_attention_heads"] // config["num_key_value_heads"]
-    half, fast = width // 2, 4  # the fastest rotations tell neighbours apart, the slower ones say little about place
-    pace = config["rope_theta"] ** (-2 * np.arange(fast) / width)
     params["model.embed_tokens.weight"][:, 0] = STEADY
-    query, key, value, output = (params[f"model.layers.0.self_attn.{part}_proj.weight"] for part in "qkvo")
+    look_at_neighbours(params, config)
+    # Spaces without a direction in common: what a token is, what the token before it was, and the one before that.
+    basis = np.linalg.qr(rng.normal(size=(hidden, hidden)))[0].T
+    basis[:, 0] = 0
+    own, before, earlier = (basis[start : start + width] for start in (0, hidden // 2, width))
+    first, second, third = (projections(params, layer) for layer in (0, 1, 2))
+    first["v"][:width] = own
+    first["o"][:, :width] = before.T * 0.3
+    # The fastest rotations would tie what is looked for to a distance.
+    slow = np.tile(np.arange(width // 2) > FAST, 2)[:, None] * 2.0
+    second["q"][:width], second["k"][:width], second["v"][:width] = own * slow, before * slow, own
+    second["o"][:, :width] = own.T * 1.2
+    group = config["num_attention_heads"] // config["num_key_value_heads"]
+    if hidden >= 4 * width:
+        # Once more for two tokens together: words that are to be repeated may stand elsewhere too, but not after the same word.
+        # The token before last is taken in another order, so that it is not taken for the last.
+        first["o"][:, width : 2 * width] = earlier.T * 0.3
+        order, at = rng.permutation(width), group * width
+        second["q"][at : at + width] = (own + before[order]) * slow
+        second["k"][width : 2 * width], second["v"][width : 2 * width] = (before + earlier[order]) * slow, own
+        second["o"][:, at : at + width] = own.T * 1.2
+    if third:
+        third["q"][: group * width] *= 0.3
+        third["v"][:width] = own
+        third["o"][:, : group * width] = np.tile(own.T * 0.6, group)
+
+
+def projections(params, layer):
+    """The four matrices of a layer's attention; none if there is no such layer."""
+    prefix = f"model.layers.{layer}.self_attn."
+    return {part: params[f"{prefix}{part}_proj.weight"] for part in "qkvo" if f"{prefix}{part}_proj.weight" in params}
+
+
+def look_at_neighbours(params, config):
+    """Let the heads of the first layer look at the token before, the second and the third before.
+
+    One number of the residual stream is the same for every token, and queries and keys made of it differ by their rotation only,
+    so that they meet best at a distance.
+    """
+    width, heads = config["head_dim"], config["num_attention_heads"]
+    group, half = heads // config["num_key_value_heads"], width // 2
+    pace = config["rope_theta"] ** (-2 * np.arange(FAST) / width)
+    query, key = (projections(params, 0)[part] for part in "qk")
     for head in range(heads):
         at, shared, back = head * width, head // group * width, head + 1
         for start in (0, half):
-            query[at + start : at + start + fast] *= 0.1
-            key[shared + start : shared + start + fast] *= 0.1
-        key[shared : shared + fast, 0] = 1.6
-        if head < min(3, heads):
+            query[at + start : at + start + FAST] *= 0.1
+            key[shared + start : shared + start + FAST] *= 0.1
+        key[shared : shared + FAST, 0] = 1.6
+        if head < 3:
             query[at : at + width] *= 0.3
-            query[at : at + fast, 0] = 1.6 * np.cos(back * pace)
-            query[at + half : at + half + fast, 0] = -1.6 * np.sin(back * pace)
-    # Two spaces without a direction in common: what a token is, and what the token before it was.
-    basis = np.linalg.qr(rng.normal(size=(hidden, hidden)))[0].T
-    basis[:, 0] = 0
-    own, before = basis[:width], basis[hidden // 2 : hidden // 2 + width]
-    value[:width] = own
-    output[:, :width] = before.T * 0.3
-    query, key, value, output = (params[f"model.layers.1.self_attn.{part}_proj.weight"] for part in "qkvo")
-    slow = np.tile(np.arange(half) > fast, 2)[:, None] * 2.0
-    query[:width], key[:width] = own * slow, before * slow
-    value[:width] = own
-    output[:, :width] = own.T * 1.2
+            query[at : at + FAST, 0] = 1.6 * np.cos(back * pace)
+            query[at + half : at + half + FAST, 0] = -1.6 * np.sin(back * pace)
 
 
 def rms_norm(x, weight, eps):
@@ -291,7 +346,7 @@ def make_optimizer(params, rate, steps):
         {
             "matrix": optax.contrib.muon(schedule(rate * 5, steps), beta=0.95, muon_weight_dimension_numbers=output_first),
             "other": optax.adam(schedule(rate, steps), b1=0.9, b2=0.98),
-            "image": optax.adam(schedule(rate / 5, steps), b1=0.9, b2=0.98),  # its inputs are large and much alike
+            "image": optax.adam(schedule(rate * 0.7, steps), b1=0.9, b2=0.98),
         },
         {name: label(name) for name in params},
     )
@@ -315,7 +370,7 @@ def batches(stages, tokenizer):
 
 
 def train(options, config, tokenizer):
-    params = init(config, options.seed)
+    params = init(config, options.seed, twins(tokenizer))
     if options.start:
         params = {name: jnp.asarray(value, jnp.float32) for name, value in load_file(options.start + ".safetensors").items()}
     print("parameters", sum(value.size for value in params.values()), flush=True)
