@@ -45,6 +45,17 @@ pub struct Pace {
     pub horizon: u32,
     /// The share of answers that have left by then, above 0 and up to 1.
     pub early: f64,
+    /// Where these come from.
+    pub unit: Unit,
+}
+
+/// Where a unit comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// From a control that answered the same probes.
+    Measured,
+    /// From the literature.
+    BuiltIn,
 }
 
 /// The share of departures that a horizon holds.
@@ -54,7 +65,7 @@ impl Pace {
     /// Of answers that leave at a constant hazard for each character, above 0.
     pub fn constant(hazard: f64) -> Self {
         let horizon = (-(1.0 - MOST).ln() / hazard).ceil();
-        Self { hazard, horizon: horizon as u32, early: 1.0 - (-hazard * horizon).exp() }
+        Self { hazard, horizon: horizon as u32, early: 1.0 - (-hazard * horizon).exp(), unit: Unit::BuiltIn }
     }
 
     /// As measured; `None` where the answers do not leave the reference's more often than it leaves itself.
@@ -66,7 +77,7 @@ impl Pace {
         let last = (MOST * times.len() as f64).ceil() as usize;
         let horizon = times.get(last.saturating_sub(1)).copied()?;
         let early = early(&found.probes, horizon);
-        (hazard > 0.0 && early > 0.0).then_some(Self { hazard, horizon, early })
+        (hazard > 0.0 && early > 0.0).then_some(Self { hazard, horizon, early, unit: Unit::Measured })
     }
 }
 

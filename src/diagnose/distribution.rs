@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::tally::{FEWEST, RULED_OUT, Tally};
 use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told};
+use crate::compare::control::Unit;
 use crate::compare::effect::Sized;
 use crate::sample::Asking;
 use crate::signal::repeats::greedy_that_change;
@@ -33,7 +34,7 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
         return Some(found);
     }
     if largest >= MOSTLY_ANOTHER_MODEL {
-        return another_model(substitution, divergence);
+        return favoured(evidence, substitution, divergence).or_else(|| another_model(substitution, divergence));
     }
     [grows_with_prompt, mixture, some_probes, restless]
         .into_iter()
@@ -98,6 +99,25 @@ fn style(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(told("finetuned-variant", Likely, format!("another style: answers are {} on average", words.join(", "))))
 }
 
+/// Sampled answers as if from another model, and greedy ones that leave at a far lower rate than that model's: what is likeliest is
+/// mostly left as it is, and drawing prefers other tokens than the model does. Only a control shows what a model's rate is.
+fn favoured(evidence: &Evidence<'_>, substitution: Option<&Sized>, divergence: Option<&Sized>) -> Option<Finding> {
+    let (s, d) = (&substitution?.effect, &divergence?.effect);
+    let apart = s.low >= MOSTLY_ANOTHER_MODEL && d.high < 1.0 && d.estimate < FAR_LESS * s.estimate;
+    (apart && evidence.pace.unit == Unit::Measured).then(|| {
+        let seen = format!(
+            "sampled answers are as if {:.0} % of them came from another model, and greedy ones leave at {:.0} % of its rate: some \
+             tokens are favoured when answers are drawn",
+            100.0 * s.estimate,
+            100.0 * d.estimate
+        );
+        told("watermark", Possible, seen)
+    })
+}
+
+/// How much less greedy answers are moved than sampled ones where tokens are favoured.
+const FAR_LESS: f64 = 0.75;
+
 fn another_model(substitution: Option<&Sized>, divergence: Option<&Sized>) -> Option<Finding> {
     let large = |s: &&Sized| s.effect.low >= MOSTLY_ANOTHER_MODEL;
     if let Some(s) = substitution.filter(large) {
@@ -139,7 +159,7 @@ fn mixture(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// Answers that leave at one small rate `r` of another model's have left within its horizon at `r ln 4 / 0.75` of its share, so
 /// the two effects differ by up to 1.9; a mixture's by more, the longer its answers are.
-const FAR_SOONER: f64 = 3.0;
+const FAR_SOONER: f64 = 2.2;
 
 /// All of the difference is on some of the sampled probes: a prompt always goes the same way.
 fn some_probes(evidence: &Evidence<'_>) -> Option<Finding> {

@@ -99,11 +99,10 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = prompt::findings(evidence);
     findings.extend(ending::findings(evidence));
     findings.extend(channels::findings(evidence));
-    let (of_parser, of_model) = if evidence.is_model_moved() {
-        (Vec::new(), tools::findings(evidence))
-    } else {
-        (tools::findings(evidence), Vec::new())
-    };
+    // What a model writes that was offered no tools says nothing of the parser.
+    let dropped = findings.iter().any(|f| f.fault == "tools-dropped");
+    let of_tools = if dropped { Vec::new() } else { tools::findings(evidence) };
+    let (of_parser, of_model) = if evidence.is_model_moved() { (Vec::new(), of_tools) } else { (of_tools, Vec::new()) };
     findings.extend(of_parser);
     findings.extend(echo::findings(evidence));
     findings.extend(sampling::findings(evidence));

@@ -22,7 +22,7 @@ const TEMPLATE_TOKENS: i64 = 8;
 /// leaves.
 const CHARACTERS_A_TOKEN: u64 = 8;
 
-/// The share of the reference's calls that a model writes of its own accord where no tool has reached it, at most.
+/// The share of the reference's calls that may come back where no tool has reached the model.
 const HARDLY: f64 = 0.25;
 
 /// Tokens of the smallest description of a tool.
@@ -251,8 +251,8 @@ fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Findi
     if pattern.differing.iter().all(large) && endpoint.value() <= HARDLY * reference.value() {
         let never = match (endpoint.showing, reference.showing) {
             (_, 0) => String::new(),
-            (0, n) => format!(", and it never calls one, where the reference does in {n} answers"),
-            (few, n) => format!(", and it writes a call in {few} answers, where the reference does in {n}"),
+            (0, n) => format!(", and no call comes back, where the reference has one in {n} answers"),
+            (few, n) => format!(", and a call comes back in {few} answers, the reference's in {n}"),
         };
         return Some(finding("tools-dropped", Certain, format!("{seen}, all that offer tools{never}")));
     }

@@ -191,7 +191,7 @@ fn counts_that_are_absent_are_told_and_are_no_drift() {
 
 #[test]
 fn tools_that_are_missing_are_counted_and_never_called() {
-    finds("tools-dropped", "never calls one", |d| {
+    finds("tools-dropped", "no call comes back", |d| {
         if d.kind == Kind::Tools {
             tokens(d, |n| n - 70);
             d.sample.tool_calls.clear();
@@ -200,7 +200,7 @@ fn tools_that_are_missing_are_counted_and_never_called() {
         }
     });
     let mut number = 0;
-    finds("tools-dropped", "writes a call in 2 answers", |d| {
+    finds("tools-dropped", "no call comes back", |d| {
         if d.kind == Kind::Tools {
             tokens(d, |n| n - 70);
             let call = d.sample.tool_calls.remove(0);

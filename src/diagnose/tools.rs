@@ -45,10 +45,10 @@ impl<'a> Offered<'a> {
     }
 }
 
-/// Answers that call a tool, as calls or in the text, where there are tools.
+/// Answers with a call in its own field, where there are tools. Who is offered none parses none, though a model may write a call
+/// all the same.
 pub(super) fn calls(evidence: &Evidence<'_>) -> Tally {
-    Offered::of(evidence)
-        .tally(evidence, |a, tools| Some(!a.sample.tool_calls.is_empty() || holds_call(&a.sample.text, tools)))
+    Offered::of(evidence).tally(evidence, |a, _| Some(!a.sample.tool_calls.is_empty()))
 }
 
 /// Calls that stand in the text instead of the calls' own field.
