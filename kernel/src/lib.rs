@@ -119,18 +119,6 @@ fn sum<S: Simd, const R: usize, const C: usize>(
     sums
 }
 
-/// Half precision, as its bits, in single precision. Numbers are finite, so that exponent and fraction only have to be moved into
-/// place and the exponent's bias made up for, which compilers turn into vector instructions; infinities would not survive it.
-pub fn widen(halves: &[u16], out: &mut [f32]) {
-    const BIAS: f32 = (1u128 << 112) as f32;
-    Arch::new().dispatch(|| {
-        for (half, out) in halves.iter().zip(&mut *out) {
-            let bits = u32::from(*half);
-            *out = f32::from_bits((bits & 0x8000) << 16 | (bits & 0x7fff) << 13) * BIAS;
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,20 +141,6 @@ mod tests {
                     assert!((f64::from(*found) - plain(&panel, row, output)).abs() < 1e-5, "{rows} {outputs}");
                 }
             }
-        }
-    }
-
-    #[test]
-    fn every_finite_half_is_widened_exactly() {
-        let halves: Vec<u16> = (0..=u16::MAX).filter(|half| half & 0x7c00 != 0x7c00).collect();
-        let mut out = vec![0.0; halves.len()];
-        widen(&halves, &mut out);
-        for (half, out) in halves.iter().zip(out) {
-            let (exponent, fraction) = (i32::from(half >> 10 & 0x1f), f64::from(half & 0x3ff) / 1024.0);
-            let size =
-                if exponent == 0 { fraction * 2f64.powi(-14) } else { (1.0 + fraction) * 2f64.powi(exponent - 15) };
-            assert_eq!(f64::from(out).abs(), size, "{half:#x}");
-            assert_eq!(out.is_sign_negative(), half >> 15 == 1, "{half:#x}");
         }
     }
 }

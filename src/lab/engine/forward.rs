@@ -56,7 +56,7 @@ impl Pass<'_, '_> {
         let wanted: Vec<f32> =
             wanted.filter(|(row, _)| row.purpose == Purpose::Scores).flat_map(|(_, x)| x).copied().collect();
         let weights = &self.model.weights;
-        weights.embedding.apply(&self.normed(&wanted, &weights.norm), self.workspace)
+        weights.embedding.apply(&self.normed(&wanted, &weights.norm))
     }
 
     /// The residual stream after the last layer, a row of `hidden_size` numbers for each piece.
@@ -87,7 +87,7 @@ impl Pass<'_, '_> {
                 }
                 (Piece::Patch(pixels), Some(projection)) => {
                     let pixels = pixels.map(|value| f32::from(value) / 127.5 - 1.0);
-                    x.copy_from_slice(&projection.matrix.apply(&pixels, self.workspace));
+                    x.copy_from_slice(&projection.matrix.apply(&pixels));
                     ops::add(x, &projection.bias);
                 }
                 // A model that takes no images is given none.
@@ -111,7 +111,7 @@ impl Pass<'_, '_> {
     fn attend(&mut self, (index, layer): (usize, &LayerWeights), stream: &[f32], positions: &[usize]) -> Vec<f32> {
         let config = &self.model.config;
         let width = config.num_attention_heads * config.head_dim;
-        let mut projected = layer.attention_in.apply(&self.normed(stream, &layer.attention_norm), self.workspace);
+        let mut projected = layer.attention_in.apply(&self.normed(stream, &layer.attention_norm));
         let lines = projected.chunks_exact_mut(layer.attention_in.outputs());
         for ((row, position), line) in self.rows.iter().zip(positions).zip(lines) {
             let (queries, others) = line.split_at_mut(width);
@@ -134,18 +134,18 @@ impl Pass<'_, '_> {
             looking.at_all(lines, &mut heads[first * width..last * width], &mut self.workspace.look);
             first = last;
         }
-        layer.attention_out.apply(&heads, self.workspace)
+        layer.attention_out.apply(&heads)
     }
 
     /// What the feed-forward block of a layer adds to the stream.
     fn feed(&mut self, layer: &LayerWeights, stream: &[f32]) -> Vec<f32> {
-        let inner = layer.feed_in.apply(&self.normed(stream, &layer.feed_norm), self.workspace);
+        let inner = layer.feed_in.apply(&self.normed(stream, &layer.feed_norm));
         let mut gated = vec![0.0; inner.len() / 2];
         let lines = inner.chunks_exact(layer.feed_in.outputs());
         for (row, out) in lines.zip(gated.chunks_exact_mut(self.model.config.intermediate_size)) {
             ops::gated(row, out);
         }
-        layer.feed_out.apply(&gated, self.workspace)
+        layer.feed_out.apply(&gated)
     }
 
     /// Each row of the stream, normed.

@@ -1,18 +1,17 @@
 //! Weight matrices in candle's number formats, and their product with a few rows.
 //!
 //! Blocks are quantised by candle's own code (`k_quants`), the same that `QTensor::quantize` comes down to: weights in blocks
-//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. What comes of that is kept as the numbers that the blocks stand
-//! for, so a product of rounded numbers is exact up to the order of its sums, and as fast as one of others.
+//! of 4, 5 or 8 bits, activations in 8 bits, as its `QMatMul` does. What comes of that, or of rounding to half precision, is kept as
+//! the numbers that it stands for, so a product of rounded numbers is exact up to the order of its sums, and as fast as any.
 
 use std::fmt;
 use std::ops::Range;
 
 use candle_core::quantized::k_quants::{BlockQ4_0, BlockQ5_0, BlockQ8_0, GgmlType};
 use half::f16;
-use half::slice::HalfFloatSliceExt as _;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
-use samemodel_kernel::{PANEL, Product, widen};
+use samemodel_kernel::{PANEL, Product};
 
 use super::attention::Room;
 use super::spec::SumOrder;
@@ -20,7 +19,7 @@ use super::spec::SumOrder;
 /// Numbers in a block of each quantised format; rows are whole blocks.
 pub const BLOCK: usize = 32;
 
-/// How the numbers of a weight matrix are kept.
+/// What the numbers of a weight matrix are rounded to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WeightFormat {
     /// Single precision, which holds the half precision of the files exactly.
@@ -64,17 +63,12 @@ impl fmt::Display for WeightFormat {
 
 /// A matrix of `outputs` rows of `inputs` numbers.
 pub struct Matrix {
-    weights: Kept,
+    /// In panels of [`PANEL`] outputs, the last one filled up with zeros: within a panel, all outputs of an input side by side.
+    weights: Vec<f32>,
     activations: Activations,
     inputs: usize,
     outputs: usize,
     sums: SumOrder,
-}
-
-/// Weights in panels of [`PANEL`] outputs, the last one filled up with zeros: within a panel, all outputs of an input side by side.
-enum Kept {
-    Single(Vec<f32>),
-    Half(Vec<f16>),
 }
 
 /// What is multiplied by the weights.
@@ -89,7 +83,6 @@ enum Activations {
 /// Room to work in, which one thread uses again and again.
 #[derive(Default)]
 pub struct Workspace {
-    panel: Vec<f32>,
     /// For attention.
     pub look: Room,
 }
@@ -106,11 +99,11 @@ impl Matrix {
             "a matrix has whole rows of whole blocks"
         );
         let (weights, activations) = match format {
-            WeightFormat::F32 => (Kept::Single(panels(values, inputs)), Activations::Whole),
-            WeightFormat::F16 => (Kept::Half(encode(&panels(values, inputs))), Activations::Whole),
-            WeightFormat::Q4_0 => (Kept::Single(panels(&rounded::<BlockQ4_0>(values), inputs)), Activations::Rounded),
-            WeightFormat::Q5_0 => (Kept::Single(panels(&rounded::<BlockQ5_0>(values), inputs)), Activations::Rounded),
-            WeightFormat::Q8_0 => (Kept::Single(panels(&rounded::<BlockQ8_0>(values), inputs)), Activations::Rounded),
+            WeightFormat::F32 => (panels(values, inputs), Activations::Whole),
+            WeightFormat::F16 => (panels(&rounded::<f16>(values), inputs), Activations::Whole),
+            WeightFormat::Q4_0 => (panels(&rounded::<BlockQ4_0>(values), inputs), Activations::Rounded),
+            WeightFormat::Q5_0 => (panels(&rounded::<BlockQ5_0>(values), inputs), Activations::Rounded),
+            WeightFormat::Q8_0 => (panels(&rounded::<BlockQ8_0>(values), inputs), Activations::Rounded),
         };
         Self { weights, activations, inputs, outputs: values.len() / inputs, sums }
     }
@@ -124,9 +117,8 @@ impl Matrix {
     pub fn rows(&self, rows: Range<usize>, out: &mut [f32]) {
         for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
             let first = row / PANEL * PANEL * self.inputs + row % PANEL;
-            match &self.weights {
-                Kept::Single(all) => gather(&all[first..], out),
-                Kept::Half(all) => gather(&all[first..], out),
+            for (out, value) in out.iter_mut().zip(self.weights[first..].iter().step_by(PANEL)) {
+                *out = *value;
             }
         }
     }
@@ -134,28 +126,19 @@ impl Matrix {
     /// Multiplies each row of `x` (`inputs` numbers) by the matrix: as many rows of `outputs` numbers.
     ///
     /// A row of the result depends on its own row of `x` alone, bit for bit, however many others come with it.
-    pub fn apply(&self, x: &[f32], workspace: &mut Workspace) -> Vec<f32> {
+    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         let rounded = match self.activations {
             Activations::Whole => None,
             Activations::Rounded => Some(rounded::<BlockQ8_0>(x)),
         };
         let rows = rounded.as_deref().unwrap_or(x);
         let mut out = vec![0.0; rows.len() / self.inputs * self.outputs];
-        let size = PANEL * self.inputs;
         let cut = match self.sums {
             SumOrder::Usual => None,
             SumOrder::Other => Some(self.inputs / 2),
         };
-        for (index, first) in (0..self.outputs).step_by(PANEL).enumerate() {
-            let place = index * size..(index + 1) * size;
-            let panel = match &self.weights {
-                Kept::Single(all) => &all[place],
-                Kept::Half(all) => {
-                    workspace.panel.resize(size, 0.0);
-                    widen(all[place].reinterpret_cast(), &mut workspace.panel);
-                    &workspace.panel
-                }
-            };
+        let panels = self.weights.chunks_exact(PANEL * self.inputs);
+        for (panel, first) in panels.zip((0..self.outputs).step_by(PANEL)) {
             let (inputs, outputs) = (self.inputs, self.outputs);
             Product { panel, rows, inputs, cut, out: &mut out, outputs, first }.write();
         }
@@ -174,13 +157,6 @@ fn panels(rows: &[f32], inputs: usize) -> Vec<f32> {
         }
     }
     all
-}
-
-/// A row out of its panel.
-fn gather<T: Copy + Into<f32>>(from: &[T], out: &mut [f32]) {
-    for (out, value) in out.iter_mut().zip(from.iter().step_by(PANEL)) {
-        *out = (*value).into();
-    }
 }
 
 /// The scalar products of all rows of `x` with all columns of `weights`.
@@ -234,7 +210,7 @@ mod tests {
     const ORDERS: [SumOrder; 2] = [SumOrder::Usual, SumOrder::Other];
 
     fn product(matrix: &Matrix, x: &[f32]) -> Vec<f32> {
-        matrix.apply(x, &mut Workspace::default())
+        matrix.apply(x)
     }
 
     fn near(ours: &[f32], theirs: &[f32], tolerance: f32) -> bool {

@@ -24,8 +24,8 @@ impl Noise {
     /// The noise of a host in good order, which the reference, its twin and all faulty hosts share.
     ///
     /// Between bfloat16 (7) and half precision (10), and chosen for what it does: of the larger model's greedy answers of
-    /// 40 tokens, 7.6 % differ from the same host's own on a repeat (150 prompts, 15 pairs of hosts). A bit less makes that
-    /// 11.9 %, a bit more 3.9 %. The lab's measuring tests print these, and hold it between 3 and 10 %.
+    /// 40 tokens, 4.4 % differ from the same host's own on a repeat (150 prompts, 15 pairs of hosts). A bit less makes that
+    /// 6.8 %, a bit more 1.6 %. The lab's measuring tests print these, and hold it between 3 and 10 %.
     pub const HONEST: Self = Self { bits: 9 };
 
     /// The level that keeps `bits` bits of mantissa, from 4 (a bit more than the coarsest 8-bit floats) over 7 (bfloat16)

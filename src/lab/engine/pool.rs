@@ -24,6 +24,9 @@ const BATCH: usize = 48;
 /// hold up the others for long.
 const CHUNK: usize = 64;
 
+/// Tokens that are sent together, after the first: each time costs a listener's awakening, which takes longer than the token.
+const BURST: usize = 8;
+
 /// One request for an answer.
 pub struct Job {
     /// The model that answers.
@@ -260,6 +263,8 @@ struct Slot {
     /// its scores, so that noise touches every score.
     pieces: Vec<Piece>,
     answer: Vec<u32>,
+    /// Chosen and not sent yet.
+    pending: Vec<Choice>,
     /// Tokens that may still come.
     left: usize,
     done: bool,
@@ -274,7 +279,7 @@ impl Slot {
         let noise = NoiseSource::new(job.noise, job.noise_seed);
         let sequence = job.model.begin(&pieces[..known], known + left, noise);
         let sampler = Sampler::new(job.sampling.clone(), job.sampling_seed);
-        Self { sequence, sampler, pieces, answer: Vec::new(), left, done: false, job }
+        Self { sequence, sampler, pieces, answer: Vec::new(), pending: Vec::new(), left, done: false, job }
     }
 
     /// Whether everything is read, and the next token can be chosen.
@@ -300,14 +305,22 @@ impl Slot {
         }
         self.answer.push(choice.token);
         self.pieces.push(Piece::Token(choice.token));
-        if self.job.reply.send(Emission::Token(choice)).is_err() {
-            self.done = true;
-        } else if self.left == 0 {
+        self.pending.push(choice);
+        if self.left == 0 {
             self.end(Finish::Length);
+        } else if self.answer.len() == 1 || self.pending.len() == BURST {
+            self.send();
         }
     }
 
+    /// Sends what is chosen; when nobody listens any more, the answer is over.
+    fn send(&mut self) {
+        let mut pending = self.pending.drain(..);
+        self.done |= pending.any(|choice| self.job.reply.send(Emission::Token(choice)).is_err());
+    }
+
     fn end(&mut self, finish: Finish) {
+        self.send();
         // Nobody may be listening any more; the answer is over either way.
         let _ = self.job.reply.send(Emission::End(finish));
         self.done = true;
