@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md says and writes it anew, with docs/power.json and docs/power.svg: how often a check finds each
 # fault, and how fast the lab is. Takes most of an hour on two cores. Trials are kept in .samemodel/power, so a run that was
-# stopped goes on. `--short` tries the same commands on a tenth of the work, and writes nothing.
+# stopped goes on, and SEEDS=10 does with half of the trials. `--short` tries the same commands on a tenth of the work, and
+# writes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --quiet --release --locked
-power() { "${CARGO_TARGET_DIR:-target}/release/samemodel" --quiet lab power "$@"; }
+power() { "${CARGO_TARGET_DIR:-target}/release/samemodel" --quiet lab power --seeds "$trials" "$@"; }
+trials="${SEEDS:-20}"
 
 if [[ "${1:-}" == --short ]]; then
-    power --design short --seeds 1 --fault "" --fault double-bos --fault partial-routing=0.2
+    trials=1
+    power --design short --fault "" --fault double-bos --fault partial-routing=0.2
     exit
 fi
 

@@ -311,12 +311,15 @@ impl Slot {
         } else if self.answer.len() == 1 || self.pending.len() == BURST {
             self.send();
         }
+        self.done |= self.job.reply.is_closed();
     }
 
-    /// Sends what is chosen; when nobody listens any more, the answer is over.
+    /// Sends what is chosen.
     fn send(&mut self) {
-        let mut pending = self.pending.drain(..);
-        self.done |= pending.any(|choice| self.job.reply.send(Emission::Token(choice)).is_err());
+        for choice in self.pending.drain(..) {
+            // Whether anybody listens is looked at after each token.
+            let _ = self.job.reply.send(Emission::Token(choice));
+        }
     }
 
     fn end(&mut self, finish: Finish) {
