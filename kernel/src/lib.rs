@@ -4,6 +4,9 @@
 //! where all else is built for speed of compiling. Each sum goes from the first product to the last in steps that depend on nothing but its
 //! own row, so a row's result is the same, bit for bit, however many others come with it.
 
+// Vector instructions only stay what they are within functions that are compiled for the processor that has them.
+#![allow(clippy::inline_always)]
+
 use std::array;
 
 use pulp::{Arch, Simd, WithSimd, bytemuck};
