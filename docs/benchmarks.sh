@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --quiet --release --locked
-power() { "${CARGO_TARGET_DIR:-target}/release/samemodel" --quiet lab power --seeds "$trials" "$@"; }
+# Seeds from 1000 on were looked at while faults that went unseen were mended; these were not.
+power() { "${CARGO_TARGET_DIR:-target}/release/samemodel" --quiet lab power --first-seed 2000 --seeds "$trials" "$@"; }
 trials="${SEEDS:-20}"
 
 if [[ "${1:-}" == --short ]]; then
@@ -20,7 +21,7 @@ took=
 [[ -d .samemodel/power ]] || took=yes
 SECONDS=0
 power --format json --output docs/power.json
-took=${took:+It took $(((SECONDS + 59) / 60)) minutes.}
+took=${took:+ It took $(((SECONDS + 59) / 60)) minutes.}
 power --format svg --output docs/power.svg
 
 {
@@ -33,7 +34,7 @@ Written by \`docs/benchmarks.sh\`; nothing here was typed in. Version $(cargo me
 ## What a check finds
 
 \`samemodel lab power\`: every fault of the lab at its usual severity, and honest variants of the reference's host, each checked alone by
-the real path, over HTTP, with seeds and probes that no threshold was chosen with. $took
+the real path, over HTTP, with seeds and probes that no threshold was chosen with.$took
 
 HEAD
     power --format markdown

@@ -60,8 +60,8 @@ fn share(effects: &[Sized]) -> impl Iterator<Item = &Effect> {
 
 fn is_consistent(effects: &[Sized], settings: &Settings) -> bool {
     let bounded = share(effects).any(|e| e.high < settings.tolerance);
-    let shares = effects.iter().map(|s| &s.effect).filter(|e| e.name != EffectName::Dispersion);
-    let contradicted = shares.into_iter().any(|e| e.low > settings.tolerance);
+    let is_share = |e: &Effect| e.name != EffectName::Dispersion;
+    let contradicted = effects.iter().any(|s| is_share(&s.effect) && s.effect.low > settings.tolerance);
     let mut dispersions = effects.iter().map(|s| &s.effect).filter(|e| e.name == EffectName::Dispersion);
     let limit = settings.dispersion_tolerance;
     bounded && !contradicted && dispersions.all(|e| e.low > -limit && e.high < limit)

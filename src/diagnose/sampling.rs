@@ -34,7 +34,8 @@ fn seeds(evidence: &Evidence<'_>) -> Option<Finding> {
         (true, true) if reference.showing == 0 || p <= RULED_OUT => Certain,
         (true, true) => Likely,
         (true, false) if p <= 0.05 => Likely,
-        (false, true) => Possible,
+        // A model that has moved tips over more easily.
+        (false, true) if !evidence.is_model_moved() => Possible,
         _ => return None,
     };
     let evidence = format!(

@@ -1,8 +1,7 @@
 //! One pass through the layers: from pieces of prompts and answers to the scores of the tokens after them.
 
-use super::attention::Look;
+use super::attention::{Look, Room};
 use super::image::Piece;
-use super::matrix::Workspace;
 use super::model::{Model, Sequence};
 use super::ops;
 use super::weights::LayerWeights;
@@ -31,13 +30,8 @@ impl Model {
     /// Reads some pieces of each sequence: `vocab_size` scores for each row that is read for them, in their order.
     ///
     /// What a sequence gets does not depend on its company, nor on how its pieces are spread over passes.
-    pub(super) fn pass(
-        &self,
-        rows: &[Row<'_>],
-        sequences: &mut [&mut Sequence],
-        workspace: &mut Workspace,
-    ) -> Vec<f32> {
-        Pass { model: self, rows, sequences, workspace }.scores()
+    pub(super) fn pass(&self, rows: &[Row<'_>], sequences: &mut [&mut Sequence], room: &mut Room) -> Vec<f32> {
+        Pass { model: self, rows, sequences, room }.scores()
     }
 }
 
@@ -45,7 +39,7 @@ struct Pass<'a, 'b> {
     model: &'a Model,
     rows: &'a [Row<'a>],
     sequences: &'a mut [&'b mut Sequence],
-    workspace: &'a mut Workspace,
+    room: &'a mut Room,
 }
 
 impl Pass<'_, '_> {
@@ -131,7 +125,7 @@ impl Pass<'_, '_> {
             let cache = &self.sequences[rows[0].sequence].cache;
             let lines = &projected[first * layer.attention_in.outputs()..last * layer.attention_in.outputs()];
             let looking = Look { model: self.model, cache, layer: index, positions: &positions[first..last] };
-            looking.at_all(lines, &mut heads[first * width..last * width], &mut self.workspace.look);
+            looking.at_all(lines, &mut heads[first * width..last * width], self.room);
             first = last;
         }
         layer.attention_out.apply(&heads)

@@ -13,7 +13,6 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use samemodel_kernel::{PANEL, Product};
 
-use super::attention::Room;
 use super::spec::SumOrder;
 
 /// Numbers in a block of each quantised format; rows are whole blocks.
@@ -78,13 +77,6 @@ enum Activations {
     Whole,
     /// Rows rounded to blocks of 8 bits, as the formats of a few bits take them.
     Rounded,
-}
-
-/// Room to work in, which one thread uses again and again.
-#[derive(Default)]
-pub struct Workspace {
-    /// For attention.
-    pub look: Room,
 }
 
 impl Matrix {

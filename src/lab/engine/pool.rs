@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::attention::Room;
 use super::forward::{Purpose, Row};
 use super::image::{Image, Piece};
-use super::matrix::Workspace;
 use super::model::{Model, Sequence};
 use super::noise::{Noise, NoiseSource};
 use super::sampler::{Choice, Constraint, Sampler, Sampling, Situation, TokenMask};
@@ -174,7 +174,7 @@ struct Closed;
 struct Worker {
     queue: Arc<Queue>,
     slots: Vec<Slot>,
-    workspace: Workspace,
+    room: Room,
 }
 
 impl Drop for Worker {
@@ -188,7 +188,7 @@ impl Drop for Worker {
 
 impl Worker {
     fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, slots: Vec::new(), workspace: Workspace::default() }
+        Self { queue, slots: Vec::new(), room: Room::default() }
     }
 
     fn run(mut self) {
@@ -217,7 +217,7 @@ impl Worker {
     fn step(&mut self) {
         for group in self.slots.chunk_by_mut(|a, b| Arc::ptr_eq(&a.job.model, &b.job.model)) {
             let Some(model) = group.first().map(|slot| Arc::clone(&slot.job.model)) else { continue };
-            let scores = pass(&model, group, &mut self.workspace);
+            let scores = pass(&model, group, &mut self.room);
             let mut scores = scores.chunks_exact(model.config().vocab_size);
             for slot in group.iter_mut().filter(|slot| slot.is_read()) {
                 if let Some(scores) = scores.next() {
@@ -230,7 +230,7 @@ impl Worker {
 }
 
 /// Moves all requests to one model on: the scores of each whose prompt is read by now, in their order.
-fn pass(model: &Model, group: &mut [Slot], workspace: &mut Workspace) -> Vec<f32> {
+fn pass(model: &Model, group: &mut [Slot], room: &mut Room) -> Vec<f32> {
     let (mut rows, mut sequences, mut finished) = (Vec::new(), Vec::new(), Vec::new());
     let mut left = CHUNK;
     for (index, slot) in group.iter_mut().enumerate() {
@@ -247,7 +247,7 @@ fn pass(model: &Model, group: &mut [Slot], workspace: &mut Workspace) -> Vec<f32
         }
         sequences.push(&mut slot.sequence);
     }
-    let scores = model.pass(&rows, &mut sequences, workspace);
+    let scores = model.pass(&rows, &mut sequences, room);
     for slot in finished.into_iter().filter_map(|index| group.get(index)) {
         model.remember(&slot.pieces[..slot.pieces.len() - 1], &slot.sequence);
     }

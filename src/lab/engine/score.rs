@@ -1,8 +1,8 @@
 //! How likely an answer is: the exact probabilities that a host draws with, for answers that are there already.
 
+use super::attention::Room;
 use super::forward::{Purpose, Row};
 use super::image::{Image, Piece};
-use super::matrix::Workspace;
 use super::model::{Model, Sequence};
 use super::noise::NoiseSource;
 use super::sampler::{Sampling, Situation};
@@ -40,14 +40,14 @@ pub fn score(model: &Model, prompt: &[u32], images: &[Image], answer: &[u32], sa
 struct Reading<'a> {
     model: &'a Model,
     sequence: Sequence,
-    workspace: Workspace,
+    room: Room,
 }
 
 impl<'a> Reading<'a> {
     /// Has read `known`, from memory where it can, with room for `room` in all.
     fn new(model: &'a Model, known: &[Piece], room: usize) -> Self {
         let sequence = model.begin(known, room, NoiseSource::silent());
-        let mut reading = Self { model, sequence, workspace: Workspace::default() };
+        let mut reading = Self { model, sequence, room: Room::default() };
         let unread = &known[reading.sequence.cache.len()..];
         for chunk in unread.chunks(TOGETHER) {
             reading.read(chunk, Purpose::Memory);
@@ -60,7 +60,7 @@ impl<'a> Reading<'a> {
 
     fn read(&mut self, pieces: &[Piece], purpose: Purpose) -> Vec<f32> {
         let rows: Vec<Row<'_>> = pieces.iter().map(|piece| Row { piece, sequence: 0, purpose }).collect();
-        self.model.pass(&rows, &mut [&mut self.sequence], &mut self.workspace)
+        self.model.pass(&rows, &mut [&mut self.sequence], &mut self.room)
     }
 }
 

@@ -55,7 +55,7 @@ struct Distance {
     most: f64,
 }
 
-/// The most that is let through in each format; what was measured is a third of it, or less.
+/// The most that is let through in each format; what was measured is half of it, or less.
 ///
 /// Weights and their rounding are the same in both engines, so what is left comes from activations. With weights in single
 /// precision llama.cpp rounds none but those of attention; with weights in half precision it rounds all to half precision,
