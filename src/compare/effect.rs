@@ -195,8 +195,8 @@ mod tests {
     const SETTINGS: Settings =
         Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
 
-    /// Greedy answers of a hundred characters to two hundred probes, of which those of the first `moved` probes are another model's, which differ from
-    /// the sixth to ninth character on.
+    /// Greedy answers of a hundred characters to two hundred probes. Those to the first `moved` of them are another model's, which
+    /// differ from the sixth to ninth character on.
     fn greedy(moved: usize) -> Divergence {
         let reference = "a".repeat(100);
         let other: Vec<String> = (0..4).map(|i| format!("{}{}", "a".repeat(5 + i), "b".repeat(95 - i))).collect();

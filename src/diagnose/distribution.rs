@@ -106,8 +106,8 @@ fn favoured(evidence: &Evidence<'_>, substitution: Option<&Sized>, divergence: O
     let apart = s.low >= MOSTLY_ANOTHER_MODEL && d.high < 1.0 && d.estimate < FAR_LESS * s.estimate;
     (apart && evidence.pace.unit == Unit::Measured).then(|| {
         let seen = format!(
-            "sampled answers are as if {:.0} % of them came from another model, and greedy ones leave at {:.0} % of its rate: some \
-             tokens are favoured when answers are drawn",
+            "sampled answers are as if {:.0} % of them came from another model, and greedy ones leave at {:.0} % of its rate, as \
+             where some tokens are favoured in drawing",
             100.0 * s.estimate,
             100.0 * d.estimate
         );

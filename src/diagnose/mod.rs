@@ -10,8 +10,8 @@ use crate::compare::effect::Sized;
 use crate::sample::Traits;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
-use crate::stats::divergence::Divergence;
-use crate::stats::exact::{Share, at_least};
+use crate::stats::divergence::{Divergence, ProbeExposure};
+use crate::stats::interval::mean_at_least;
 use crate::stats::permutation::TwoSample;
 use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
 
@@ -33,7 +33,7 @@ mod tests;
 /// From this share of answers on, as if from another model, the model itself is doubted.
 const MOSTLY_ANOTHER_MODEL: f64 = 0.5;
 
-/// From this share of greedy probes on that leave the reference's, more than noise is at work.
+/// From this share of greedy answers on that leave the reference's, beyond its own, more than noise is at work.
 const MOVED: f64 = 0.15;
 
 /// What is known of one endpoint.
@@ -78,14 +78,12 @@ impl<'a> Evidence<'a> {
     fn is_model_moved(&self) -> bool {
         let significant = |s: &Sized| s.p.is_none_or(|p| p <= self.settings.alpha);
         let substitution = self.effects.iter().find(|s| s.effect.name == EffectName::Substitution);
-        let mut leaving = Share::default();
-        for probe in self.greedy.iter().flat_map(|g| &g.probes) {
-            if self.traits(&probe.probe).is_none_or(|traits| traits.tools.is_empty()) {
-                leaving.count((probe.cross.events > probe.own.events).into());
-            }
-        }
+        // Beyond how often the reference leaves itself: a noisy host has not moved.
+        let plain = |p: &&ProbeExposure| self.traits(&p.probe).is_none_or(|traits| traits.tools.is_empty());
+        let probes = self.greedy.iter().flat_map(|g| &g.probes).filter(plain);
+        let excess: Vec<f64> = probes.map(|p| p.cross.events - p.own.events).collect();
         substitution.is_some_and(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL && significant(s))
-            || at_least(leaving, 0.95) >= MOVED
+            || mean_at_least(&excess) >= MOVED
     }
 
     /// What a probe has in it, where either side's answers say so.

@@ -227,13 +227,35 @@ fn what_a_model_that_answers_otherwise_does_by_itself_is_no_certain_fault() {
             d.sample.text = format!("<|call|>{{\"name\": \"{}\", \"arguments\": {}}}", call.name, call.arguments);
             d.sample.finish_reason = Some("stop".into());
         }
-        Kind::Plain if d.number % 2 == 0 => {
+        Kind::Plain => {
             d.sample.text = words(&mut rng::derive(3, &[&d.sample.probe]), 20);
         }
         _ => {}
     });
     assert!(certain(&found).is_empty(), "{:#?}", found.findings);
     assert_eq!(found.findings.last().map(|f| f.fault.as_str()), Some("tool-parser"), "{:#?}", found.findings);
+}
+
+#[test]
+fn a_noisy_host_with_a_broken_parser_has_a_broken_parser() {
+    let noisy = |mut drafts: Vec<Draft>| {
+        for draft in drafts.iter_mut().filter(|d| d.kind == Kind::Plain) {
+            let sample = &draft.sample;
+            let mut rng = rng::derive(5, &[&sample.endpoint, &sample.probe, &sample.replicate.to_string()]);
+            if rng.random_range(0..10) < 3 {
+                draft.sample.text += &words(&mut rng, 2);
+            }
+        }
+        drafts
+    };
+    let mut endpoint = noisy(host("endpoint"));
+    for draft in endpoint.iter_mut().filter(|d| d.kind == Kind::Tools) {
+        let call = draft.sample.tool_calls.remove(0);
+        draft.sample.text = format!("<|call|>{{\"name\": \"{}\", \"arguments\": {}}}", call.name, call.arguments);
+        draft.sample.finish_reason = Some("stop".into());
+    }
+    let found = comparison(noisy(host("reference")), endpoint).endpoints.remove(0);
+    assert_eq!(certain(&found), ["tool-parser"], "{:#?}", found.findings);
 }
 
 #[test]

@@ -81,6 +81,17 @@ fn student_quantile(q: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(q))
 }
 
+/// The lower end of the one-sided 97.5 % interval of a mean, by the normal approximation; −∞ with fewer than two values.
+pub fn mean_at_least(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return f64::NEG_INFINITY;
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    mean - normal_quantile(0.975) * (variance / n).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +108,13 @@ mod tests {
                 found.low <= 1.0 && 1.0 <= found.high
             })
             .count()
+    }
+
+    #[test]
+    fn a_mean_is_bounded_by_twice_its_standard_error() {
+        let values = [0.0, 1.0, 0.0, 1.0];
+        assert!((mean_at_least(&values) - (0.5 - 1.96 * (1.0_f64 / 12.0).sqrt())).abs() < 1e-3);
+        assert!(mean_at_least(&[1.0]).is_infinite());
     }
 
     #[test]
