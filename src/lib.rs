@@ -13,9 +13,9 @@
 //! |---|---|
 //! | 5 | [`cli`], [`exit`] |
 //! | 4 | [`runner`], [`report`], `power` |
-//! | 3 | [`client`], [`store`], `lab` |
+//! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
 //! | 2, pure | [`plan`], [`retry`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
-//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`] |
+//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`] |
 
 pub mod attempt;
 pub mod cli;
@@ -37,7 +37,9 @@ pub mod retry;
 pub mod runner;
 pub mod sample;
 pub mod signal;
+pub mod snapshot;
 pub mod stats;
 pub mod store;
 pub mod suggest;
 pub mod verdict;
+pub mod visible;

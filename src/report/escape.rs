@@ -6,8 +6,7 @@
 
 use std::fmt::Write as _;
 
-/// Most combining marks that are shown on one character; no orthography needs more, and piles of them cover other lines.
-const MOST_MARKS: usize = 3;
+use crate::visible::{MOST_MARKS, is_hidden, is_mark};
 
 /// Follows a character that would start a mention, a reference or a link on a code host, which then stays plain text.
 const BREAK: &str = "&#8203;";
@@ -125,25 +124,6 @@ fn reveal(out: &mut String, c: char) {
 
 fn longest_run(text: &str, of: char) -> usize {
     text.split(|c| c != of).map(str::len).max().unwrap_or(0)
-}
-
-/// Whether it takes no place of its own but is seen on the character before it. U+FE0F asks for the coloured form of an emoji.
-fn is_mark(c: char) -> bool {
-    c == '\u{fe0f}' || (!c.is_ascii() && !is_hidden(c) && console::measure_text_width(c.encode_utf8(&mut [0; 4])) == 0)
-}
-
-/// Whether it is not seen, or acts on what is: control and format characters, characters that renderers ignore by default,
-/// separators of lines and paragraphs, and non-characters.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || u32::from(c) & 0xfffe == 0xfffe
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
-            | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
