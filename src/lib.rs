@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 5 | [`cli`], [`exit`] |
-//! | 4 | [`runner`], [`report`], `power` |
+//! | 4 | [`runner`], [`report`], [`review`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
 //! | 2, pure | [`plan`], [`retry`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`] |
@@ -34,6 +34,7 @@ pub mod probe;
 pub mod redact;
 pub mod report;
 pub mod retry;
+pub mod review;
 pub mod runner;
 pub mod sample;
 pub mod signal;
@@ -43,3 +44,5 @@ pub mod store;
 pub mod suggest;
 pub mod verdict;
 pub mod visible;
+
+pub use cli::assertion;

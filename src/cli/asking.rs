@@ -10,18 +10,18 @@ use jiff::Timestamp;
 use super::args::Global;
 use super::fleet::Lab;
 use super::job::Job;
+use super::judging::Judging;
 use super::ledger::Ledger;
 use super::session::{Resolved, Session};
+use super::shelf::Shelf;
 use super::signals::stop_on_signals;
-use super::{NothingMeasured, note};
 use crate::client::{Client, Limiter, Target};
-use crate::compare::{Known, Roles, compare};
 use crate::config::Address;
 use crate::event::Event;
 use crate::plan::Budget;
 use crate::redact::Redactor;
+use crate::report::Report;
 use crate::report::progress::{Progress, Screen};
-use crate::report::{Account, Origin, Report};
 use crate::runner::{Arm, RunOutcome, Runner};
 use crate::sample::Sample;
 use crate::stats::rng;
@@ -35,6 +35,8 @@ pub(super) struct Asking<'a> {
     pub resolved: Resolved,
     /// Samples of a recorded reference.
     pub recorded: Vec<Sample>,
+    /// Approved snapshots, and what becomes of changed ones.
+    pub shelf: Shelf,
     pub redactor: Redactor,
 }
 
@@ -81,7 +83,8 @@ impl Asking<'_> {
             RunOutcome::BudgetReached => Ending::StoppedBudget,
         };
         self.store.finish_run(&self.job.run.id, RunEnd { how, at: Timestamp::now() }).await?;
-        self.report(outcome).await
+        let accounts = self.ledger().accounts().await?;
+        Judging { asking: self, accounts, outcome }.report().await
     }
 
     fn ledger(&self) -> Ledger<'_> {
@@ -118,73 +121,6 @@ impl Asking<'_> {
         }
         Ok(arms)
     }
-
-    async fn report(&self, outcome: RunOutcome) -> anyhow::Result<Report> {
-        let id = &self.job.run.id;
-        let mut samples = self.store.samples(id).await?;
-        let accounts = self.ledger().accounts().await?;
-        samples.extend(self.recorded());
-        let reference = self.session.reference_name();
-        let known = self.session.model.endpoint.iter().map(|e| {
-            let known = Known { model: Some(&e.model), token_offset: e.prompt_tokens_offset };
-            (e.name.as_str(), known)
-        });
-        let roles = Roles {
-            reference,
-            endpoints: self.job.plan.endpoints.iter().map(String::as_str).collect(),
-            control: self.session.model.control.as_deref(),
-            known: known.collect(),
-        };
-        if samples.is_empty() {
-            let failures = accounts
-                .iter()
-                .flat_map(|(name, a)| a.failures.iter().map(move |(kind, n)| format!("\n  {name}: {n} × {kind}")));
-            let what = format!("no endpoint of `{}` answered, so nothing was measured", self.session.name);
-            return Err(NothingMeasured(what + &failures.collect::<String>()).into());
-        }
-        if !samples.iter().any(|s| s.endpoint == reference && s.is_answer()) {
-            let what = format!("the reference `{reference}` has no answers, so nothing can be compared with it");
-            return Err(NothingMeasured(what + &describe_failures(accounts.get(reference))).into());
-        }
-        let settings = self.session.settings(self.job.plan.seed);
-        let comparison = tokio::task::block_in_place(|| compare(&samples, &roles, &settings))?;
-        let partial = match outcome {
-            RunOutcome::Complete => None,
-            RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
-            RunOutcome::BudgetReached => Some("stopped at the budget: raise it and go on with --resume".to_owned()),
-        };
-        let origin = Origin {
-            model: self.session.name.clone(),
-            run: Some(id.to_string()),
-            partial,
-            accounts,
-            unasked: self.resolved.unasked.iter().map(|u| (u.endpoint.clone(), u.reason.clone())).collect(),
-            order: self.session.model.endpoint.iter().map(|e| e.name.clone()).collect(),
-        };
-        Ok(Report::new(comparison, origin))
-    }
-
-    /// The recorded reference's answers to probes as they are asked now.
-    fn recorded(&self) -> Vec<Sample> {
-        let digests: BTreeMap<&str, String> =
-            self.job.plan.probes.iter().map(|p| (p.probe.id.as_str(), p.probe.digest())).collect();
-        let is_current = |sample: &&Sample| match (&sample.probe_digest, digests.get(sample.probe.as_str())) {
-            (Some(then), Some(now)) => then == now,
-            _ => true,
-        };
-        let current: Vec<Sample> = self.recorded.iter().filter(is_current).cloned().collect();
-        let stale = self.recorded.len() - current.len();
-        if stale > 0 {
-            note(&format!("{stale} recorded answers of the reference were left out: their probes have changed since"));
-        }
-        current
-    }
-}
-
-fn describe_failures(account: Option<&Account>) -> String {
-    let Some(account) = account.filter(|a| !a.failures.is_empty()) else { return String::new() };
-    let failures: Vec<String> = account.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
-    format!(": {}", failures.join(", "))
 }
 
 fn screen(global: &Global) -> Screen {

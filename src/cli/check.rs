@@ -8,9 +8,12 @@ use super::args::{Check, Global};
 use super::asking::Asking;
 use super::job::Job;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
+use super::shelf::Shelf;
 use super::{NothingMeasured, UsageError, deliver, plan, samples};
 use crate::config::{Credentials, Reference};
+use crate::report::Report;
 use crate::sample::Sample;
+use crate::snapshot::Update;
 use crate::store::{Holder, Lock, SqliteStore};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
@@ -20,26 +23,52 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     if args.dry_run {
         return plan::show(&session, args.comparing.seed.unwrap_or_else(fresh_seed), args.report.format.into());
     }
+    let seed = args.comparing.seed;
+    let begin = if args.resume { Begin::Resume } else { Begin::Anew };
+    let report = ask(session, Asked { seed, begin, ..Asked::default() }, global).await?;
+    deliver(&report, &args.report, global)
+}
+
+/// How a model is asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    /// From which all random choices derive; the system's generator chooses where it is absent.
+    pub seed: Option<u64>,
+    pub begin: Begin,
+    /// What is written of changed snapshots, where that differs from what the environment says.
+    pub update: Option<Update>,
+}
+
+/// Whether a run begins or is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Begin {
+    #[default]
+    Anew,
+    Resume,
+}
+
+/// Asks all endpoints of a session, keeps what they answer, and compares.
+pub(super) async fn ask(mut session: Session, asked: Asked, global: &Global) -> anyhow::Result<Report> {
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
     let resolved = session.resolve(&credentials)?;
     can_be_compared(&session, &resolved)?;
     can_be_paid(&session, &resolved)?;
     let recorded = recorded_reference(&session)?;
+    let shelf = Shelf::open(&session)?.with_update(asked.update);
 
     let data_dir = session.data_dir(global);
     let holder = Holder::this_process(format!("samemodel check {}", session.name), Timestamp::now());
     let _lock = Lock::acquire(&data_dir, &holder)?;
     let store = SqliteStore::open(&data_dir, credentials.redactor()).await?;
-    let job = if args.resume {
-        Job::resume(&store, &mut session).await?
-    } else {
-        Job::begin(&store, &session, args.comparing.seed.unwrap_or_else(fresh_seed)).await?
+    let job = match asked.begin {
+        Begin::Resume => Job::resume(&store, &mut session).await?,
+        Begin::Anew => Job::begin(&store, &session, asked.seed.unwrap_or_else(fresh_seed)).await?,
     };
     let redactor = credentials.redactor();
-    let report =
-        Asking { session: &session, job: &job, store: &store, resolved, recorded, redactor }.carry_out(global).await;
+    let asking = Asking { session: &session, job: &job, store: &store, resolved, recorded, shelf, redactor };
+    let report = asking.carry_out(global).await;
     store.close().await?;
-    deliver(&report?, &args.report, global)
+    report
 }
 
 /// Refuses to spend anything when there would be nothing to compare with.

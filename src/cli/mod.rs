@@ -11,10 +11,13 @@ use clap::Parser as _;
 use crate::exit::ExitCode;
 use crate::report::Report;
 use crate::report::{Format, Paint, View, escape, nagios, render};
+use crate::review::Decision;
+use crate::snapshot::SnapshotError;
 use crate::store::LockError;
 
 pub mod args;
 mod asking;
+pub mod assertion;
 mod check;
 mod compare;
 mod completions;
@@ -23,12 +26,15 @@ mod fleet;
 mod import;
 mod init;
 mod job;
+mod judging;
 mod lab;
 mod ledger;
 mod plan;
 mod samples;
 mod session;
+mod shelf;
 mod signals;
+mod snapshots;
 
 use args::{Cli, Colour, Global, Output, Verb};
 
@@ -65,6 +71,12 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
     let global = &cli.global;
     match &cli.verb {
         Verb::Check(args) => on_runtime(check::check(args, global)),
+        Verb::Test(args) => on_runtime(snapshots::test::test(args, global)),
+        Verb::Review(args) => snapshots::review::review(args, global),
+        Verb::Accept(args) => snapshots::decide::decide(args, Decision::Accept, global),
+        Verb::Reject(args) => snapshots::decide::decide(args, Decision::Reject, global),
+        Verb::Pending(args) => snapshots::list::pending(args, global),
+        Verb::Show(args) => snapshots::list::show(args, global),
         Verb::Compare(args) => compare::compare(args, global),
         Verb::Plan(args) => plan::plan(args, global),
         Verb::Lab(args) => lab::lab(args, global),
@@ -116,6 +128,7 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
             || e.is::<crate::sample::file::SampleFileError>()
             || e.is::<crate::client::TargetError>()
             || e.is::<crate::compare::CompareError>()
+            || matches!(e.downcast_ref(), Some(SnapshotError::Format { .. }))
     }) {
         ExitCode::Usage
     } else {

@@ -91,6 +91,7 @@ impl Session {
     pub fn reference_name(&self) -> &str {
         match &self.model.reference {
             Reference::Endpoint(name) => name,
+            Reference::Snapshot => Reference::SNAPSHOT,
             Reference::Recorded(recorded) => recorded.endpoint.as_deref().unwrap_or(&recorded.samples),
         }
     }

@@ -1,8 +1,8 @@
 //! Comparison: samples of many endpoints against one reference, up to the verdict.
 //!
 //! Layer 2, pure: the same samples and settings give the same comparison to the bit. [`effect`] sizes differences,
-//! [`decide`] turns them into verdicts, [`control`] finds the unit in which they are measured; `measured` gathers all that is
-//! seen of one endpoint, and `outcome` holds what comes of it.
+//! [`decide`] turns them into verdicts, [`control`] finds the unit in which they are measured; [`past`] holds endpoints against
+//! answers of their own. `measured` gathers all that is seen of one endpoint, and `outcome` holds what comes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,7 @@ pub mod decide;
 pub mod effect;
 mod measured;
 mod outcome;
+pub mod past;
 
 pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
 
@@ -67,6 +68,11 @@ impl<'a> Roles<'a> {
     pub fn new(reference: &'a str, endpoints: Vec<&'a str>) -> Self {
         Self { reference, endpoints, control: None, known: BTreeMap::new() }
     }
+
+    /// The endpoints that get a verdict.
+    fn judged(&self) -> impl Iterator<Item = &'a str> {
+        self.endpoints.iter().copied().filter(|&n| n != self.reference && Some(n) != self.control)
+    }
 }
 
 /// Why nothing can be compared.
@@ -89,7 +95,7 @@ pub enum CompareError {
 
 /// Compares every endpoint with the reference.
 pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Result<Comparison, CompareError> {
-    let of = |name: &str| Answers::new(samples.iter().filter(|s| s.endpoint == name));
+    let of = |name: &str| answers_of(samples, name);
     if !samples.iter().any(|s| s.endpoint == roles.reference) && !samples.is_empty() {
         return Err(unknown_reference(samples, roles.reference));
     }
@@ -99,19 +105,8 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         return Err(CompareError::EmptyReference(roles.reference.to_owned(), advice));
     }
     let control = Control::establish(&reference, roles.control.map(|name| (name, of(name))), settings);
-    let judged = roles.endpoints.iter().filter(|&&n| n != roles.reference && Some(n) != roles.control);
-    let answers: Vec<(&str, Answers<'_>)> = judged.map(|&name| (name, of(name))).collect();
-    let known = |name: &str| roles.known.get(name).copied().unwrap_or_default();
-    let measured: Vec<Measured<'_>> = answers
-        .iter()
-        .map(|(name, answers)| Measured::new(name, &reference, answers, &control, settings).allow(known(name)))
-        .collect();
-    let mut endpoints: Vec<EndpointComparison> =
-        measured.iter().map(|m| m.judge(known(&m.endpoint), settings)).collect();
-    correct_for_endpoints(&mut endpoints, settings);
-    for (endpoint, measured) in endpoints.iter_mut().zip(&measured).filter(|(e, _)| e.verdict == Verdict::Drifted) {
-        endpoint.contrast = measured.contrast();
-    }
+    let sides: Vec<Side<'_>> = roles.judged().map(|name| Side { name, answers: of(name), against: 0 }).collect();
+    let endpoints = judged(&sides, &[(reference.clone(), control.clone())], roles, settings);
     Ok(Comparison {
         reference: roles.reference.to_owned(),
         reference_answers: reference.count(),
@@ -120,6 +115,42 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         control,
         endpoints,
     })
+}
+
+/// The answers among these samples that are of this endpoint.
+fn answers_of<'s>(samples: &'s [Sample], endpoint: &str) -> Answers<'s> {
+    Answers::new(samples.iter().filter(|s| s.endpoint == endpoint))
+}
+
+/// An endpoint to judge, with the index of what it is held against.
+struct Side<'a> {
+    name: &'a str,
+    answers: Answers<'a>,
+    against: usize,
+}
+
+/// The verdicts on all sides together.
+fn judged(
+    sides: &[Side<'_>],
+    references: &[(Answers<'_>, Control)],
+    roles: &Roles<'_>,
+    settings: &Settings,
+) -> Vec<EndpointComparison> {
+    let known = |name: &str| roles.known.get(name).copied().unwrap_or_default();
+    let measured: Vec<Measured<'_>> = sides
+        .iter()
+        .map(|side| {
+            let (reference, control) = &references[side.against];
+            Measured::new(side.name, reference, &side.answers, control, settings).allow(known(side.name))
+        })
+        .collect();
+    let mut endpoints: Vec<EndpointComparison> =
+        measured.iter().map(|m| m.judge(known(&m.endpoint), settings)).collect();
+    correct_for_endpoints(&mut endpoints, settings);
+    for (endpoint, measured) in endpoints.iter_mut().zip(&measured).filter(|(e, _)| e.verdict == Verdict::Drifted) {
+        endpoint.contrast = measured.contrast();
+    }
+    endpoints
 }
 
 fn unknown_reference(samples: &[Sample], name: &str) -> CompareError {

@@ -3,13 +3,14 @@
 //! The JSON Schema, the check for unknown keys and the tables of the manual all come from these types: their comments
 //! are read by users.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// The whole configuration.
@@ -216,7 +217,8 @@ pub enum MaxTokensField {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// What the others are held against: the name of an endpoint, or a file of recorded samples.
+    /// What the others are held against: the name of an endpoint, `snapshot` for each endpoint's own approved answers, or a
+    /// file of recorded samples.
     pub reference: Reference,
     /// Folders or files of probes, from where the configuration lies.
     pub probes: Vec<String>,
@@ -242,13 +244,51 @@ pub struct Model {
 }
 
 /// What the others are held against.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
     /// The name of an endpoint of this model.
     Endpoint(String),
+    /// Each endpoint against its own approved snapshot: the word [`Reference::SNAPSHOT`].
+    Snapshot,
     /// Samples recorded earlier.
     Recorded(RecordedReference),
+}
+
+impl Reference {
+    /// The word that stands for approved snapshots, which therefore no endpoint can have for a name.
+    pub const SNAPSHOT: &'static str = "snapshot";
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Endpoint(name) => serializer.serialize_str(name),
+            Self::Snapshot => serializer.serialize_str(Self::SNAPSHOT),
+            Self::Recorded(recorded) => recorded.serialize(serializer),
+        }
+    }
+}
+
+/// The two forms that a reference has in a file.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Reference")]
+#[expect(dead_code, reason = "for the schema alone")]
+enum ReferenceForm {
+    /// The name of an endpoint of this model, or `snapshot`: each endpoint against its own approved snapshot.
+    Text(String),
+    /// Samples recorded earlier.
+    Recorded(RecordedReference),
+}
+
+impl JsonSchema for Reference {
+    fn schema_name() -> Cow<'static, str> {
+        ReferenceForm::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        ReferenceForm::json_schema(generator)
+    }
 }
 
 impl<'de> Deserialize<'de> for Reference {
@@ -263,7 +303,7 @@ impl<'de> Deserialize<'de> for Reference {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Reference, E> {
-                Ok(Reference::Endpoint(name.to_owned()))
+                Ok(if name == Reference::SNAPSHOT { Reference::Snapshot } else { Reference::Endpoint(name.to_owned()) })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Reference, A::Error> {
@@ -342,6 +382,7 @@ mod tests {
     #[test]
     fn a_reference_is_a_name_or_a_table() {
         assert_eq!(reference("reference = 'e'"), Ok(Reference::Endpoint("e".into())));
+        assert_eq!(reference("reference = 'snapshot'"), Ok(Reference::Snapshot));
         let recorded = RecordedReference { samples: "f.jsonl".into(), endpoint: Some("e".into()) };
         let table = "reference = { samples = 'f.jsonl', endpoint = 'e' }";
         assert_eq!(reference(table), Ok(Reference::Recorded(recorded)));
@@ -356,8 +397,11 @@ mod tests {
 
     #[test]
     fn a_configuration_survives_serialisation() {
+        let model = |reference: &str| toml::from_str(&format!("{reference}\nprobes = ['p']")).unwrap();
+        let references = ["reference = 'e'", "reference = 'snapshot'", "reference = { samples = 'f.jsonl' }"];
         let config = Config {
             provider: [("p".into(), toml::from_str("base_url = 'lab:'").unwrap())].into(),
+            model: references.iter().map(|r| ((*r).to_owned(), model(r))).collect(),
             ..Config::default()
         };
         assert_eq!(toml::from_str::<Config>(&toml::to_string(&config).unwrap()).unwrap(), config);

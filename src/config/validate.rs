@@ -175,6 +175,7 @@ impl Rules {
         let names: Vec<&str> = model.endpoint.iter().map(|e| e.name.as_str()).collect();
         let reference = match &model.reference {
             Reference::Endpoint(name) => Some(name),
+            Reference::Snapshot => None,
             Reference::Recorded(recorded) => {
                 if recorded.samples.trim().is_empty() {
                     self.violation(&path.child("reference").child("samples"), "must name a file of samples", None);
@@ -203,6 +204,10 @@ impl Rules {
 
     fn endpoint(&mut self, endpoint: &Endpoint, config: &Config, path: &KeyPath) {
         self.name(&endpoint.name, path);
+        if endpoint.name == Reference::SNAPSHOT {
+            let help = "as a reference this word means each endpoint's own approved answers: choose another name";
+            self.violation(path, "has a name that is taken", Some(help.into()));
+        }
         if !config.provider.contains_key(&endpoint.provider) {
             let message = format!("names no provider: `{}`", endpoint.provider.escape_debug());
             let help = hint(&endpoint.provider, config.provider.keys().map(String::as_str));

@@ -32,6 +32,8 @@ pub fn empty() -> Report {
             account: account(0.02),
         },
         self_check: Some(SelfCheck { p_value: 0.42, answers: 250 }),
+        reference_past: None,
+        snapshots: None,
         endpoints: Vec::new(),
         warnings: Vec::new(),
     }

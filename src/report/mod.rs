@@ -75,10 +75,67 @@ pub struct Report {
     pub control: ControlReport,
     /// The reference against itself.
     pub self_check: Option<SelfCheck>,
+    /// The reference against earlier answers of its own, where there are any to compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_past: Option<ReferencePast>,
+    /// What became of snapshots, where any were to be looked after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<SnapshotCounts>,
     /// The endpoints, in the configured order.
     pub endpoints: Vec<EndpointReport>,
     /// What the reader must know to trust the numbers.
     pub warnings: Vec<String>,
+}
+
+/// What became of the snapshots that changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SnapshotCounts {
+    /// Written, and waiting for review.
+    pub waiting: usize,
+    /// Written as approved.
+    pub approved: usize,
+    /// Not written, although they changed.
+    pub unwritten: usize,
+}
+
+/// The reference against earlier answers of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReferencePast {
+    /// Whether it is what it was.
+    pub state: ReferenceState,
+    /// Which earlier answers, such as `its approved snapshot`.
+    pub against: String,
+    /// The comparison, as of any endpoint.
+    pub comparison: EndpointReport,
+}
+
+/// Whether a reference is what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceState {
+    /// It answers as it did.
+    Steady,
+    /// It does not, so verdicts on others are held back.
+    ReferenceMoved,
+    /// Too little is known to say.
+    Unclear,
+}
+
+impl ReferencePast {
+    /// From the comparison of the reference with its past.
+    pub fn new(against: String, comparison: EndpointComparison) -> Self {
+        let state = match comparison.verdict {
+            Verdict::Drifted => ReferenceState::ReferenceMoved,
+            Verdict::Consistent => ReferenceState::Steady,
+            Verdict::Inconclusive | Verdict::Unmeasured => ReferenceState::Unclear,
+        };
+        Self { state, against, comparison: EndpointReport::new(comparison, Account::default()) }
+    }
+
+    /// Whether the reference is no longer what it was.
+    pub fn has_moved(&self) -> bool {
+        self.state == ReferenceState::ReferenceMoved
+    }
 }
 
 /// The control of a report.
@@ -198,6 +255,12 @@ pub struct Origin {
     pub unasked: Vec<(String, String)>,
     /// The order of the report; endpoints that are not named come last.
     pub order: Vec<String>,
+    /// The reference against earlier answers of its own.
+    pub reference_past: Option<ReferencePast>,
+    /// What became of snapshots.
+    pub snapshots: Option<SnapshotCounts>,
+    /// What else the reader must know.
+    pub warnings: Vec<String>,
 }
 
 impl Report {
@@ -205,7 +268,15 @@ impl Report {
     pub fn new(comparison: Comparison, origin: Origin) -> Self {
         let account = |name: &str| origin.accounts.get(name).cloned().unwrap_or_default();
         let mut warnings = warnings(&comparison);
+        warnings.extend(origin.reference_past.iter().filter(|past| past.has_moved()).map(|past| {
+            let (name, against) = (&comparison.reference, &past.against);
+            format!(
+                "the reference `{name}` has moved: it no longer answers as in {against} ({})",
+                past.comparison.reason
+            )
+        }));
         warnings.extend(gaps(&origin.accounts));
+        warnings.extend(origin.warnings.iter().cloned());
         let unasked = origin.unasked.iter().map(|(name, reason)| EndpointComparison::unmeasured(name, reason));
         let mut endpoints: Vec<EndpointReport> = comparison
             .endpoints
@@ -240,6 +311,8 @@ impl Report {
             },
             reference: comparison.reference,
             self_check: comparison.self_check,
+            reference_past: origin.reference_past,
+            snapshots: origin.snapshots,
             model: origin.model,
             run: origin.run,
             partial: origin.partial,
@@ -248,10 +321,11 @@ impl Report {
         }
     }
 
-    /// The verdict on all endpoints together: the worst of them, and unmeasured when there is none.
+    /// The verdict on all endpoints together: the worst of them, and unmeasured when there is none. A reference that has moved
+    /// is drift.
     pub fn overall(&self) -> Verdict {
         let has = |verdict| self.endpoints.iter().any(|e| e.verdict == verdict);
-        if has(Verdict::Drifted) {
+        if has(Verdict::Drifted) || self.reference_past.as_ref().is_some_and(ReferencePast::has_moved) {
             Verdict::Drifted
         } else if self.endpoints.is_empty() || has(Verdict::Unmeasured) {
             Verdict::Unmeasured

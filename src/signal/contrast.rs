@@ -74,8 +74,8 @@ fn shorten(texts: &[&str]) -> Vec<String> {
     texts.iter().map(one).collect()
 }
 
-/// Word by word, neighbours of one side joined.
-fn changes(reference: &str, endpoint: &str) -> Vec<Change> {
+/// Both texts as one, word by word, neighbours of one side joined.
+pub fn changes(reference: &str, endpoint: &str) -> Vec<Change> {
     let mut out: Vec<Change> = Vec::new();
     for change in TextDiff::from_unicode_words(reference, endpoint).iter_all_changes() {
         let side = match change.tag() {

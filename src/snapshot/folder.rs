@@ -101,6 +101,11 @@ impl Folder {
         below(&paths::of_endpoint(model, endpoint))
     }
 
+    /// The name of a model's part of the folder.
+    pub fn name_of_model(model: &str) -> String {
+        below(&paths::of_model(model))
+    }
+
     /// The path of a file.
     pub fn path_of(&self, name: &str, state: State) -> PathBuf {
         let suffix = if state == State::Waiting { WAITING } else { "" };
@@ -271,7 +276,7 @@ fn sync(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::snapshot;
+    use super::super::testing::snapshot;
     use super::*;
     use tempfile::TempDir;
 

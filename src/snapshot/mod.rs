@@ -8,7 +8,9 @@
 //! |---|---|
 //! | [`file`](mod@file) | a snapshot as text and back |
 //! | [`folder`] | the files: found, written whole or not at all, accepted, rejected |
-//! | [`update`] | what is written after a run |
+//! | [`selection`] | snapshots named on the command line |
+//! | [`standing`] | approved snapshots beside what is asked now, and what has to be reviewed |
+//! | [`update`] | where that is written |
 //! | `paths`, `text` | names of files; text that survives review |
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ use crate::verdict::{Effect, Finding, Verdict};
 pub mod file;
 pub mod folder;
 mod paths;
+pub mod selection;
+pub mod standing;
 mod text;
 pub mod update;
 
@@ -315,5 +319,7 @@ impl Answer {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

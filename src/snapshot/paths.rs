@@ -18,7 +18,12 @@ pub(super) fn of_probe(model: &str, endpoint: &str, probe: &str) -> PathBuf {
 
 /// The folder of an endpoint's snapshots.
 pub(super) fn of_endpoint(model: &str, endpoint: &str) -> PathBuf {
-    PathBuf::from(component(model)).join(component(endpoint))
+    of_model(model).join(component(endpoint))
+}
+
+/// The folder of a model's snapshots.
+pub(super) fn of_model(model: &str) -> PathBuf {
+    PathBuf::from(component(model))
 }
 
 /// A name as one component of a path: letters, digits, `-`, `_` and `.` stay, a dot at the start does not, and everything else

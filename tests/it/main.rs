@@ -22,3 +22,5 @@ mod real_data;
 mod refusals;
 #[cfg(feature = "lab")]
 mod samples;
+#[cfg(feature = "lab")]
+mod snapshots;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::report::Format;
 
 pub mod lab;
+pub mod snapshots;
 
 /// Are these hosts serving the same model?
 ///
@@ -66,6 +67,18 @@ pub enum Colour {
 pub enum Verb {
     /// Ask all endpoints of a model and compare them with its reference.
     Check(Check),
+    /// Ask all endpoints of a model and hold each against its own approved snapshot.
+    Test(snapshots::Test),
+    /// Go through the snapshots that wait, on the terminal.
+    Review(snapshots::Names),
+    /// Take snapshots that wait as approved.
+    Accept(snapshots::Which),
+    /// Delete snapshots that wait.
+    Reject(snapshots::Which),
+    /// List the snapshots that wait.
+    Pending(snapshots::Pending),
+    /// Show snapshots: what waits beside what is approved.
+    Show(snapshots::Names),
     /// Compare recorded samples, without any network.
     Compare(Compare),
     /// Show what a check would send and cost, without sending anything.
@@ -89,6 +102,7 @@ impl Verb {
     pub fn format(&self) -> Option<Format> {
         match self {
             Self::Check(args) => Some(args.report.format),
+            Self::Test(args) => Some(args.report.format),
             Self::Compare(args) => Some(args.report.format),
             _ => None,
         }

@@ -1,0 +1,194 @@
+//! From the answers of a run to its report: what they are compared with, and what of them waits for review.
+
+use std::collections::BTreeMap;
+
+use super::asking::Asking;
+use super::{NothingMeasured, note};
+use crate::compare::past::{Past, compare_with_past, hold_back};
+use crate::compare::{Comparison, Known, Roles, Settings, compare};
+use crate::config::Reference;
+use crate::plan::Plan;
+use crate::report::{Account, Origin, ReferencePast, Report};
+use crate::runner::RunOutcome;
+use crate::sample::Sample;
+use crate::snapshot::standing::Approved;
+use crate::store::{Ending, RunRecord};
+
+/// A run that has been asked.
+pub(super) struct Judging<'a> {
+    pub asking: &'a Asking<'a>,
+    pub accounts: BTreeMap<String, Account>,
+    pub outcome: RunOutcome,
+}
+
+/// What the answers are compared with, beside the answers themselves.
+struct Findings {
+    comparison: Comparison,
+    reference_past: Option<ReferencePast>,
+    warnings: Vec<String>,
+}
+
+impl Judging<'_> {
+    /// Compares, keeps what waits for review, and reports.
+    pub async fn report(self) -> anyhow::Result<Report> {
+        let Asking { session, job, store, resolved, shelf, .. } = self.asking;
+        let samples = store.samples(&job.run.id).await?;
+        if samples.is_empty() {
+            return Err(self.nothing_answered().into());
+        }
+        let approved = shelf.beside(&job.plan);
+        let findings = match &session.model.reference {
+            Reference::Snapshot => self.against_snapshots(&samples, &approved),
+            _ => self.against_a_reference(&samples, &approved).await?,
+        };
+        let reference = findings.reference_past.as_ref().map(|past| &past.comparison);
+        let snapshots = match self.outcome {
+            RunOutcome::Complete => shelf.settle(job, &samples, &approved, (&findings.comparison, reference))?,
+            // What is missing may not be like what is not.
+            RunOutcome::Stopped | RunOutcome::BudgetReached => None,
+        };
+        let partial = match self.outcome {
+            RunOutcome::Complete => None,
+            RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
+            RunOutcome::BudgetReached => Some("stopped at the budget: raise it and go on with --resume".to_owned()),
+        };
+        let origin = Origin {
+            model: session.name.clone(),
+            run: Some(job.run.id.to_string()),
+            partial,
+            accounts: self.accounts,
+            unasked: resolved.unasked.iter().map(|u| (u.endpoint.clone(), u.reason.clone())).collect(),
+            order: session.model.endpoint.iter().map(|e| e.name.clone()).collect(),
+            reference_past: findings.reference_past,
+            snapshots,
+            warnings: findings.warnings,
+        };
+        Ok(Report::new(findings.comparison, origin))
+    }
+
+    /// Each endpoint against its own approved answers.
+    fn against_snapshots(&self, samples: &[Sample], approved: &Approved) -> Findings {
+        let plan = &self.asking.job.plan;
+        let roles = self.roles(plan.endpoints.iter().map(String::as_str).collect());
+        let past = approved.samples(plan, &plan.endpoints);
+        let gaps = |name: &String| Some((name.clone(), approved.tally(plan, name).gaps()?));
+        let missing: Vec<(String, String)> = plan.endpoints.iter().filter_map(gaps).collect();
+        let is_compared = |name: &str| approved.tally(plan, name).current > 0;
+        let warnings = missing
+            .iter()
+            .filter(|(name, _)| is_compared(name) && Some(name) != self.asking.session.model.control.as_ref())
+            .map(|(name, gaps)| format!("`{name}` has {gaps}: review what waits with `samemodel review`"))
+            .collect();
+        let waits = |(name, gaps): (String, String)| (name, format!("{gaps}: what it answered waits for review"));
+        let past = Past { samples: &past, missing: missing.iter().cloned().map(waits).collect() };
+        let settings = self.settings();
+        let comparison = tokio::task::block_in_place(|| compare_with_past(samples, &past, &roles, &settings));
+        Findings { comparison, reference_past: None, warnings }
+    }
+
+    /// All endpoints against the reference, and the reference against what it was.
+    async fn against_a_reference(&self, samples: &[Sample], approved: &Approved) -> anyhow::Result<Findings> {
+        let Asking { session, job, .. } = self.asking;
+        let reference = session.reference_name();
+        let mut all = samples.to_vec();
+        all.extend(self.recorded());
+        if !all.iter().any(|s| s.endpoint == reference && s.is_answer()) {
+            let what = format!("the reference `{reference}` has no answers, so nothing can be compared with it");
+            return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference))).into());
+        }
+        let settings = self.settings();
+        let roles = self.roles(job.plan.endpoints.iter().map(String::as_str).collect());
+        let mut comparison = tokio::task::block_in_place(|| compare(&all, &roles, &settings))?;
+        let past = match &session.model.reference {
+            Reference::Endpoint(_) => self.past_of_the_reference(approved).await?,
+            Reference::Snapshot | Reference::Recorded(_) => None,
+        };
+        let reference_past = past.and_then(|(past, against)| {
+            let past = Past { samples: &past, missing: Vec::new() };
+            let roles = Roles { reference: Reference::SNAPSHOT, ..self.roles(vec![reference]) };
+            let found = tokio::task::block_in_place(|| compare_with_past(samples, &past, &roles, &settings));
+            Some(ReferencePast::new(against, found.endpoints.into_iter().next()?))
+        });
+        if reference_past.as_ref().is_some_and(ReferencePast::has_moved) {
+            hold_back(&mut comparison, &format!("the reference `{reference}` has moved"));
+        }
+        Ok(Findings { comparison, reference_past, warnings: Vec::new() })
+    }
+
+    /// Earlier answers of the reference, and in words which: those approved, or else those of the latest complete run in which it
+    /// was asked the same.
+    async fn past_of_the_reference(&self, approved: &Approved) -> anyhow::Result<Option<(Vec<Sample>, String)>> {
+        let Asking { session, job, store, .. } = self.asking;
+        let reference = session.reference_name().to_owned();
+        let snapshot = approved.samples(&job.plan, std::slice::from_ref(&reference));
+        if !snapshot.is_empty() {
+            return Ok(Some((snapshot, "its approved snapshot".to_owned())));
+        }
+        let is_earlier = |run: &&RunRecord| {
+            run.model == session.name
+                && run.reference == reference
+                && run.id < job.run.id
+                && run.end.is_some_and(|end| end.how == Ending::Complete)
+        };
+        let runs = store.runs().await?;
+        let Some(run) = runs.iter().find(is_earlier) else { return Ok(None) };
+        let mut samples = store.samples(&run.id).await?;
+        samples.retain(|s| s.endpoint == reference && s.is_answer() && is_asked_alike(s, &job.plan));
+        let against = format!("run {} of {}", run.id, run.started_at.strftime("%Y-%m-%d %H:%M UTC"));
+        Ok((!samples.is_empty()).then_some((samples, against)))
+    }
+
+    fn roles<'a>(&'a self, endpoints: Vec<&'a str>) -> Roles<'a> {
+        let Asking { session, .. } = self.asking;
+        let known = session.model.endpoint.iter().map(|e| {
+            let known = Known { model: Some(&e.model), token_offset: e.prompt_tokens_offset };
+            (e.name.as_str(), known)
+        });
+        Roles {
+            reference: session.reference_name(),
+            endpoints,
+            control: session.model.control.as_deref(),
+            known: known.collect(),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        self.asking.session.settings(self.asking.job.plan.seed)
+    }
+
+    fn nothing_answered(&self) -> NothingMeasured {
+        let failures = self
+            .accounts
+            .iter()
+            .flat_map(|(name, a)| a.failures.iter().map(move |(kind, n)| format!("\n  {name}: {n} × {kind}")));
+        let what = format!("no endpoint of `{}` answered, so nothing was measured", self.asking.session.name);
+        NothingMeasured(what + &failures.collect::<String>())
+    }
+
+    /// The recorded reference's answers to probes as they are asked now.
+    fn recorded(&self) -> Vec<Sample> {
+        let plan = &self.asking.job.plan;
+        let current: Vec<Sample> =
+            self.asking.recorded.iter().filter(|sample| is_asked_alike(sample, plan)).cloned().collect();
+        let stale = self.asking.recorded.len() - current.len();
+        if stale > 0 {
+            note(&format!("{stale} recorded answers of the reference were left out: their probes have changed since"));
+        }
+        current
+    }
+}
+
+/// Whether a sample's probe, where its digest is known, is asked in the same words by this plan or not at all.
+fn is_asked_alike(sample: &Sample, plan: &Plan) -> bool {
+    let planned = plan.probes.iter().find(|p| p.probe.id == sample.probe);
+    match (&sample.probe_digest, planned) {
+        (Some(then), Some(now)) => *then == now.probe.digest(),
+        _ => true,
+    }
+}
+
+fn describe_failures(account: Option<&Account>) -> String {
+    let Some(account) = account.filter(|a| !a.failures.is_empty()) else { return String::new() };
+    let failures: Vec<String> = account.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
+    format!(": {}", failures.join(", "))
+}

@@ -1,0 +1,66 @@
+//! `samemodel pending` and `samemodel show`: what waits, and what is in it.
+
+use std::fmt::Write as _;
+use std::process::ExitCode as Code;
+
+use super::{folder, in_order_of_review, selection, waiting};
+use crate::cli::args::Global;
+use crate::cli::args::snapshots::{Names, Pending};
+use crate::cli::{FILE_WIDTH, UsageError, emit, paint, terminal_width};
+use crate::exit::ExitCode;
+use crate::report::View;
+use crate::report::escape::line;
+use crate::review::Shown;
+use crate::review::screen::{self, Waiting};
+use crate::snapshot::{ChangeKind, State};
+
+/// Lists what waits, a line each; with `--check` anything that waits is a failure.
+pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result<Code> {
+    let folder = folder(global);
+    let found = in_order_of_review(&folder, waiting(&folder, &selection(&args.which.names))?)?;
+    let mut text = String::new();
+    for (name, snapshot) in &found {
+        let change = snapshot.head.change.as_ref();
+        let kind = change.map_or("new", |c| match c.kind {
+            ChangeKind::Drifted => "drifted",
+            ChangeKind::Stale => "stale",
+            ChangeKind::Unseen => "new",
+        });
+        let why = change.map_or("", |c| c.reason.as_str());
+        let _ = writeln!(text, "{} {kind}: {}", line(name), line(why));
+    }
+    if found.is_empty() {
+        text.push_str("nothing waits for review\n");
+    }
+    emit(&text, None)?;
+    let waits = args.check && !found.is_empty();
+    Ok(if waits { ExitCode::Drifted } else { ExitCode::Consistent }.into())
+}
+
+/// Shows snapshots: what waits beside what is approved, as the review does, and else what is approved.
+pub(in crate::cli) fn show(args: &Names, global: &Global) -> anyhow::Result<Code> {
+    let folder = folder(global);
+    let entries = folder.entries()?;
+    let mut names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
+    names.dedup();
+    let chosen = selection(&args.names).of(&names).map_err(|error| {
+        UsageError(format!(
+            "{error}: `samemodel show` without a name shows all snapshots in {}",
+            folder.path().display()
+        ))
+    })?;
+    let stdout = std::io::stdout();
+    let width = terminal_width(&stdout).min(FILE_WIDTH);
+    let view = View { width, paint: paint(global.color, &stdout) };
+    let mut text = String::new();
+    for name in chosen {
+        let approved = folder.read(name, State::Approved)?;
+        let new = folder.read(name, State::Waiting)?;
+        let Some(shown) = new.as_ref().or(approved.as_ref()) else { continue };
+        let waiting = Waiting { approved: approved.as_ref(), new: shown };
+        text += &screen::whole(name, waiting, Shown::default(), view);
+        text.push('\n');
+    }
+    emit(if text.is_empty() { "there are no snapshots: `samemodel test` takes them\n" } else { &text }, None)?;
+    Ok(Code::SUCCESS)
+}
