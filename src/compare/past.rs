@@ -74,18 +74,21 @@ pub fn hold_back(comparison: &mut Comparison, because: &str) {
 mod tests {
     use super::*;
     use crate::compare::compare;
+    use crate::sample::Usage;
 
-    /// Ten answers to each of a dozen probes, each of a word drawn from `words` in turn and what the probe is about.
-    fn answers(endpoint: &str, words: &[&str]) -> Vec<Sample> {
-        let topics = ["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff", "gggg", "hhhh", "iiii", "jjjj", "kkkk", "llll"];
-        let texts = topics.iter().enumerate().flat_map(|(probe, topic)| (0..10).map(move |n| (probe, topic, n)));
-        let answer = |(probe, topic, n): (usize, &&str, usize)| Sample {
+    /// A model: the words that its answers begin with in turn, and the tokens that its prompts have.
+    type Model = ([&'static str; 4], u64);
+
+    const OLD: Model = (["red fox", "red hen", "blue hen", "old red fox"], 10);
+    const NEW: Model = (["zzz yyy", "yyy xxx", "xxx www", "www zzz zzz"], 11);
+
+    /// Ten answers to each of a dozen probes.
+    fn answers(endpoint: &str, (words, prompt_tokens): Model) -> Vec<Sample> {
+        let texts = (0..12).flat_map(|probe| (0..10).map(move |n| (probe, n)));
+        let answer = |(probe, n): (usize, usize)| Sample {
             replicate: n as u32,
-            ..Sample::new(
-                endpoint,
-                format!("p{probe}"),
-                format!("{} {topic} {}", words[(n * 7 + probe) % words.len()], n % 3),
-            )
+            usage: Some(Usage { prompt_tokens: Some(prompt_tokens), completion_tokens: None }),
+            ..Sample::new(endpoint, format!("p{probe}"), format!("{} {}", words[(n * 7 + probe) % words.len()], n % 3))
         };
         texts.map(answer).collect()
     }
@@ -94,13 +97,10 @@ mod tests {
         Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 999 }
     }
 
-    const OLD: [&str; 4] = ["red fox", "red hen", "blue hen", "old red fox"];
-    const NEW: [&str; 4] = ["zzz yyy", "yyy xxx", "xxx www", "www zzz zzz"];
-
     #[test]
     fn each_endpoint_is_held_against_its_own_past() {
-        let past: Vec<Sample> = [answers("a", &OLD), answers("b", &NEW)].concat();
-        let now: Vec<Sample> = [answers("a", &NEW), answers("b", &NEW), answers("c", &OLD)].concat();
+        let past: Vec<Sample> = [answers("a", OLD), answers("b", NEW)].concat();
+        let now: Vec<Sample> = [answers("a", NEW), answers("b", NEW), answers("c", OLD)].concat();
         let why = vec![("c".to_owned(), "nothing of it was approved".to_owned())];
         let found = compare_with_past(
             &now,
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_past_of_one_endpoint_gives_the_verdict_that_a_reference_of_those_answers_gives() {
-        let now = answers("a", &NEW);
-        let past = answers("a", &OLD);
+        let now = answers("a", NEW);
+        let past = answers("a", OLD);
         let renamed = past.iter().map(|s| Sample { endpoint: "r".into(), ..s.clone() });
         let both: Vec<Sample> = now.iter().cloned().chain(renamed).collect();
         let by_reference = compare(&both, &Roles::new("r", vec!["a"]), &settings()).expect("comparable");
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn verdicts_that_rest_on_a_moved_reference_are_held_back() {
-        let now: Vec<Sample> = [answers("a", &NEW), answers("r", &OLD)].concat();
+        let now: Vec<Sample> = [answers("a", NEW), answers("r", OLD)].concat();
         let mut found = compare(&now, &Roles::new("r", vec!["a"]), &settings()).expect("comparable");
         let before = found.endpoints[0].clone();
         hold_back(&mut found, "the reference `r` has moved");

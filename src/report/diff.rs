@@ -30,6 +30,11 @@ pub fn shown(contrast: &Contrast) -> Shown {
     Shown::Changes(flatten(elide(pieces)))
 }
 
+/// Both texts whole, as few long changes instead of many shreds.
+pub fn joined(changes: &[Change]) -> Vec<Change> {
+    flatten(readable(changes))
+}
+
 /// The text with its side marked by characters alone: `[-…-]` and `{+…+}`.
 pub fn marked(side: Side, text: &str) -> String {
     match side {

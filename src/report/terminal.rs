@@ -102,7 +102,7 @@ impl Page {
     }
 
     fn head(&mut self, report: &Report) {
-        for text in [format!("{} against {}", words::subject(report), report.reference), words::tally(report)] {
+        for text in [format!("{} against {}", words::subject(report), words::against(report)), words::tally(report)] {
             for line in wrap(&escape::line(&text), self.text_width()) {
                 let line = self.paint(Tone::Heading, &line);
                 self.line(&line);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{EndpointReport, Report};
+use crate::config::Reference;
 use crate::verdict::{Confidence, Effect, EffectName, Finding, ProbeResult, SignalResult, Verdict};
 
 /// Probes that are named as the most different ones.
@@ -81,6 +82,11 @@ pub fn count(n: usize, one: &str) -> String {
 /// What is compared, by name: samples need not say which model they are of.
 pub fn subject(report: &Report) -> &str {
     if report.model.is_empty() { "unnamed model" } else { &report.model }
+}
+
+/// What endpoints are held against.
+pub fn against(report: &Report) -> &str {
+    if report.reference == Reference::SNAPSHOT { "approved snapshots" } else { &report.reference }
 }
 
 /// Verdicts with their numbers, the worst first: `2 drifted, 1 consistent`.
@@ -175,7 +181,7 @@ pub fn self_check(report: &Report) -> String {
 /// What came of the requests to the reference.
 pub fn reference(report: &Report) -> String {
     let account = &report.reference_account;
-    let mut parts = vec![report.reference.clone(), count(account.samples, "answer")];
+    let mut parts = vec![against(report).to_owned(), count(account.samples, "answer")];
     let classes = failures(&account.failures);
     match (account.errors, classes.is_empty()) {
         (0, _) => {}

@@ -10,13 +10,12 @@ use similar::{ChangeTag, TextDiff};
 use super::pairs::{Counted, Pair, pairs};
 use super::{Review, Shown, Visibility};
 use crate::report::View;
-use crate::report::diff::marked;
+use crate::report::diff::{joined, marked};
 use crate::report::escape::{line, short_line};
 use crate::report::layout::{Span, Tone, left, width, wrap, wrap_spans};
 use crate::report::words;
 use crate::signal::contrast::{Change as Words, Side, changes};
 use crate::snapshot::{ChangeKind, Head, Snapshot, file};
-use crate::verdict::EffectName;
 
 /// The snapshot that waits, and the approved one where there is any.
 #[derive(Debug, Clone, Copy)]
@@ -118,13 +117,6 @@ fn what(head: &Head) -> String {
         ChangeKind::Stale => format!("stale: {}", change.reason),
         ChangeKind::Drifted => {
             let mut parts = vec![format!("drifted: {}", change.reason)];
-            if let Some(effect) = &change.effect {
-                let what = match effect.name {
-                    EffectName::Dispersion => words::VARIETY_LEGEND,
-                    _ => "of this endpoint's answers as if from another model",
-                };
-                parts.push(format!("{} {what}", words::effect(effect)));
-            }
             parts.extend(change.tolerance.map(|t| format!("tolerance {}", words::percent(t))));
             parts.extend(change.p_value.map(|p| format!("this probe alone: {}", words::p_sentence(p))));
             parts.join("; ")
@@ -187,7 +179,7 @@ fn side_by_side(waiting: Waiting<'_>, view: View) -> Vec<String> {
 
 fn row(pair: &Pair, column: usize, view: View) -> Vec<String> {
     let words = match (&pair.approved, &pair.new) {
-        (Some(a), Some(b)) if a.text != b.text => Some(changes(&a.text, &b.text)),
+        (Some(a), Some(b)) if a.text != b.text => Some(joined(&changes(&a.text, &b.text))),
         _ => None,
     };
     let cell = |counted: Option<&Counted>, side: Side| -> Vec<String> {
@@ -309,7 +301,7 @@ mod tests {
     use crate::review::{Decision, Part};
     use crate::snapshot::Change;
     use crate::snapshot::testing::snapshot;
-    use crate::verdict::{Confidence, Effect, Finding, Verdict};
+    use crate::verdict::{Confidence, Effect, EffectName, Finding, Verdict};
     use proptest::prelude::*;
 
     fn drifted(texts: &[&str]) -> Snapshot {
@@ -317,7 +309,7 @@ mod tests {
         new.head.prompt_tokens = Some(29);
         new.head.change = Some(Change {
             kind: ChangeKind::Drifted,
-            reason: "another model answers".into(),
+            reason: "as if 31 % of its answers (22 % to 39 %) came from another model".into(),
             verdict: Some(Verdict::Drifted),
             effect: Some(Effect { name: EffectName::Substitution, estimate: 0.31, low: 0.22, high: 0.39 }),
             tolerance: Some(0.05),
