@@ -74,18 +74,12 @@ impl Pass<'_, '_> {
         let (weights, width) = (&self.model.weights, self.model.config.hidden_size);
         let mut stream = vec![0.0; self.rows.len() * width];
         for (row, x) in self.rows.iter().zip(stream.chunks_exact_mut(width)) {
-            match (row.piece, &weights.image) {
-                (Piece::Token(token), _) => {
+            match row.piece {
+                Piece::Token(token) => {
                     let token = *token as usize;
                     weights.embedding.rows(token..token + 1, x);
                 }
-                (Piece::Patch(pixels), Some(projection)) => {
-                    let pixels = pixels.map(|value| f32::from(value) / 127.5 - 1.0);
-                    x.copy_from_slice(&projection.matrix.apply(&pixels));
-                    ops::add(x, &projection.bias);
-                }
-                // A model that takes no images is given none.
-                (Piece::Patch(_), None) => {}
+                Piece::Patch(patch) => x.copy_from_slice(&patch.numbers),
             }
         }
         stream

@@ -27,13 +27,27 @@ pub enum Piece {
     /// A token.
     Token(u32),
     /// A square of an image.
-    Patch(Box<[u8; PATCH]>),
+    Patch(Patch),
+}
+
+/// A square of an image as the model sees it among the others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Patch {
+    /// What stands in the prompt, in the place of its token's embedding.
+    pub numbers: Box<[f32]>,
+    /// A number that tells it from all others.
+    pub mark: u64,
 }
 
 impl Image {
+    /// Squares in a row.
+    pub fn columns(&self) -> usize {
+        self.width / SIDE
+    }
+
     /// Its squares of 8 by 8 in reading order; pixels that are not there are black.
-    fn patches(&self) -> impl Iterator<Item = Box<[u8; PATCH]>> {
-        let columns = self.width / SIDE;
+    pub fn patches(&self) -> impl Iterator<Item = Box<[u8; PATCH]>> {
+        let columns = self.columns();
         (0..columns * (self.height / SIDE)).map(move |index| {
             let mut patch = Box::new([0; PATCH]);
             let (left, top) = (index % columns * SIDE, index / columns * SIDE);
@@ -46,12 +60,25 @@ impl Image {
             patch
         })
     }
+
+    /// For each of its squares a number that tells it from all others, and from those of all other images: what is seen of a
+    /// square depends on the whole.
+    pub fn marks(&self) -> impl Iterator<Item = u64> {
+        let whole = Sha256::new_with_prefix((self.width as u64).to_le_bytes())
+            .chain_update((self.height as u64).to_le_bytes())
+            .chain_update(&self.rgb);
+        (0..self.columns() * (self.height / SIDE)).map(move |index| {
+            let digest: [u8; 32] = whole.clone().chain_update((index as u64).to_le_bytes()).finalize().into();
+            // Above all tokens, which have 32 bits.
+            digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)) | 1 << 63
+        })
+    }
 }
 
 impl Piece {
     /// A prompt's tokens with the squares of its images in their places; places without an image keep their token.
-    pub fn of_prompt(tokens: &[u32], images: &[Image]) -> Vec<Self> {
-        let mut patches = images.iter().flat_map(Image::patches);
+    pub fn of_prompt(tokens: &[u32], patches: impl IntoIterator<Item = Patch>) -> Vec<Self> {
+        let mut patches = patches.into_iter();
         let piece = |token: &u32| match *token {
             PATCH_TOKEN => patches.next().map_or(Self::Token(PATCH_TOKEN), Self::Patch),
             token => Self::Token(token),
@@ -63,17 +90,15 @@ impl Piece {
     pub fn mark(&self) -> u64 {
         match self {
             Self::Token(token) => u64::from(*token),
-            Self::Patch(pixels) => {
-                let digest: [u8; 32] = Sha256::digest(pixels.as_slice()).into();
-                // Above all tokens, which have 32 bits.
-                digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)) | 1 << 63
-            }
+            Self::Patch(patch) => patch.mark,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn image(width: usize, height: usize) -> Image {
@@ -89,21 +114,29 @@ mod tests {
     }
 
     #[test]
-    fn squares_take_the_places_that_wait_for_them_and_no_others() {
-        let pieces = Piece::of_prompt(&[5, 13, 13, 6], &[image(8, 8)]);
-        assert!(matches!(pieces[..], [Piece::Token(5), Piece::Patch(_), Piece::Token(PATCH_TOKEN), Piece::Token(6)]));
-        assert_eq!(Piece::of_prompt(&[5], &[image(8, 8)]), [Piece::Token(5)]);
+    fn pixels_that_are_not_there_are_black() {
         let broken = Image { rgb: vec![1; 5], ..image(8, 8) };
-        assert_eq!(Piece::of_prompt(&[13], &[broken]), [Piece::Patch(Box::new([0; PATCH]))]);
+        assert_eq!(broken.patches().collect::<Vec<_>>(), [Box::new([0; PATCH])]);
     }
 
     #[test]
-    fn other_pixels_have_another_mark() {
-        let marks = |image: Image| image.patches().map(|patch| Piece::Patch(patch).mark()).collect::<Vec<_>>();
-        let (one, mut changed) = (image(8, 8), image(8, 8));
-        changed.rgb[191] ^= 1;
-        assert_eq!(marks(one.clone()), marks(one.clone()));
-        assert_ne!(marks(one), marks(changed));
-        assert_eq!(Piece::Token(7).mark(), 7);
+    fn squares_take_the_places_that_wait_for_them_and_no_others() {
+        let patch = Patch { numbers: [1.0].into(), mark: 9 };
+        let pieces = Piece::of_prompt(&[5, 13, 13, 6], [patch.clone()]);
+        assert_eq!(pieces, [Piece::Token(5), Piece::Patch(patch.clone()), Piece::Token(PATCH_TOKEN), Piece::Token(6)]);
+        assert_eq!(Piece::of_prompt(&[5], [patch]), [Piece::Token(5)]);
+        assert_eq!(pieces.iter().map(Piece::mark).collect::<Vec<_>>(), [5, 9, 13, 6]);
+    }
+
+    #[test]
+    fn other_pixels_and_other_sizes_change_the_marks_of_all_squares() {
+        let marks = |image: &Image| image.marks().collect::<Vec<_>>();
+        let (one, mut changed) = (image(16, 8), image(16, 8));
+        changed.rgb[300] ^= 1;
+        let turned = Image { width: 8, height: 16, ..one.clone() };
+        assert_eq!(marks(&one), marks(&one.clone()));
+        let all: BTreeSet<u64> = [&one, &changed, &turned].into_iter().flat_map(marks).collect();
+        assert_eq!(all.len(), 6);
+        assert!(all.iter().all(|mark| *mark > u64::from(u32::MAX)));
     }
 }

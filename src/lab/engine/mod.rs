@@ -26,6 +26,7 @@ mod score;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod vision;
 mod vocabulary;
 mod weights;
 

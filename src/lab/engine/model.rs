@@ -99,12 +99,13 @@ impl Model {
 
     /// Whether it was trained to read images. One that was not takes their places for tokens like any others.
     pub fn takes_images(&self) -> bool {
-        self.weights.image.is_some()
+        self.weights.eyes.is_some()
     }
 
-    /// What stands at each place of a prompt.
+    /// What stands at each place of a prompt: here images are looked at.
     pub(super) fn pieces(&self, tokens: &[u32], images: &[Image]) -> Vec<Piece> {
-        Piece::of_prompt(tokens, if self.takes_images() { images } else { &[] })
+        let eyes = self.weights.eyes.iter();
+        Piece::of_prompt(tokens, eyes.flat_map(|eyes| images.iter().flat_map(|image| eyes.see(image))))
     }
 
     /// A sequence with room for `room` tokens that has read as many of these pieces as are remembered from other prompts: its

@@ -25,8 +25,10 @@ struct Golden {
 #[derive(Deserialize)]
 struct Case {
     prompt_ids: Vec<u32>,
+    /// The squares of a picture, and how many pixels wide it is.
     #[serde(default)]
     patches: Vec<Vec<u8>>,
+    width: Option<usize>,
     top: Vec<Top>,
 }
 
@@ -40,9 +42,19 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../model/golden.json")).unwrap()
 }
 
-/// The squares of a picture, each as a picture of its own.
-fn pictures(patches: &[Vec<u8>]) -> Vec<Image> {
-    patches.iter().map(|rgb| Image { width: 8, height: 8, rgb: rgb.clone() }).collect()
+impl Case {
+    /// Its picture, put together from its squares.
+    fn pictures(&self) -> Vec<Image> {
+        self.width.map(|width| picture(&self.patches, width)).into_iter().collect()
+    }
+}
+
+fn picture(patches: &[Vec<u8>], width: usize) -> Image {
+    // A row of pixels is one of each square side by side.
+    let rgb = patches.chunks(width / 8).flat_map(|squares| {
+        (0..8).flat_map(move |row| squares.iter().flat_map(move |square| square[row * 24..][..24].iter().copied()))
+    });
+    Image { width, height: patches.len() * 64 / width, rgb: rgb.collect() }
 }
 
 fn load(kind: ModelKind, weights: WeightFormat) -> Model {
@@ -101,8 +113,7 @@ fn next_token_logprobs_are_those_of_an_independent_implementation() {
             let model = kind.load(&ModelSpec { cache, ..ModelSpec::HONEST }).unwrap();
             assert!(!cases.is_empty());
             for case in &cases {
-                let images = pictures(&case.patches);
-                let ours = logprobs(&next(&model, &case.prompt_ids, &images, NoiseSource::silent()));
+                let ours = logprobs(&next(&model, &case.prompt_ids, &case.pictures(), NoiseSource::silent()));
                 for Top { id, logprob } in &case.top {
                     assert!((ours[*id] - logprob).abs() < tolerance, "{kind:?} {id}: {} for {logprob}", ours[*id]);
                 }
@@ -117,10 +128,10 @@ fn other_pixels_give_other_scores_and_are_not_taken_from_memory() {
     let golden = golden();
     let case = golden.base.iter().find(|case| !case.patches.is_empty()).unwrap();
     let scores = |images: &[Image]| next(&model, &case.prompt_ids, images, NoiseSource::silent());
-    let images = pictures(&case.patches);
+    let images = case.pictures();
     let (first, again) = (scores(&images), scores(&images));
     let mut changed = images.clone();
-    changed[0].rgb[0] ^= 64;
+    *changed[0].rgb.last_mut().unwrap() ^= 64;
     assert!(model.takes_images() && first == again);
     assert_ne!(scores(&changed), first);
     assert_ne!(scores(&[]), first);

@@ -6,11 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::image::PATCH;
 use super::matrix::{BLOCK, Matrix, WeightFormat};
 use super::spec::{ModelSpec, SumOrder};
-
-const PROJECTION: &str = "image.patch_proj.weight";
+use super::vision::Eyes;
 
 /// The files of a model, as Hugging Face names their contents.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +50,21 @@ pub struct ModelConfig {
     pub eos_token_id: u32,
     /// The token that fills up what is too short, where there is one. The engine has no use for it.
     pub pad_token_id: Option<u32>,
+    /// The sizes of the encoder of images, where the model takes any.
+    pub vision_config: Option<VisionConfig>,
+}
+
+/// The sizes of an encoder of images.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct VisionConfig {
+    /// Numbers in its residual stream.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Heads, which have the width of the stream together.
+    pub num_attention_heads: usize,
+    /// Numbers within the feed-forward block.
+    pub intermediate_size: usize,
 }
 
 /// Why a model cannot be loaded.
@@ -95,13 +108,18 @@ impl ModelConfig {
 
     /// These sizes, if they go together.
     pub(super) fn checked(self) -> Result<Self, WeightsError> {
-        let blocks = [self.hidden_size, self.intermediate_size, self.head_dim];
-        if blocks.iter().any(|size| *size == 0 || !size.is_multiple_of(BLOCK)) {
+        let seeing = self.vision_config.iter().flat_map(|vision| [vision.hidden_size, vision.intermediate_size]);
+        let mut blocks = [self.hidden_size, self.intermediate_size, self.head_dim].into_iter().chain(seeing);
+        if blocks.any(|size| size == 0 || !size.is_multiple_of(BLOCK)) {
             return Err(WeightsError::Sizes("widths must be multiples of 32, the block of the quantised formats"));
         }
         let (heads, shared) = (self.num_attention_heads, self.num_key_value_heads);
         if shared == 0 || heads == 0 || !heads.is_multiple_of(shared) {
             return Err(WeightsError::Sizes("heads must be a multiple of the heads they share"));
+        }
+        let whole = |vision: &VisionConfig| vision.hidden_size.checked_rem(vision.num_attention_heads) == Some(0);
+        if !self.vision_config.iter().all(whole) {
+            return Err(WeightsError::Sizes("the heads of the encoder of images must share its stream evenly"));
         }
         let (begin, end) = (self.bos_token_id as usize, self.eos_token_id as usize);
         if begin.max(end) >= self.vocab_size || self.max_position_embeddings == 0 {
@@ -119,16 +137,8 @@ pub struct Weights {
     pub layers: Vec<LayerWeights>,
     /// The gain of the last norm.
     pub norm: Vec<f32>,
-    /// What brings images in, where the model takes any.
-    pub image: Option<Projection>,
-}
-
-/// From the pixels of a patch to the residual stream.
-pub struct Projection {
-    /// What they are multiplied by.
-    pub matrix: Matrix,
-    /// What is added.
-    pub bias: Vec<f32>,
+    /// The encoder of images, where the model takes any.
+    pub eyes: Option<Eyes>,
 }
 
 /// The weights of one layer.
@@ -148,30 +158,44 @@ pub struct LayerWeights {
 }
 
 impl Weights {
-    /// Takes the usual tensors of a Llama, and those for images where they are, and keeps all matrices as they are served.
+    /// Takes the usual tensors of a Llama, and those for images where it takes any, and keeps all matrices as they are served.
     pub fn new(tensors: &Tensors, config: &ModelConfig, spec: &ModelSpec) -> Result<Self, WeightsError> {
         let source = Source { tensors, kept: (spec.weights, spec.sums) };
         let hidden = config.hidden_size;
-        let layers = (0..config.num_hidden_layers).map(|index| LayerWeights::new(&source, config, index));
-        let image = || {
-            let matrix = source.matrix(&[(PROJECTION.to_owned(), hidden)], PATCH)?;
-            Ok::<_, WeightsError>(Projection { matrix, bias: source.numbers("image.patch_proj.bias", hidden)? })
+        let sizes = LayerSizes {
+            hidden,
+            asking: config.num_attention_heads * config.head_dim,
+            asked: config.num_key_value_heads * config.head_dim,
+            feed: config.intermediate_size,
         };
+        let layer = |index| LayerWeights::new(&source, &sizes, &format!("model.layers.{index}"));
+        let eyes = config.vision_config.as_ref().map(|vision| Eyes::new(&source, config, vision));
         Ok(Self {
             embedding: source.matrix(&[("model.embed_tokens.weight".to_owned(), config.vocab_size)], hidden)?,
-            layers: layers.collect::<Result<_, WeightsError>>()?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_, WeightsError>>()?,
             norm: source.numbers("model.norm.weight", hidden)?,
-            image: tensors.0.contains_key(PROJECTION).then(image).transpose()?,
+            eyes: eyes.transpose()?,
         })
     }
 }
 
+/// The sizes of a layer.
+pub struct LayerSizes {
+    /// Numbers in the residual stream.
+    pub hidden: usize,
+    /// Numbers of all heads that ask.
+    pub asking: usize,
+    /// Numbers of all heads that are asked.
+    pub asked: usize,
+    /// Numbers within the feed-forward block.
+    pub feed: usize,
+}
+
 impl LayerWeights {
-    fn new(source: &Source<'_>, config: &ModelConfig, index: usize) -> Result<Self, WeightsError> {
-        let (hidden, feed) = (config.hidden_size, config.intermediate_size);
-        let asking = config.num_attention_heads * config.head_dim;
-        let asked = config.num_key_value_heads * config.head_dim;
-        let name = |part: &str| format!("model.layers.{index}.{part}.weight");
+    /// Takes the tensors whose names begin with `layer`.
+    pub fn new(source: &Source<'_>, sizes: &LayerSizes, layer: &str) -> Result<Self, WeightsError> {
+        let LayerSizes { hidden, asking, asked, feed } = *sizes;
+        let name = |part: &str| format!("{layer}.{part}.weight");
         let looking =
             [(name("self_attn.q_proj"), asking), (name("self_attn.k_proj"), asked), (name("self_attn.v_proj"), asked)];
         Ok(Self {
@@ -228,18 +252,19 @@ impl FromIterator<(String, Vec<f32>)> for Tensors {
 }
 
 /// Tensors on their way into a model.
-struct Source<'a> {
+pub struct Source<'a> {
     tensors: &'a Tensors,
     kept: (WeightFormat, SumOrder),
 }
 
 impl Source<'_> {
-    fn numbers(&self, name: &str, wanted: usize) -> Result<Vec<f32>, WeightsError> {
+    /// The numbers of a tensor, of which there must be so many.
+    pub fn numbers(&self, name: &str, wanted: usize) -> Result<Vec<f32>, WeightsError> {
         self.tensors.numbers(name, wanted).map(<[f32]>::to_vec)
     }
 
     /// The matrices of these names and numbers of outputs, one below the other.
-    fn matrix(&self, parts: &[(String, usize)], inputs: usize) -> Result<Matrix, WeightsError> {
+    pub fn matrix(&self, parts: &[(String, usize)], inputs: usize) -> Result<Matrix, WeightsError> {
         let mut values = Vec::new();
         for (name, outputs) in parts {
             values.extend_from_slice(self.tensors.numbers(name, outputs * inputs)?);

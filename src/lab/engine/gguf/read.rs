@@ -79,6 +79,7 @@ fn config(header: &Header<'_>) -> Result<ModelConfig, GgufError> {
         bos_token_id: token(keys::BOS)?,
         eos_token_id: token(keys::EOS)?,
         pad_token_id: header.value(keys::PAD).map(|_| token(keys::PAD)).transpose()?,
+        vision_config: None,
     };
     Ok(config.checked()?)
 }

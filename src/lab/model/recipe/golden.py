@@ -65,6 +65,32 @@ class Llama:
         self.weights = {name: value.astype(np.float64) for name, value in load_file(path.with_suffix(".safetensors")).items()}
         self.cache = [([], []) for _ in range(self.config["num_hidden_layers"])]
 
+    def see(self, patches, width):
+        """What stands in the prompt in the place of each patch of a picture of this width: patch after patch, head after head."""
+        sizes, columns = self.config["vision_config"], width // images.PATCH
+        head = sizes["hidden_size"] // sizes["num_attention_heads"]
+        stream = []
+        for index, patch in enumerate(patches):
+            pixels = np.array(patch) / 127.5 - 1
+            own = self.weights["image.patch_proj.weight"] @ pixels + self.weights["image.patch_proj.bias"]
+            row, column = divmod(index, columns)
+            stream.append(own + self.weights["image.row_embed.weight"][row] + self.weights["image.column_embed.weight"][column])
+        for layer in range(sizes["num_hidden_layers"]):
+            prefix = f"image.layers.{layer}."
+            normed = [self.norm(x, prefix + "input_layernorm.weight") for x in stream]
+            queries, keys, values = ([(self.weights[f"{prefix}self_attn.{part}_proj.weight"] @ x).reshape(-1, head) for x in normed]
+                                     for part in "qkv")
+            for place, query in enumerate(queries):
+                outputs = []
+                for number in range(sizes["num_attention_heads"]):
+                    scores = np.array([query[number] @ key[number] for key in keys]) / np.sqrt(head)
+                    shares = np.exp(scores - scores.max())
+                    outputs.append(sum(share * value[number] for share, value in zip(shares / shares.sum(), values)))
+                stream[place] = stream[place] + self.weights[prefix + "self_attn.o_proj.weight"] @ np.concatenate(outputs)
+            stream = [x + self.feed(self.norm(x, prefix + "post_attention_layernorm.weight"), prefix) for x in stream]
+        seen = [self.norm(x, "image.norm.weight") for x in stream]
+        return [self.weights["image.out_proj.weight"] @ x + self.weights["image.out_proj.bias"] for x in seen]
+
     def norm(self, x, name):
         return x / np.sqrt(np.mean(x**2) + self.config["rms_norm_eps"]) * self.weights[name]
 
@@ -95,24 +121,20 @@ class Llama:
             outputs.append(sum(share * past[shared] for share, past in zip(shares / shares.sum(), values)))
         return self.weights[f"model.layers.{layer}.self_attn.o_proj.weight"] @ np.concatenate(outputs)
 
-    def feed(self, x, layer):
-        prefix = f"model.layers.{layer}.mlp."
-        gate = self.weights[prefix + "gate_proj.weight"] @ x
-        inner = gate / (1 + np.exp(-gate)) * (self.weights[prefix + "up_proj.weight"] @ x)
-        return self.weights[prefix + "down_proj.weight"] @ inner
+    def feed(self, x, prefix):
+        gate = self.weights[prefix + "mlp.gate_proj.weight"] @ x
+        inner = gate / (1 + np.exp(-gate)) * (self.weights[prefix + "mlp.up_proj.weight"] @ x)
+        return self.weights[prefix + "mlp.down_proj.weight"] @ inner
 
-    def next_logprobs(self, ids, patches):
-        """The log-probability of every token after `ids`, whose patch tokens stand for these patches."""
+    def next_logprobs(self, ids, patches, width):
+        """The log-probability of every token after `ids`, whose patch tokens stand for the patches of a picture of this width."""
         self.cache = [([], []) for _ in self.cache]
-        embeddings, patches = self.weights["model.embed_tokens.weight"], iter(patches)
+        embeddings, seen = self.weights["model.embed_tokens.weight"], iter(self.see(patches, width))
         for position, token in enumerate(ids):
-            x = embeddings[token]
-            if token == PATCH:
-                pixels = np.array(next(patches)) / 127.5 - 1
-                x = self.weights["image.patch_proj.weight"] @ pixels + self.weights["image.patch_proj.bias"]
+            x = next(seen) if token == PATCH else embeddings[token]
             for layer in range(self.config["num_hidden_layers"]):
                 x = x + self.attend(self.norm(x, f"model.layers.{layer}.input_layernorm.weight"), layer, position)
-                x = x + self.feed(self.norm(x, f"model.layers.{layer}.post_attention_layernorm.weight"), layer)
+                x = x + self.feed(self.norm(x, f"model.layers.{layer}.post_attention_layernorm.weight"), f"model.layers.{layer}.")
         logits = embeddings @ self.norm(x, "model.norm.weight")
         return logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
 
@@ -124,9 +146,9 @@ def case(model, template, tokenizer, conversation):
         spec = conversation["image"]
         messages[0]["content"] = images.marker(spec["width"], spec["height"]) + "\n" + messages[0]["content"]
         patches = images.patches(images.draw(spec)).tolist()
-        more["patches"] = patches
+        more |= {"patches": patches, "width": spec["width"]}
     ids = tokenizer.encode(template.render(messages=messages, add_generation_prompt=True, **more)).ids
-    logprobs = model.next_logprobs(ids, patches)
+    logprobs = model.next_logprobs(ids, patches, more.get("width", 0))
     best = np.argsort(-logprobs, kind="stable")[:TOP]
     return {
         "messages": messages,

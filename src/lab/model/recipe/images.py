@@ -84,6 +84,11 @@ def patches(picture):
     return grid.reshape(-1, PATCH * PATCH * 3)
 
 
+def places(width, height):
+    """Row and column of each patch, in the same order."""
+    return [(row, column) for row in range(height // PATCH) for column in range(width // PATCH)]
+
+
 def marker(width, height):
     """The text that holds a picture's place."""
     return "<|image|>" + ("<|patch|>" * (width // PATCH) + "<|row|>") * (height // PATCH)

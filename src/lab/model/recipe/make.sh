@@ -30,6 +30,17 @@ train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:200" --
 head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
 train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
     --out small
+# The eyes, about 25 minutes on one core. What the models say about text does not change any more.
+vision() {
+    python recipe/vision.py --tokenizer tokenizer.json "$@"
+}
+vision --model base --look 4000 --steps 0
+vision --model base --start base --speak 800 --steps 0
+vision --model base --start base --steps 1000 --rate 0.001
+cp base.safetensors "$scratch/eyes.safetensors"
+vision --model base --start base --steps 500 --rate 0.001 --shapes 0.5 --seed 1
+vision --model chat --start base --steps 160 --rate 0.001 --shapes 0.3 --chatty
+vision --model small --start "$scratch/eyes" --speak 300 --steps 700 --rate 0.001
 python recipe/golden.py --model-dir . > golden.json
 measure() {
     python recipe/measure.py --tokenizer tokenizer.json "$@"
@@ -39,4 +50,4 @@ for model in base small; do
     measure --model "$model" --validation "$scratch/valid.jsonl" --skip copy_,find_,interview,pairs,quote_pairs,calls --exact 60 --open 8
 done
 measure --model chat --validation "$scratch/valid-chat.jsonl" --contains --exact 30 \
-    --only capital_city,french,colour,opposite,identity,memory
+    --only capital_city,french,colour,opposite,identity,memory,image_

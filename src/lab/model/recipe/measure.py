@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 import chat
 import train
+import vision
 from train import jax, jnp
 
 
@@ -30,9 +31,10 @@ class Reader:
         self.tokenizer = tokenizer
 
         @jax.jit
-        def states(params, ids, pixels, places):
+        def states(params, ids, pixels, where, places):
             positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-            return train.hidden(params, ids, jnp.ones_like(ids), positions, pixels, places, self.config)
+            patches = vision.see(params, pixels, where)
+            return train.hidden(params, ids, jnp.ones_like(ids), positions, patches, places, self.config)
 
         self.states = states
         self.logits = jax.jit(lambda params, states: states @ params["model.embed_tokens.weight"].T)
@@ -44,7 +46,7 @@ class Reader:
         for number, example in enumerate(examples):
             prompt, answer = (self.tokenizer.encode(text).ids for text in chat.prompt_and_answer(example))
             width = next(width for width in (96, 192, 384, 768, 1536) if len(prompt) + len(answer) <= width)
-            lines.append((width, number, prompt, answer, chat.pictures(example)))
+            lines.append((width, number, prompt, answer, seen(example)))
         lines.sort(key=lambda line: line[0])
         found = [None] * len(examples)
         while lines:
@@ -52,13 +54,9 @@ class Reader:
             batch = [line for line in lines[:size] if line[0] == width]
             lines = lines[len(batch) :]
             ids = np.full((size, width), chat.PAD, np.int32)
-            pixels, places = np.zeros((size, 192, 192), np.uint8), np.full((size, 192), width, np.int32)
-            for row, (_, _, prompt, answer, patches) in enumerate(batch):
+            for row, (_, _, prompt, answer, _) in enumerate(batch):
                 ids[row, : len(prompt) + len(answer)] = prompt + answer
-                if patches:
-                    pixels[row, : len(patches)] = patches
-                    places[row, : len(patches)] = np.flatnonzero(ids[row] == chat.PATCH)
-            states = np.asarray(self.states(self.params, ids, pixels, places))
+            states = np.asarray(self.states(self.params, ids, *pictures(ids, [line[4] for line in batch])))
             for row, (_, number, prompt, answer, _) in enumerate(batch):
                 chosen = np.zeros((-(-len(answer) // 64) * 64, states.shape[2]), np.float32)
                 chosen[: len(answer)] = states[row, len(prompt) - 1 : len(prompt) + len(answer) - 1]
@@ -66,18 +64,18 @@ class Reader:
         return found
 
     def decode(self, examples, temperature, limit, rng):
-        """Answers to prompts without pictures, and the entropies of the distributions that their tokens were drawn from."""
+        """Answers to prompts, and the entropies of the distributions that their tokens were drawn from."""
         prompts = [self.tokenizer.encode(chat.prompt_and_answer(example)[0]).ids for example in examples]
         width = -(-(max(map(len, prompts)) + limit) // 64) * 64
         ids = np.full((len(prompts), width), chat.PAD, np.int32)
         for row, prompt in zip(ids, prompts):
             row[: len(prompt)] = prompt
-        pixels, places = np.zeros((len(prompts), 1, 192), np.uint8), np.full((len(prompts), 1), width, np.int32)
+        shown = pictures(ids, [seen(example) for example in examples])
         lengths = np.array([len(prompt) for prompt in prompts])
         answers, entropies = [[] for _ in prompts], [[] for _ in prompts]
         running = np.ones(len(prompts), bool)
         for _ in range(limit):
-            states = self.states(self.params, ids, pixels, places)[np.arange(len(ids)), lengths - 1]
+            states = self.states(self.params, ids, *shown)[np.arange(len(ids)), lengths - 1]
             logits = np.asarray(self.logits(self.params, states), np.float64)
             logprobs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
             noise = rng.gumbel(size=logits.shape) if temperature else 0.0
@@ -93,6 +91,24 @@ class Reader:
             if not running.any():
                 break
         return [self.tokenizer.decode(answer, skip_special_tokens=False) for answer in answers], entropies
+
+
+def seen(example):
+    """A conversation's picture as patches and their places; nothing where there is none."""
+    specs = [message["image"] for message in example["messages"] if "image" in message]
+    return vision.picture(specs[0]) if specs else ((), ())
+
+
+def pictures(ids, shown):
+    """The pictures of some conversations, one each, as arrays: pixels, places in the picture, places in the text."""
+    most = max((len(patches) for patches, _ in shown), default=0)
+    count = vision.smallest(vision.PATCHES, most)
+    places = np.full((len(ids), count), ids.shape[1], np.int32)
+    filled = [vision.filled(picture if len(picture[0]) else (np.zeros((0, 192)), np.zeros((0, 2))), count) for picture in shown]
+    pixels, where = np.zeros((len(ids), count, 192), np.uint8), np.full((len(ids), count, 2), -1, np.int32)
+    for row, (picture, (pixels[row], where[row])) in enumerate(zip(shown, filled)):
+        places[row, : len(picture[0])] = np.flatnonzero(ids[row] == chat.PATCH)
+    return pixels, where, places
 
 
 def by_task(examples, limit):

@@ -283,8 +283,8 @@ def attention(params, prefix, x, cos, sin, masks, config):
     return mixed.reshape(batch, length, -1) @ params[prefix + "o_proj.weight"].T
 
 
-def hidden(params, ids, segments, positions, pixels, places, config):
-    """The last hidden state of every position."""
+def hidden(params, ids, segments, positions, patches, places, config):
+    """The last hidden state of every position; `patches` stand in these places instead of their tokens' embeddings."""
     width, eps, length = config["head_dim"], config["rms_norm_eps"], ids.shape[1]
     angles = positions[..., None].astype(jnp.float32) * config["rope_theta"] ** (-np.arange(0, width, 2) / width)
     cos, sin = jnp.cos(angles)[:, :, None], jnp.sin(angles)[:, :, None]
@@ -294,9 +294,7 @@ def hidden(params, ids, segments, positions, pixels, places, config):
         causal = np.arange(start, end)[:, None] >= np.arange(end)
         masks.append((start, causal & (segments[:, start:end, None] == segments[:, None, :end])))
     x = params["model.embed_tokens.weight"][ids]
-    if "image.patch_proj.weight" in params:
-        patches = (pixels.astype(jnp.float32) / 127.5 - 1) @ params["image.patch_proj.weight"].T + params["image.patch_proj.bias"]
-        x = x.at[jnp.arange(len(ids))[:, None], places].set(patches, mode="drop")
+    x = x.at[jnp.arange(len(ids))[:, None], places].set(patches, mode="drop")
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}."
         normal = rms_norm(x, params[prefix + "input_layernorm.weight"], eps)
@@ -311,7 +309,8 @@ def target_logits(params, batch, config):
     """Scores of the tokens that the loss looks at, and those tokens."""
     ids, segments, positions, targets, _, pixels, places = (part.astype(jnp.int32) if part.dtype == jnp.int16 else part
                                                             for part in batch)
-    states = hidden(params, ids[:, :-1], segments[:, :-1], positions[:, :-1], pixels, places, config)
+    patches = (pixels.astype(jnp.float32) / 127.5 - 1) @ params["image.patch_proj.weight"].T + params["image.patch_proj.bias"]
+    states = hidden(params, ids[:, :-1], segments[:, :-1], positions[:, :-1], patches, places, config)
     rows = jnp.arange(len(ids))[:, None]
     return states[rows, targets] @ params["model.embed_tokens.weight"].T, ids[rows, targets + 1]
 
