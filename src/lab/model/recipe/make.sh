@@ -30,7 +30,7 @@ train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:200" --
 head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
 train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
     --out small
-# The eyes, about 25 minutes on one core. What the models say about text does not change any more.
+# The eyes, about half an hour on one core that is busy otherwise too. What the models say about text does not change any more.
 vision() {
     python recipe/vision.py --tokenizer tokenizer.json "$@"
 }
