@@ -187,7 +187,7 @@ fn row(pair: &Pair, column: usize, view: View) -> Vec<String> {
         let mut spans = vec![Span { tone: Tone::Faint, text: format!("{} × ", counted.count) }];
         match &words {
             Some(words) => {
-                spans.extend(words.iter().filter(|w| w.side == Side::Both || w.side == side).map(|w| span(w, view)))
+                spans.extend(words.iter().filter(|w| w.side == Side::Both || w.side == side).map(|w| span(w, view)));
             }
             None if counted.text.trim().is_empty() => spans.push(Span { tone: Tone::Faint, text: "(empty)".into() }),
             None => {

@@ -151,7 +151,8 @@ impl Folder {
         let path = self.path_of(name, state);
         let Some(bytes) = read(&path)? else { return Ok(None) };
         let text = String::from_utf8(bytes).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.split(|b| *b == b'\n').count();
             FormatError { line, what: "it is not UTF-8".into() }
         });
         match text.and_then(|text| file::parse(&text)) {

@@ -15,7 +15,7 @@ use crate::verdict::Verdict;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     /// It is of what is asked now.
-    Current(Snapshot),
+    Current(Box<Snapshot>),
     /// It is of something else, and why.
     Stale(String),
 }
@@ -35,7 +35,7 @@ impl Approved {
             let planned = planned.get(snapshot.head.probe.as_str())?;
             let key = (snapshot.head.endpoint.clone(), snapshot.head.probe.clone());
             let stale = snapshot.staleness(&planned.probe, &asked(plan, planned));
-            Some((key, stale.map_or(Standing::Current(snapshot), Standing::Stale)))
+            Some((key, stale.map_or_else(|| Standing::Current(Box::new(snapshot)), Standing::Stale)))
         };
         let asked = |(key, _): &((String, String), Standing)| plan.endpoints.contains(&key.0);
         Self { found: found.into_iter().filter_map(standing).filter(asked).collect() }

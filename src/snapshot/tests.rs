@@ -22,7 +22,7 @@ fn a_snapshot_is_text_that_people_can_read() {
 #[test]
 fn samples_come_back_as_the_comparison_takes_them() {
     let asked = probe("core/haiku", "Write a haiku.");
-    let samples = vec![sample("a", 0), sample("b", 1), sample("a", 2)];
+    let samples = [sample("a", 0), sample("b", 1), sample("a", 2)];
     let all: Vec<&Sample> = samples.iter().collect();
     let taken = Snapshot::of_samples("llama", &asked, &all, "run 1").expect("answers");
     let again = taken.samples(&asked);
@@ -47,7 +47,7 @@ fn failures_are_no_answers() {
 #[test]
 fn what_differs_between_answers_is_said_of_each() {
     let asked = probe("core/haiku", "Write a haiku.");
-    let mut samples = vec![sample("a", 0), sample("a", 1)];
+    let mut samples = [sample("a", 0), sample("a", 1)];
     samples[1].usage = Some(Usage { prompt_tokens: Some(13), completion_tokens: Some(1) });
     samples[1].response_model = None;
     let all: Vec<&Sample> = samples.iter().collect();

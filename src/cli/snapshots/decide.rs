@@ -1,5 +1,6 @@
 //! `samemodel accept` and `samemodel reject`: what `review` does, without a terminal.
 
+use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ pub(in crate::cli) fn decide(args: &Which, decision: Decision, global: &Global) 
             Decision::Skip => None,
         };
         if let Some(done) = done {
-            text += &format!("{done} {name}\n");
+            let _ = writeln!(text, "{done} {name}");
         }
     }
     emit(if text.is_empty() { "nothing waits for review\n" } else { &text }, None)?;

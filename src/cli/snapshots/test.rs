@@ -61,7 +61,8 @@ fn settle(folder: &Folder, names: &[String], what: Unreferenced) -> anyhow::Resu
     if names.is_empty() || what == Unreferenced::Ignore {
         return Ok(());
     }
-    let list: String = names.iter().map(|name| format!("\n  {name}")).collect();
+    let list: Vec<String> = names.iter().map(|name| format!("\n  {name}")).collect();
+    let list = list.concat();
     let of = if names.len() == 1 { "1 snapshot is".to_owned() } else { format!("{} snapshots are", names.len()) };
     if what == Unreferenced::Delete {
         for name in names {
