@@ -14,9 +14,10 @@
 //! | 5 | [`cli`], [`exit`] |
 //! | 4 | [`runner`], [`report`], [`review`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
-//! | 2, pure | [`plan`], [`retry`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
+//! | 2, pure | [`plan`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`] |
 
+pub mod alert;
 pub mod attempt;
 pub mod cli;
 pub mod client;

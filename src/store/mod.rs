@@ -9,6 +9,8 @@
 //! | `sqlite` | the SQLite database: opening, reading |
 //! | `writer` | group commit: many records, one transaction |
 //! | `rows` | between rows and nouns, redaction |
+//! | `outcome` | what follows from runs: results, alerts, notifications, silences |
+//! | `outcome_rows`, `outcome_sqlite` | their rows, and their place in the SQLite database |
 //! | `sql` | the statements, shared by databases |
 //! | `migrations/` | the schema, shared by databases |
 //! | `lock`, `directory`, `error` | one run at a time; private files; what can go wrong |
@@ -28,6 +30,9 @@ use crate::sample::{Sample, SampleError};
 mod directory;
 mod error;
 mod lock;
+mod outcome;
+mod outcome_rows;
+mod outcome_sqlite;
 mod rows;
 mod sql;
 mod sqlite;
@@ -37,6 +42,10 @@ mod writer;
 
 pub use error::StoreError;
 pub use lock::{Holder, Lock, LockError};
+pub use outcome::{
+    AlertStore, AlertUpdate, Conclusion, Delivery, EndpointResult, Notification, OutboxEntry, RecordedResult, Silence,
+    SilenceId, State,
+};
 pub use sqlite::SqliteStore;
 
 /// What a store's methods return: a future, boxed so that a store can be chosen at run time.
@@ -61,6 +70,16 @@ pub trait Store: Send + Sync {
 
     /// Marks a run as ended; one that was resumed may end again.
     fn finish_run<'a>(&'a self, run: &'a RunId, end: RunEnd) -> StoreFuture<'a, ()>;
+
+    /// Keeps what a run came to: its end, its results, and the alerts and notifications that follow from it, all in one
+    /// transaction. Concluding a run again replaces its results.
+    fn conclude<'a>(&'a self, run: &'a RunId, conclusion: &'a Conclusion) -> StoreFuture<'a, ()>;
+
+    /// A run's results in the order of its report; none for a run that is not concluded, and for an imported one.
+    fn results<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Vec<EndpointResult>>;
+
+    /// The results of all runs of a model that began at this time or later, the earliest first.
+    fn results_since<'a>(&'a self, model: &'a str, since: Timestamp) -> StoreFuture<'a, Vec<RecordedResult>>;
 
     /// Adds a run with samples from elsewhere, or nothing at all: a second answer to one request is refused.
     fn import<'a>(&'a self, run: &'a RunRecord, samples: &'a [Sample]) -> StoreFuture<'a, ()>;

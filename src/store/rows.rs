@@ -26,7 +26,7 @@ pub(super) struct BadRow {
 }
 
 impl BadRow {
-    fn because(table: &'static str) -> impl Fn(String) -> Self {
+    pub(super) fn because(table: &'static str) -> impl Fn(String) -> Self {
         move |message| Self { table, message }
     }
 }
@@ -329,7 +329,7 @@ pub(super) fn count_column(count: u64) -> i64 {
 }
 
 /// A value as JSON text in which every string is redacted and everything else is as it was.
-fn json_column<T: Serialize>(value: &T, redactor: &Redactor) -> String {
+pub(super) fn json_column<T: Serialize>(value: &T, redactor: &Redactor) -> String {
     // Serialising what was parsed from JSON, or has only strings for keys, does not fail.
     let value = serde_json::to_value(value).unwrap_or_default();
     let text = value.to_string();
@@ -351,14 +351,14 @@ fn redacted(value: Value, redactor: &Redactor) -> Value {
     }
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(column: &str, text: &str) -> Result<T, String> {
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(column: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{column}: {error}"))
 }
 
-fn small<T: TryFrom<i64>>(column: &str, number: i64) -> Result<T, String> {
+pub(super) fn small<T: TryFrom<i64>>(column: &str, number: i64) -> Result<T, String> {
     number.try_into().map_err(|_| format!("{column}: {number} is out of range"))
 }
 
-fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, String> {
+pub(super) fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| format!("{column}: {error}"))
 }

@@ -17,6 +17,19 @@ macro_rules! sample_columns {
     };
 }
 
+macro_rules! result_columns {
+    () => {
+        "endpoint, verdict, reason, p_value, q_value, e_value, effect_name, estimate, low, high, tolerance, samples, \
+         attempts, errors, cost, findings"
+    };
+}
+
+macro_rules! notification_columns {
+    () => {
+        "key, receiver, run, created_at, event, attempts, next_attempt_at, sent_at, given_up_at, failure"
+    };
+}
+
 pub(super) const INSERT_RUN: &str =
     concat!("INSERT INTO run (", run_columns!(), ", plan) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
 
@@ -73,3 +86,58 @@ pub(super) const SPENT: &str = "SELECT endpoint, probe, \
      SUM(CASE WHEN (prompt_tokens IS NULL OR completion_tokens IS NULL) \
          AND (status BETWEEN 200 AND 299 OR failure_kind IN ('timeout', 'reset')) THEN 1 ELSE 0 END) AS unmetered \
      FROM attempt WHERE run = $1 GROUP BY endpoint, probe";
+
+pub(super) const DELETE_RESULTS: &str = "DELETE FROM result WHERE run = $1";
+
+pub(super) const INSERT_RESULT: &str = concat!(
+    "INSERT INTO result (run, position, ",
+    result_columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+);
+
+pub(super) const RESULTS: &str = concat!("SELECT ", result_columns!(), " FROM result WHERE run = $1 ORDER BY position");
+
+pub(super) const RESULTS_SINCE: &str = concat!(
+    "SELECT run, started_at, ",
+    result_columns!(),
+    " FROM result JOIN run ON run.id = result.run WHERE model = $1 AND started_at >= $2 \
+     ORDER BY started_at, run, position"
+);
+
+pub(super) const PUT_ALERT: &str = "INSERT INTO alert (model, endpoint, kind, phase, since, state, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (model, endpoint, kind) DO UPDATE SET phase = excluded.phase, \
+     since = excluded.since, state = excluded.state, updated_at = excluded.updated_at";
+
+pub(super) const ALERTS: &str = "SELECT state FROM alert";
+
+/// Affects no row when an event of this key is there already.
+pub(super) const INSERT_NOTIFICATION: &str = "INSERT INTO notification (key, receiver, run, created_at, event, \
+     attempts, next_attempt_at) VALUES ($1, $2, $3, $4, $5, 0, $4) ON CONFLICT (key) DO NOTHING";
+
+pub(super) const DUE_NOTIFICATIONS: &str = concat!(
+    "SELECT ",
+    notification_columns!(),
+    " FROM notification WHERE next_attempt_at <= $1 ORDER BY created_at, key"
+);
+
+pub(super) const NOTIFICATIONS_SINCE: &str = concat!(
+    "SELECT ",
+    notification_columns!(),
+    " FROM notification WHERE created_at >= $1 OR next_attempt_at IS NOT NULL ORDER BY created_at, key"
+);
+
+/// What was sent stays sent, whoever says otherwise later.
+pub(super) const SETTLE_NOTIFICATION: &str = "UPDATE notification SET attempts = attempts + 1, next_attempt_at = $2, \
+     sent_at = $3, given_up_at = $4, failure = $5 WHERE key = $1 AND sent_at IS NULL";
+
+pub(super) const TAKE_UP_NOTIFICATIONS: &str = "UPDATE notification SET next_attempt_at = $1, given_up_at = NULL \
+     WHERE sent_at IS NULL AND given_up_at IS NOT NULL";
+
+pub(super) const INSERT_SILENCE: &str =
+    "INSERT INTO silence (id, model, endpoint, created_at, until, comment) VALUES ($1, $2, $3, $4, $5, $6)";
+
+pub(super) const SILENCES: &str =
+    "SELECT id, model, endpoint, created_at, until, comment FROM silence WHERE until > $1 ORDER BY id";
+
+/// A silence is ended and not deleted, so that it stays known why nobody was told.
+pub(super) const END_SILENCE: &str = "UPDATE silence SET until = $2 WHERE id = $1 AND until > $2";

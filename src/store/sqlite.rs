@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, FromRow, SqlitePool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::rows::{
-    AttemptRow, BadRow, CountsRow, RecordedAttemptRow, RunRow, SampleRow, SlotRow, SpentRow, time_column,
-};
+use super::outcome_sqlite::finish;
+use super::rows::{AttemptRow, BadRow, CountsRow, RecordedAttemptRow, RunRow, SampleRow, SlotRow, SpentRow};
 use super::writer::{self, MAX_BATCH, Write, Writer};
 use super::{
-    AttemptCounts, Recorded, RecordedAttempt, RunEnd, RunId, RunRecord, Spent, Store, StoreError, StoreFuture,
-    directory, sql,
+    AttemptCounts, Conclusion, EndpointResult, Recorded, RecordedAttempt, RecordedResult, RunEnd, RunId, RunRecord,
+    Spent, Store, StoreError, StoreFuture, directory, sql,
 };
 use crate::attempt::{Attempt, Slot};
 use crate::redact::Redactor;
@@ -36,12 +36,12 @@ const READERS: u32 = 2;
 
 /// A history in one SQLite file, `history.db` in the data directory.
 pub struct SqliteStore {
-    path: PathBuf,
-    redactor: Redactor,
+    pub(super) path: PathBuf,
+    pub(super) redactor: Redactor,
     records: mpsc::Sender<Write>,
     writing: JoinHandle<()>,
     pub(super) writer: Arc<Writer>,
-    readers: SqlitePool,
+    pub(super) readers: SqlitePool,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -116,13 +116,7 @@ impl SqliteStore {
 
     async fn set_end(&self, run: &RunId, end: RunEnd) -> Result<(), StoreError> {
         let mut connection = self.writer.connection.lock().await;
-        let updated = sqlx::query(sql::FINISH_RUN)
-            .bind(run.to_string())
-            .bind(end.how.as_str())
-            .bind(time_column(end.at))
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let updated = finish(run, end).execute(&mut *connection).await.map_err(|error| self.failed(error))?;
         if updated.rows_affected() == 0 { Err(self.unknown(run)) } else { Ok(()) }
     }
 
@@ -144,7 +138,7 @@ impl SqliteStore {
     }
 
     /// All rows of a statement with one parameter.
-    async fn rows<R>(&self, sql: &'static str, parameter: &str) -> Result<Vec<R>, StoreError>
+    pub(super) async fn rows<R>(&self, sql: &'static str, parameter: &str) -> Result<Vec<R>, StoreError>
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
@@ -152,7 +146,7 @@ impl SqliteStore {
     }
 
     /// All rows of a statement about one run that must be there.
-    async fn rows_of<R>(&self, sql: &'static str, run: &RunId) -> Result<Vec<R>, StoreError>
+    pub(super) async fn rows_of<R>(&self, sql: &'static str, run: &RunId) -> Result<Vec<R>, StoreError>
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
@@ -163,25 +157,25 @@ impl SqliteStore {
         Ok(rows)
     }
 
-    async fn find_run(&self, run: &RunId) -> Result<RunRecord, StoreError> {
+    pub(super) async fn find_run(&self, run: &RunId) -> Result<RunRecord, StoreError> {
         let row = self.rows::<RunRow>(sql::RUN, &run.to_string()).await?.pop();
         row.ok_or_else(|| self.unknown(run))?.into_record().map_err(|bad| self.unreadable(bad))
     }
 
-    fn failed(&self, error: sqlx::Error) -> StoreError {
+    pub(super) fn failed(&self, error: sqlx::Error) -> StoreError {
         StoreError::sqlite(&self.path, error)
     }
 
-    fn unknown(&self, run: &RunId) -> StoreError {
+    pub(super) fn unknown(&self, run: &RunId) -> StoreError {
         StoreError::UnknownRun { path: self.path.clone(), run: *run }
     }
 
-    fn unreadable(&self, BadRow { table, message }: BadRow) -> StoreError {
+    pub(super) fn unreadable(&self, BadRow { table, message }: BadRow) -> StoreError {
         StoreError::Unreadable { path: self.path.clone(), table, message }
     }
 
     /// The nouns of all rows, or the first row that holds none.
-    fn nouns<R, T, C>(&self, rows: Vec<R>, noun: impl Fn(R) -> Result<T, BadRow>) -> Result<C, StoreError>
+    pub(super) fn nouns<R, T, C>(&self, rows: Vec<R>, noun: impl Fn(R) -> Result<T, BadRow>) -> Result<C, StoreError>
     where
         C: FromIterator<T>,
     {
@@ -207,6 +201,18 @@ impl Store for SqliteStore {
 
     fn finish_run<'a>(&'a self, run: &'a RunId, end: RunEnd) -> StoreFuture<'a, ()> {
         Box::pin(self.set_end(run, end))
+    }
+
+    fn conclude<'a>(&'a self, run: &'a RunId, conclusion: &'a Conclusion) -> StoreFuture<'a, ()> {
+        Box::pin(self.keep_conclusion(run, conclusion))
+    }
+
+    fn results<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Vec<EndpointResult>> {
+        Box::pin(self.find_results(run))
+    }
+
+    fn results_since<'a>(&'a self, model: &'a str, since: Timestamp) -> StoreFuture<'a, Vec<RecordedResult>> {
+        Box::pin(self.find_results_since(model, since))
     }
 
     fn import<'a>(&'a self, run: &'a RunRecord, samples: &'a [Sample]) -> StoreFuture<'a, ()> {
