@@ -13,6 +13,7 @@
 //! walk, the environment's names and the manual's tables come from that schema.
 
 mod address;
+mod alerting;
 mod assign;
 mod document;
 mod environment;
@@ -33,6 +34,7 @@ mod validate;
 mod walk;
 
 pub use address::{Address, AddressError};
+pub use alerting::{AlertReceiver, AlertRoute, Alerting, Heartbeat, LeastSeverity, ReceiverKind};
 pub use environment::Environment;
 pub use key_path::KeyPath;
 pub use load::Loaded;

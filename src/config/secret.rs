@@ -2,7 +2,7 @@
 //!
 //! A key is never printed, serialised or part of an error: messages name the variable to set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -55,13 +55,21 @@ pub enum MissingKey {
 #[derive(Debug)]
 pub struct Credentials {
     keys: BTreeMap<String, Result<Option<SecretString>, MissingKey>>,
+    /// Addresses and secrets of alerting, by variable.
+    secrets: BTreeMap<String, Result<SecretString, MissingKey>>,
+    /// All variables that may hold a credential.
+    variables: BTreeSet<String>,
 }
 
 impl Credentials {
     /// Looks for the keys of all providers of a configuration.
     pub fn of(config: &Config, env: &Environment) -> Self {
         let keys = config.provider.iter().map(|(name, p)| (name.clone(), Self::resolve(p, env))).collect();
-        Self { keys }
+        let secrets = config.alert.secret_variables();
+        let secrets: BTreeMap<_, _> = secrets.map(|variable| (variable.to_owned(), named(variable, env))).collect();
+        let named_by_providers = config.provider.values().filter_map(|p| p.api_key_env.clone());
+        let variables = named_by_providers.chain(secrets.keys().cloned()).collect();
+        Self { keys, secrets, variables }
     }
 
     /// The key of one provider: `None` when it needs none.
@@ -70,14 +78,18 @@ impl Credentials {
     /// before the file; set to nothing but spaces it counts as not set.
     pub fn resolve(provider: &Provider, env: &Environment) -> Result<Option<SecretString>, MissingKey> {
         let Some(variable) = &provider.api_key_env else { return Ok(None) };
-        if let Some(value) = env.get(variable).filter(|v| !is_blank(v)) {
-            return key_from(value.to_str(), variable).map(Some);
-        }
-        let file_variable = format!("{variable}_FILE");
-        match env.get(&file_variable).filter(|v| !is_blank(v)) {
-            Some(path) => key_in_file(Path::new(path), file_variable).map(Some),
-            None => Err(MissingKey::Unset { variable: variable.clone() }),
-        }
+        named(variable, env).map(Some)
+    }
+
+    /// The address or secret of alerting that this variable holds.
+    pub fn secret(&self, variable: &str) -> Result<&SecretString, MissingKey> {
+        let unset = || MissingKey::Unset { variable: variable.to_owned() };
+        self.secrets.get(variable).ok_or_else(unset)?.as_ref().map_err(Clone::clone)
+    }
+
+    /// The variables that may hold a credential, for whoever must not get them.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(String::as_str)
     }
 
     /// The key of a provider of this configuration: `None` when it needs none or is not known.
@@ -87,7 +99,20 @@ impl Credentials {
 
     /// What masks every key found wherever it turns up in text.
     pub fn redactor(&self) -> Redactor {
-        Redactor::new(self.keys.values().flatten().flatten().map(ExposeSecret::expose_secret))
+        let keys = self.keys.values().flatten().flatten();
+        Redactor::new(keys.chain(self.secrets.values().flatten()).map(ExposeSecret::expose_secret))
+    }
+}
+
+/// The value of a variable, or else what the file holds that `<variable>_FILE` names.
+fn named(variable: &str, env: &Environment) -> Result<SecretString, MissingKey> {
+    if let Some(value) = env.get(variable).filter(|v| !is_blank(v)) {
+        return key_from(value.to_str(), variable);
+    }
+    let file_variable = format!("{variable}_FILE");
+    match env.get(&file_variable).filter(|v| !is_blank(v)) {
+        Some(path) => key_in_file(Path::new(path), file_variable),
+        None => Err(MissingKey::Unset { variable: variable.to_owned() }),
     }
 }
 

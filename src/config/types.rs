@@ -13,6 +13,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::alerting::Alerting;
+
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +26,8 @@ pub struct Config {
     pub provider: BTreeMap<String, Provider>,
     /// Nominal models under which endpoints are compared, by name.
     pub model: BTreeMap<String, Model>,
+    /// When people are told, who, and of what.
+    pub alert: Alerting,
 }
 
 /// Settings of sampling, comparison and patience.

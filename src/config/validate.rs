@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::address;
+use super::alerting::{AlertReceiver, Alerting, ReceiverKind};
 use super::key_path::KeyPath;
 use super::secret::names_a_credential;
 use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reference, Timeouts};
@@ -41,6 +42,7 @@ pub fn validate(config: &Config) -> Vec<Violation> {
         rules.name(name, &path);
         rules.provider(provider, &path);
     }
+    rules.alerting(&config.alert, &KeyPath::from(["alert"]));
     for (name, model) in &config.model {
         let path = KeyPath::from(["model", name]);
         rules.name(name, &path);
@@ -228,6 +230,66 @@ impl Rules {
                 let help = "this field is set from the probe and the configuration, so that samples record it truly";
                 self.violation(&path.child("extra_body").child(field), "is reserved", Some(help.into()));
             }
+        }
+    }
+
+    fn alerting(&mut self, alert: &Alerting, path: &KeyPath) {
+        self.at_least(1, alert.fail_after, &path.child("fail_after"));
+        self.at_least(1, alert.pass_after, &path.child("pass_after"));
+        self.at_least(2, alert.flap_changes, &path.child("flap_changes"));
+        self.positive(alert.remind_every, &path.child("remind_every"));
+        self.positive(alert.flap_window, &path.child("flap_window"));
+        self.positive(alert.critical_from, &path.child("critical_from"));
+        for (key, url) in [("report_url", &alert.report_url), ("docs_url", &alert.docs_url)] {
+            let fits = |url: &str| url.starts_with("https://") || url.starts_with("http://");
+            if url.as_deref().is_some_and(|url| !fits(url)) {
+                self.violation(&path.child(key), "must be an http or https URL", None);
+            }
+        }
+        for (name, receiver) in &alert.receiver {
+            let path = path.child("receiver").child(name);
+            self.name(name, &path);
+            self.receiver(receiver, &path);
+        }
+        for (name, route) in &alert.route {
+            let path = path.child("route").child(name).child("to");
+            for to in route.to.iter().filter(|to| !alert.receiver.contains_key(*to)) {
+                let message = format!("names no receiver: `{}`", to.escape_debug());
+                self.violation(&path, &message, hint(to, alert.receiver.keys().map(String::as_str)));
+            }
+        }
+        if let Some(heartbeat) = &alert.heartbeat {
+            self.variable(Some(&heartbeat.url_env), &path.child("heartbeat").child("url_env"));
+        }
+    }
+
+    fn receiver(&mut self, receiver: &AlertReceiver, path: &KeyPath) {
+        self.positive(receiver.timeout, &path.child("timeout"));
+        self.variable(receiver.url_env.as_deref(), &path.child("url_env"));
+        self.variable(receiver.secret_env.as_deref(), &path.child("secret_env"));
+        let kind = receiver.kind;
+        let rules = [
+            ("url_env", receiver.url_env.is_some(), kind != ReceiverKind::Command, kind != ReceiverKind::Command),
+            ("secret_env", receiver.secret_env.is_some(), false, kind == ReceiverKind::Webhook),
+            ("from", receiver.from.is_some(), kind == ReceiverKind::Email, kind == ReceiverKind::Email),
+            ("to", !receiver.to.is_empty(), kind == ReceiverKind::Email, kind == ReceiverKind::Email),
+            ("command", !receiver.command.is_empty(), kind == ReceiverKind::Command, kind == ReceiverKind::Command),
+        ];
+        for (key, is_set, needed, allowed) in rules {
+            if needed && !is_set {
+                self.violation(&path.child(key), "is needed for a receiver of this kind", None);
+            } else if is_set && !allowed {
+                self.violation(&path.child(key), "means nothing for a receiver of this kind", None);
+            }
+        }
+    }
+
+    /// Secrets are in the environment; a name that is none may be one that was written into the file.
+    fn variable(&mut self, name: Option<&str>, path: &KeyPath) {
+        if name.is_some_and(|name| !address::is_variable(name)) {
+            let help = "an address that anyone can write to is a secret and never stands in a file: set it in the environment \
+                        and write the variable's name";
+            self.violation(path, "must name an environment variable, in capitals", Some(help.into()));
         }
     }
 

@@ -229,7 +229,7 @@ async fn a_silence_holds_until_its_end_or_until_it_is_ended() {
         comment: "they know".into(),
     };
     store.add_silence(&silence).await.unwrap();
-    assert_eq!(store.silences(time(9)).await.unwrap(), [silence.clone()]);
+    assert_eq!(store.silences(time(9)).await.unwrap(), std::slice::from_ref(&silence));
     assert_eq!(store.silences(time(10)).await.unwrap(), []);
     assert!(store.end_silence(silence.id, time(5)).await.unwrap());
     assert!(!store.end_silence(silence.id, time(6)).await.unwrap());
