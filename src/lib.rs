@@ -12,7 +12,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | 5 | [`cli`], [`exit`] |
-//! | 4 | [`runner`], [`report`], [`review`], `power` |
+//! | 4 | [`runner`], [`report`], [`review`], [`deliver`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
 //! | 2, pure | [`plan`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`] |
@@ -23,6 +23,7 @@ pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod config;
+pub mod deliver;
 pub mod diagnose;
 pub mod event;
 pub mod exit;

@@ -4,6 +4,7 @@ use std::process::ExitCode as Code;
 
 use jiff::Timestamp;
 
+use super::alarm::{Alarm, Telling};
 use super::args::{Check, Global};
 use super::asking::Asking;
 use super::job::Job;
@@ -25,7 +26,8 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     }
     let seed = args.comparing.seed;
     let begin = if args.resume { Begin::Resume } else { Begin::Anew };
-    let report = ask(session, Asked { seed, begin, ..Asked::default() }, global).await?;
+    let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
+    let report = ask(session, asked, global).await?;
     deliver(&report, &args.report, global)
 }
 
@@ -37,6 +39,8 @@ pub(super) struct Asked {
     pub begin: Begin,
     /// What is written of changed snapshots, where that differs from what the environment says.
     pub update: Option<Update>,
+    /// Whether alerts follow from it.
+    pub telling: Telling,
 }
 
 /// Whether a run begins or is gone on with.
@@ -48,9 +52,29 @@ pub(super) enum Begin {
 }
 
 /// Asks all endpoints of a session, keeps what they answer, and compares.
-pub(super) async fn ask(mut session: Session, asked: Asked, global: &Global) -> anyhow::Result<Report> {
+pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyhow::Result<Report> {
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
-    let resolved = session.resolve(&credentials)?;
+    let alarm = Alarm::new(&session, &credentials, asked.telling, global);
+    alarm.begin().await;
+    let report = carry_out(session, asked, &credentials, &alarm, global).await;
+    if let Err(error) = &report {
+        // Whoever has nothing to go on with is told so where they sit.
+        let slip = asked.begin == Begin::Resume && error.is::<UsageError>();
+        if !slip {
+            alarm.failed(error).await;
+        }
+    }
+    report
+}
+
+async fn carry_out(
+    mut session: Session,
+    asked: Asked,
+    credentials: &Credentials,
+    alarm: &Alarm,
+    global: &Global,
+) -> anyhow::Result<Report> {
+    let resolved = session.resolve(credentials)?;
     can_be_compared(&session, &resolved)?;
     can_be_paid(&session, &resolved)?;
     let recorded = recorded_reference(&session)?;
@@ -67,6 +91,9 @@ pub(super) async fn ask(mut session: Session, asked: Asked, global: &Global) -> 
     let redactor = credentials.redactor();
     let asking = Asking { session: &session, job: &job, store: &store, resolved, recorded, shelf, redactor };
     let report = asking.carry_out(global).await;
+    if let Ok(report) = &report {
+        alarm.conclude(&store, &job.run, report).await;
+    }
     store.close().await?;
     report
 }

@@ -15,6 +15,8 @@ use crate::review::Decision;
 use crate::snapshot::SnapshotError;
 use crate::store::LockError;
 
+mod alarm;
+mod alert;
 pub mod args;
 mod asking;
 pub mod assertion;
@@ -80,6 +82,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Compare(args) => compare::compare(args, global),
         Verb::Plan(args) => plan::plan(args, global),
         Verb::Lab(args) => lab::lab(args, global),
+        Verb::Alert(args) => on_runtime(alert::alert(args, global)),
         Verb::Import(args) => on_runtime(import::import(args, global)),
         Verb::Export(args) => on_runtime(export::export(args, global)),
         Verb::Init(args) => init::init(args),

@@ -15,6 +15,7 @@ pub mod junit;
 pub mod layout;
 pub mod markdown;
 pub mod nagios;
+pub mod outcome;
 pub mod plan;
 pub mod progress;
 pub mod terminal;

@@ -1,5 +1,8 @@
 //! Integration tests: one binary, a file a topic. Those that need the lab are left out of a build without it.
 
+#[cfg(feature = "lab")]
+mod alarm;
+mod alerts;
 mod canary;
 #[cfg(feature = "lab")]
 mod check;
@@ -18,6 +21,8 @@ mod package;
 mod power;
 mod readme;
 mod real_data;
+#[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "some of it is for tests that need the lab"))]
+mod receiver;
 #[cfg(feature = "lab")]
 mod refusals;
 #[cfg(feature = "lab")]

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Format;
 
+pub mod alert;
 pub mod lab;
 pub mod snapshots;
 
@@ -85,6 +86,8 @@ pub enum Verb {
     Plan(Plan),
     /// The embedded lab: list its faults, serve an endpoint, measure how often a check finds what, write its models as files.
     Lab(lab::Lab),
+    /// Alerts: try the receivers, see what is wrong and what is to be sent, keep some of it quiet for a while.
+    Alert(alert::Alert),
     /// Read samples from JSON lines into the history.
     Import(Import),
     /// Write samples of the history as JSON lines.

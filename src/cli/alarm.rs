@@ -1,0 +1,205 @@
+//! What a check tells people: its results are kept, alerts follow, and what is due is sent.
+//!
+//! Nothing here changes how a check ends: what goes wrong is said on standard error, and what could not be sent stays in
+//! the outbox for the next check.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::args::Global;
+use super::session::Session;
+use super::{in_a_line, note};
+use crate::alert::{Message, Observation, Occasion};
+use crate::config::{Alerting, Credentials};
+use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers};
+use crate::redact::Redactor;
+use crate::report::Report;
+use crate::report::outcome::{failed_check, observations, results};
+use crate::store::{AlertStore, Conclusion, Delivery, LockError, RunRecord, SqliteStore, Store, StoreError};
+use crate::verdict::Verdict;
+
+/// The longest that a check waits at its end for receivers that ask to be left alone for a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether alerts follow from a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Telling {
+    /// They do: it watches over endpoints.
+    People,
+    /// They do not: whoever asked looks at the report.
+    #[default]
+    Nobody,
+}
+
+/// Who is told of one check.
+pub(super) struct Alarm {
+    telling: Telling,
+    model: String,
+    config: Alerting,
+    receivers: Receivers,
+    pulse: Option<Pulse>,
+    redactor: Redactor,
+    data_dir: PathBuf,
+}
+
+impl Alarm {
+    /// Everyone whom the configuration names.
+    pub fn new(session: &Session, credentials: &Credentials, telling: Telling, global: &Global) -> Self {
+        let config = &session.loaded.config;
+        let pulse = if telling == Telling::People { pulse(&config.alert, credentials) } else { None };
+        Self {
+            telling,
+            pulse,
+            model: session.name.clone(),
+            config: config.alert.clone(),
+            receivers: Receivers::of(config, credentials),
+            redactor: credentials.redactor(),
+            data_dir: session.data_dir(global),
+        }
+    }
+
+    /// Tells the dead man's switch that a check begins.
+    pub async fn begin(&self) {
+        self.ping(Beat::Start).await;
+    }
+
+    /// Keeps what a run came to, with the alerts that follow from it, and sends what is due.
+    pub async fn conclude(&self, store: &SqliteStore, run: &RunRecord, report: &Report) {
+        if let Err(error) = self.keep(store, run, report).await {
+            note(&format!("the results of this run and its alerts cannot be kept: {error}"));
+            return self.ping(Beat::Fail).await;
+        }
+        if self.telling == Telling::People {
+            self.send(store).await;
+        }
+        let measured = report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
+        self.ping(if measured { Beat::Success } else { Beat::Fail }).await;
+    }
+
+    async fn keep(&self, store: &SqliteStore, run: &RunRecord, report: &Report) -> Result<(), StoreError> {
+        if self.telling == Telling::Nobody {
+            let conclusion = Conclusion { results: results(report), ..Conclusion::default() };
+            return store.conclude(&run.id, &conclusion).await;
+        }
+        let known = Known::from(store, Timestamp::now()).await?;
+        let seen = observations(report, &known.alerts, &self.config);
+        let id = run.id.to_string();
+        // A run's own time and not the present one: concluded again, it makes the same keys.
+        let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at };
+        let alerts = known.follow(seen, &occasion, &self.config);
+        store.conclude(&run.id, &Conclusion { end: None, results: results(report), alerts }).await
+    }
+
+    /// Tells that the check failed before it came to a report. That another check is under way is no failure.
+    pub async fn failed(&self, error: &anyhow::Error) {
+        if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(LockError::Held { .. }))) {
+            return;
+        }
+        if self.telling == Telling::People && self.config.is_configured() {
+            self.raise(error).await;
+        }
+        self.ping(Beat::Fail).await;
+    }
+
+    async fn raise(&self, error: &anyhow::Error) {
+        let seen = failed_check(&self.model, &self.redactor.redact(&in_a_line(error)));
+        if let Err(error) = self.tell_of_failure(seen.clone()).await {
+            note(&format!("the alert on this cannot be kept, so it is sent at once: {error}"));
+            self.send_at_once(seen).await;
+        }
+    }
+
+    async fn tell_of_failure(&self, seen: Observation) -> Result<(), StoreError> {
+        let store = SqliteStore::open(&self.data_dir, self.redactor.clone()).await?;
+        let now = Timestamp::now();
+        let occasion = Occasion { model: &self.model, run: None, at: now };
+        let update = Known::from(&store, now).await?.follow(vec![seen], &occasion, &self.config);
+        store.update_alerts(&update).await?;
+        self.send(&store).await;
+        store.close().await
+    }
+
+    /// Without a store there is no memory of what was told: each failed check tells of itself.
+    async fn send_at_once(&self, seen: Observation) {
+        let now = Timestamp::now();
+        let occasion = Occasion { model: &self.model, run: None, at: now };
+        let update = Known::default().follow(vec![seen], &occasion, &self.config);
+        for notification in update.notifications {
+            let Ok(message) = serde_json::from_str::<Message>(&notification.event) else { continue };
+            if let Err(trouble) = self.receivers.send(&notification.receiver, &message, now).await {
+                note(&format!("the alert to `{}` was not delivered: {}", notification.receiver, trouble.reason()));
+            }
+        }
+    }
+
+    async fn send(&self, store: &dyn AlertStore) {
+        match flush(store, &self.receivers, PATIENCE).await {
+            Ok(delivered) => delivered.iter().filter_map(trouble).for_each(|line| note(&line)),
+            Err(error) => note(&format!("what was sent cannot be kept, and may be sent again: {error}")),
+        }
+    }
+
+    async fn ping(&self, beat: Beat) {
+        if let Some(pulse) = &self.pulse
+            && let Err(reason) = pulse.ping(beat).await
+        {
+            note(&format!("the dead man's switch was not reached: {}", self.redactor.redact(&reason)));
+        }
+    }
+}
+
+fn pulse(config: &Alerting, credentials: &Credentials) -> Option<Pulse> {
+    let heartbeat = config.heartbeat.as_ref()?;
+    let url = credentials.secret(&heartbeat.url_env).map_err(|missing| missing.to_string());
+    match url.and_then(|url| Pulse::new(heartbeat, url)) {
+        Ok(pulse) => Some(pulse),
+        Err(reason) => {
+            note(&format!("the dead man's switch is not told of this check: {reason}"));
+            None
+        }
+    }
+}
+
+/// Sends what is due, waiting as long as `patience` for receivers that ask to be left alone for less than that.
+pub(super) async fn flush(
+    store: &dyn AlertStore,
+    receivers: &Receivers,
+    patience: Duration,
+) -> Result<Vec<Delivered>, StoreError> {
+    let begun = Instant::now();
+    let mut out: Vec<Delivered> = Vec::new();
+    loop {
+        let now = Timestamp::now();
+        let pass = Courier { store, receivers }.send_due(now).await?;
+        let soonest = pass.iter().filter_map(|d| postponed_until(&d.delivery)).min();
+        // Of what is tried again, only the last outcome is worth telling.
+        out.retain(|d| postponed_until(&d.delivery).is_none() || !pass.iter().any(|new| new.receiver == d.receiver));
+        out.extend(pass);
+        let Some(until) = soonest else { return Ok(out) };
+        let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        if begun.elapsed() + wait > patience {
+            return Ok(out);
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn postponed_until(delivery: &Delivery) -> Option<Timestamp> {
+    if let Delivery::Postponed { until, .. } = delivery { Some(*until) } else { None }
+}
+
+/// What to say of a delivery that failed.
+pub(super) fn trouble(delivered: &Delivered) -> Option<String> {
+    let receiver = &delivered.receiver;
+    match &delivered.delivery {
+        Delivery::Sent { .. } => None,
+        Delivery::Postponed { reason, .. } => {
+            Some(format!("an alert to `{receiver}` was not delivered and is kept for the next check: {reason}"))
+        }
+        Delivery::GivenUp { reason, .. } => Some(format!(
+            "an alert to `{receiver}` is given up: {reason}; once that is mended, `samemodel alert send --again` sends it"
+        )),
+    }
+}

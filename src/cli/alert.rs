@@ -1,0 +1,203 @@
+//! `samemodel alert`: try the receivers, see how alerts stand, silence some, send what waits.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode as Code;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::alarm::{flush, trouble};
+use super::args::Global;
+use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
+use super::session::data_dir;
+use super::{UsageError, emit, note};
+use crate::alert::{Kind, Phase};
+use crate::config::{Alerting, Config, Credentials, Environment};
+use crate::deliver::{Receivers, words};
+use crate::exit::ExitCode;
+use crate::redact::Redactor;
+use crate::report::escape;
+use crate::store::{self, AlertStore, OutboxEntry, SilenceId, SqliteStore, State};
+
+/// How far back the list shows what was sent.
+const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What all verbs need.
+struct Office {
+    config: Alerting,
+    receivers: Receivers,
+    redactor: Redactor,
+    data_dir: PathBuf,
+}
+
+impl Office {
+    fn open(global: &Global) -> anyhow::Result<Self> {
+        let environment = Environment::of_process();
+        let loaded = Config::load(global.config.as_deref(), &environment, &[])?;
+        let credentials = Credentials::of(&loaded.config, &environment);
+        Ok(Self {
+            receivers: Receivers::of(&loaded.config, &credentials),
+            redactor: credentials.redactor(),
+            data_dir: data_dir(global, &loaded.folder),
+            config: loaded.config.alert,
+        })
+    }
+
+    async fn store(&self) -> anyhow::Result<SqliteStore> {
+        Ok(SqliteStore::open(&self.data_dir, self.redactor.clone()).await?)
+    }
+}
+
+pub(super) async fn alert(args: &Alert, global: &Global) -> anyhow::Result<Code> {
+    let office = Office::open(global)?;
+    if let AlertVerb::Test(args) = &args.verb {
+        return test(args, &office).await;
+    }
+    let store = office.store().await?;
+    let done = match &args.verb {
+        AlertVerb::Test(_) | AlertVerb::List => list(&store).await,
+        AlertVerb::Silence(args) => silence(args, &store).await,
+        AlertVerb::Unsilence(args) => unsilence(args, &store).await,
+        AlertVerb::Send(args) => send(args, &store, &office.receivers).await,
+    };
+    store.close().await?;
+    done
+}
+
+/// Sends an example everywhere, or to one receiver, and says of each what came of it.
+async fn test(args: &Test, office: &Office) -> anyhow::Result<Code> {
+    let names: Vec<&str> = office.receivers.names().collect();
+    if names.is_empty() {
+        return Err(UsageError("no receiver is configured: add one under [alert.receiver.<name>]".into()).into());
+    }
+    let wanted: Vec<&str> = match &args.receiver {
+        None => names,
+        Some(name) if names.contains(&name.as_str()) => vec![name.as_str()],
+        Some(name) => {
+            let what = format!("no receiver `{name}` is configured, only `{}`", names.join("`, `"));
+            return Err(UsageError(what).into());
+        }
+    };
+    let mut failed = false;
+    for name in wanted {
+        let now = Timestamp::now();
+        let line = match office.receivers.send(name, &words::example(name, now, &office.config), now).await {
+            Ok(()) => format!("{name}: an example was delivered\n"),
+            Err(trouble) => {
+                failed = true;
+                format!("{name}: not delivered: {}\n", trouble.reason())
+            }
+        };
+        emit(&line, None)?;
+    }
+    Ok(if failed { ExitCode::Usage } else { ExitCode::Consistent }.into())
+}
+
+async fn list(store: &SqliteStore) -> anyhow::Result<Code> {
+    let now = Timestamp::now();
+    let mut out = String::new();
+    let alerts = store.alerts().await?;
+    let told: Vec<_> = alerts.iter().filter(|alert| !matches!(alert.phase, Phase::Quiet)).collect();
+    let _ = writeln!(out, "{} of {} alerts to tell of", told.len(), alerts.len());
+    for alert in told {
+        let subject = &alert.subject;
+        let about = match subject.kind {
+            Kind::Checker => subject.model.clone(),
+            _ => format!("{}/{}", subject.model, subject.endpoint),
+        };
+        let flapping = matches!(&alert.phase, Phase::Firing(firing) if firing.flapping);
+        let phase = if flapping { "flapping" } else { alert.phase.as_str() };
+        let since = alert.phase.since().map(shown).unwrap_or_default();
+        let line = format!("{phase:<9} {:<15} {about}  since {since}  {}", subject.kind.as_str(), alert.facts.reason);
+        let _ = writeln!(out, "{}", escape::line(&line));
+    }
+    let silences = store.silences(now).await?;
+    let _ = writeln!(out, "\n{} silences", silences.len());
+    for silence in silences {
+        let store::Silence { id, model, endpoint, until, comment, .. } = silence;
+        let line = format!("{id}  {model}/{endpoint}  until {}  {comment}", shown(until));
+        let _ = writeln!(out, "{}", escape::line(&line));
+    }
+    let entries = store.outbox(now - SHOWN).await?;
+    let _ = writeln!(out, "\n{} messages of the last 7 days", entries.len());
+    for entry in entries {
+        let _ = writeln!(out, "{}", escape::line(&line(&entry)));
+    }
+    emit(&out, None)?;
+    Ok(ExitCode::Consistent.into())
+}
+
+fn line(entry: &OutboxEntry) -> String {
+    let notification = &entry.notification;
+    let about = serde_json::from_str(&notification.event).map(|message| words::headline(&message)).unwrap_or_default();
+    let (state, at) = match entry.state {
+        State::Sent(at) => ("sent", at),
+        State::Waiting(at) => ("waits", at),
+        State::GivenUp(at) => ("given up", at),
+    };
+    let why = entry.failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    format!("{state:<9} {}  {}  {about}{why}", shown(at), notification.receiver)
+}
+
+fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+async fn silence(args: &Silence, store: &SqliteStore) -> anyhow::Result<Code> {
+    let (model, endpoint) = scope(&args.scope)?;
+    let now = Timestamp::now();
+    let silence = store::Silence {
+        id: SilenceId::generate(),
+        model,
+        endpoint,
+        created_at: now,
+        until: now.checked_add(args.length)?,
+        comment: args.comment.clone(),
+    };
+    store.add_silence(&silence).await?;
+    let until = shown(silence.until);
+    emit(&escape::line(&format!("nobody is told of {} until {until}", args.scope)), None)?;
+    emit("\n", None)?;
+    Ok(ExitCode::Consistent.into())
+}
+
+fn scope(text: &str) -> anyhow::Result<(String, String)> {
+    match text.split_once('/') {
+        Some((model, endpoint)) if !model.is_empty() && !endpoint.is_empty() && !endpoint.contains('/') => {
+            Ok((model.to_owned(), endpoint.to_owned()))
+        }
+        _ => Err(UsageError(format!("`{text}` is no MODEL/ENDPOINT: write `*` for anything, as in `model/*`")).into()),
+    }
+}
+
+async fn unsilence(args: &Unsilence, store: &SqliteStore) -> anyhow::Result<Code> {
+    let now = Timestamp::now();
+    let named = |silence: &store::Silence| {
+        format!("{}/{}", silence.model, silence.endpoint) == args.what || silence.id.to_string().starts_with(&args.what)
+    };
+    let silences: Vec<_> = store.silences(now).await?.into_iter().filter(named).collect();
+    if silences.is_empty() || args.what.is_empty() {
+        let what = format!("no silence holds for `{}`: `samemodel alert list` shows those that do", args.what);
+        return Err(UsageError(what).into());
+    }
+    for silence in &silences {
+        store.end_silence(silence.id, now).await?;
+    }
+    emit(&format!("{} ended\n", silences.len()), None)?;
+    Ok(ExitCode::Consistent.into())
+}
+
+/// Sends what is due, and says of each message what came of it.
+async fn send(args: &Send, store: &SqliteStore, receivers: &Receivers) -> anyhow::Result<Code> {
+    if args.again {
+        store.take_up_again(Timestamp::now()).await?;
+    }
+    let delivered = flush(store, receivers, Duration::from_mins(1)).await?;
+    let troubles: Vec<String> = delivered.iter().filter_map(trouble).collect();
+    for line in &troubles {
+        note(line);
+    }
+    emit(&format!("{} of {} messages delivered\n", delivered.len() - troubles.len(), delivered.len()), None)?;
+    Ok(if troubles.is_empty() { ExitCode::Consistent } else { ExitCode::Usage }.into())
+}

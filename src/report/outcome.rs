@@ -1,0 +1,287 @@
+//! What a report means beyond itself: the results that are kept, and the observations that alerts follow from.
+//!
+//! Layer 4, pure. What a run cannot tell is no observation of anything: an open verdict neither raises nor ends an alert.
+
+use std::collections::BTreeMap;
+
+use super::{EndpointReport, ReferenceState, Report};
+use crate::alert::{Alert, Condition, Example, Facts, Kind, Observation, Phase, Severity, Subject};
+use crate::config::{Alerting, Reference};
+use crate::store::EndpointResult;
+use crate::verdict::{EffectName, Verdict};
+
+/// The fewest endpoints that must leave the reference at once before it is the reference that is taken to have moved.
+const FEWEST_MOVED: usize = 3;
+
+/// A reference that differs from itself by chance does so in one run out of `1 / alpha`; this much rarer is no chance.
+const SELF_CHECK_CERTAIN: f64 = 0.1;
+
+/// The results of a report, in its order.
+pub fn results(report: &Report) -> Vec<EndpointResult> {
+    report.endpoints.iter().map(|e| result(e, report)).collect()
+}
+
+fn result(e: &EndpointReport, report: &Report) -> EndpointResult {
+    EndpointResult {
+        endpoint: e.endpoint.clone(),
+        verdict: e.verdict,
+        reason: e.reason.clone(),
+        p_value: e.p_value,
+        q_value: e.q_value,
+        e_value: e.e_value,
+        effect: e.effect.clone(),
+        tolerance: tolerance(e, report),
+        samples: e.samples as u64,
+        attempts: e.attempts as u64,
+        errors: e.errors as u64,
+        cost: e.cost,
+        findings: e.findings.clone(),
+    }
+}
+
+/// The tolerance for the endpoint's effect.
+fn tolerance(e: &EndpointReport, report: &Report) -> f64 {
+    match e.effect.as_ref().map(|effect| effect.name) {
+        Some(EffectName::Dispersion) => report.dispersion_tolerance,
+        _ => report.tolerance,
+    }
+}
+
+/// What a report shows of each subject, given how the alerts stand.
+pub fn observations(report: &Report, alerts: &BTreeMap<Subject, Alert>, config: &Alerting) -> Vec<Observation> {
+    let watch = Watch { report, alerts, config };
+    let mut out = vec![watch.checker(), watch.reference()];
+    for e in &report.endpoints {
+        out.push(watch.unreachable(e));
+        out.push(watch.drift(e));
+    }
+    out
+}
+
+/// What a check that came to no report shows: that it failed.
+pub fn failed_check(model: &str, reason: &str) -> Observation {
+    let subject = Subject { model: model.to_owned(), endpoint: String::new(), kind: Kind::Checker };
+    Observation { subject, condition: Condition::Failing, facts: critical(reason.to_owned()) }
+}
+
+fn critical(reason: String) -> Facts {
+    Facts { severity: Severity::Critical, reason, ..Facts::default() }
+}
+
+struct Watch<'a> {
+    report: &'a Report,
+    alerts: &'a BTreeMap<Subject, Alert>,
+    config: &'a Alerting,
+}
+
+impl Watch<'_> {
+    fn subject(&self, endpoint: &str, kind: Kind) -> Subject {
+        Subject { model: self.report.model.clone(), endpoint: endpoint.to_owned(), kind }
+    }
+
+    /// The check works when it measured something, and when it could have found what there is to find.
+    fn checker(&self) -> Observation {
+        let subject = self.subject("", Kind::Checker);
+        let measured = self.report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
+        let reason = if !measured {
+            Some("no endpoint was measured".to_owned())
+        } else if self.is_blind() {
+            Some("the control was not told apart from the reference, so drift could not have been found".to_owned())
+        } else {
+            None
+        };
+        let condition = if reason.is_some() { Condition::Failing } else { Condition::Passing };
+        Observation { subject, condition, facts: reason.map(critical).unwrap_or_default() }
+    }
+
+    fn is_blind(&self) -> bool {
+        self.report.control.p_value.is_some_and(|p| p > self.report.alpha)
+    }
+
+    /// The reference has moved when it no longer answers as it did; where that is not known, when it clearly differs from itself,
+    /// or when nearly all endpoints that did not drift before leave it in one run.
+    fn reference(&self) -> Observation {
+        let subject = self.subject(&self.report.reference, Kind::ReferenceMoved);
+        let seen = |condition, facts| Observation { subject: subject.clone(), condition, facts };
+        match &self.report.reference_past {
+            Some(past) if past.has_moved() => {
+                let reason = format!("it no longer answers as in {}: {}", past.against, past.comparison.reason);
+                return seen(Condition::Failing, critical(reason));
+            }
+            Some(past) if past.state == ReferenceState::Steady => return seen(Condition::Passing, Facts::default()),
+            _ => {}
+        }
+        if self.report.reference == Reference::SNAPSHOT {
+            // Each endpoint has a reference of its own, which does not move.
+            return seen(Condition::Unknown, Facts::default());
+        }
+        let restless = self.report.self_check.map(|check| check.p_value);
+        if restless.is_some_and(|p| p <= SELF_CHECK_CERTAIN * self.report.alpha) {
+            let reason = "the reference differs from itself within one run".to_owned();
+            return seen(Condition::Failing, critical(reason));
+        }
+        let fresh =
+            || self.report.endpoints.iter().filter(|e| !self.is_firing(&self.subject(&e.endpoint, Kind::Drift)));
+        let drifted = fresh().filter(|e| e.verdict == Verdict::Drifted).count();
+        let decided = drifted + fresh().filter(|e| e.verdict == Verdict::Consistent).count();
+        if drifted >= FEWEST_MOVED && 4 * drifted >= 3 * decided {
+            let reason = format!("{drifted} of {decided} endpoints that did not drift before left it at once");
+            return seen(Condition::Failing, critical(reason));
+        }
+        seen(if decided > 0 { Condition::Passing } else { Condition::Unknown }, Facts::default())
+    }
+
+    fn is_firing(&self, subject: &Subject) -> bool {
+        self.alerts.get(subject).is_some_and(|alert| matches!(alert.phase, Phase::Firing(_)))
+    }
+
+    /// An endpoint that was asked and never answered cannot be reached. One that was not asked, for lack of a key, is only
+    /// missed if it was ever seen: most who have a list of hosts have no key for some.
+    fn unreachable(&self, e: &EndpointReport) -> Observation {
+        let subject = self.subject(&e.endpoint, Kind::Unreachable);
+        let condition = match (e.samples, e.attempts) {
+            (1.., _) => Condition::Passing,
+            (0, 1..) => Condition::Failing,
+            (0, 0) if self.report.partial.is_none() && self.alerts.contains_key(&subject) => Condition::Failing,
+            (0, 0) => Condition::Unknown,
+        };
+        Observation { subject, condition, facts: Facts { reason: e.reason.clone(), ..Facts::default() } }
+    }
+
+    fn drift(&self, e: &EndpointReport) -> Observation {
+        let subject = self.subject(&e.endpoint, Kind::Drift);
+        let certain = e.findings.iter().any(crate::verdict::Finding::is_certain_drift);
+        let doubtful = self.report.self_check.is_some_and(|check| check.p_value <= self.report.alpha);
+        let condition = match e.verdict {
+            // By the report's own word, such a run is to be repeated before anyone acts on it.
+            Verdict::Drifted if doubtful && !certain => Condition::Unknown,
+            Verdict::Drifted => Condition::Failing,
+            Verdict::Consistent => Condition::Passing,
+            Verdict::Inconclusive | Verdict::Unmeasured => Condition::Unknown,
+        };
+        let tolerance = tolerance(e, self.report);
+        let large = e.effect.as_ref().is_some_and(|x| x.estimate.abs() >= self.config.critical_from * tolerance);
+        let facts = Facts {
+            severity: if certain || large { Severity::Critical } else { Severity::Warning },
+            reason: e.reason.clone(),
+            effect: e.effect.clone(),
+            tolerance: Some(tolerance),
+            causes: e.findings.clone(),
+            example: e.contrast.as_ref().map(|c| Example {
+                probe: c.probe.clone(),
+                reference: c.reference.clone(),
+                endpoint: c.endpoint.clone(),
+            }),
+        };
+        Observation { subject, condition, facts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::SelfCheck;
+    use crate::report::fixture;
+
+    fn config() -> Alerting {
+        Alerting::default()
+    }
+
+    fn conditions(report: &Report, alerts: &BTreeMap<Subject, Alert>) -> Vec<(Kind, String, Condition)> {
+        let seen = observations(report, alerts, &config()).into_iter();
+        seen.map(|o| (o.subject.kind, o.subject.endpoint, o.condition)).collect()
+    }
+
+    fn condition(report: &Report, kind: Kind, endpoint: &str) -> Condition {
+        let all = conditions(report, &BTreeMap::new());
+        all.into_iter().find(|(k, e, _)| *k == kind && e == endpoint).map(|(_, _, c)| c).unwrap()
+    }
+
+    /// A report on endpoints `e0`, `e1` … with these verdicts.
+    fn report(verdicts: &[Verdict]) -> Report {
+        let mut report = fixture::report();
+        let model = report.endpoints[0].clone();
+        report.endpoints = (0..)
+            .zip(verdicts)
+            .map(|(i, verdict)| EndpointReport {
+                endpoint: format!("e{i}"),
+                verdict: *verdict,
+                findings: Vec::new(),
+                ..model.clone()
+            })
+            .collect();
+        report
+    }
+
+    fn reference_condition(verdicts: &[Verdict]) -> Condition {
+        let report = report(verdicts);
+        condition(&report, Kind::ReferenceMoved, &report.reference)
+    }
+
+    #[test]
+    fn verdicts_become_observations_and_open_ones_are_none() {
+        let report = report(&[Verdict::Consistent, Verdict::Drifted, Verdict::Inconclusive]);
+        let drift = |endpoint| condition(&report, Kind::Drift, endpoint);
+        assert_eq!(
+            [drift("e0"), drift("e1"), drift("e2")],
+            [Condition::Passing, Condition::Failing, Condition::Unknown]
+        );
+        assert_eq!(condition(&report, Kind::Checker, ""), Condition::Passing);
+    }
+
+    #[test]
+    fn a_reference_has_moved_when_nearly_all_leave_it_at_once() {
+        use Verdict::{Consistent, Drifted, Inconclusive};
+        assert_eq!(reference_condition(&[Drifted; 3]), Condition::Failing);
+        assert_eq!(reference_condition(&[Drifted, Drifted, Drifted, Consistent]), Condition::Failing);
+        assert_eq!(reference_condition(&[Drifted, Drifted, Drifted, Consistent, Consistent]), Condition::Passing);
+        assert_eq!(reference_condition(&[Drifted; 2]), Condition::Passing, "two may well drift by themselves");
+        assert_eq!(reference_condition(&[Inconclusive; 3]), Condition::Unknown);
+    }
+
+    #[test]
+    fn an_endpoint_without_a_key_is_missed_only_if_it_was_ever_seen() {
+        let mut report = report(&[Verdict::Unmeasured, Verdict::Consistent]);
+        (report.endpoints[0].samples, report.endpoints[0].attempts) = (0, 0);
+        let subject = Subject { model: report.model.clone(), endpoint: "e0".into(), kind: Kind::Unreachable };
+        assert_eq!(condition(&report, Kind::Unreachable, "e0"), Condition::Unknown);
+        let alerts = BTreeMap::from([(subject.clone(), Alert::new(subject))]);
+        let missed = (Kind::Unreachable, "e0".to_owned(), Condition::Failing);
+        assert!(conditions(&report, &alerts).contains(&missed));
+        report.partial = Some("stopped".into());
+        assert!(!conditions(&report, &alerts).contains(&missed), "a run that was stopped had not come to it");
+        report.endpoints[0].attempts = 5;
+        assert_eq!(condition(&report, Kind::Unreachable, "e0"), Condition::Failing);
+    }
+
+    #[test]
+    fn a_check_that_could_have_found_nothing_has_failed() {
+        let mut blind = report(&[Verdict::Consistent]);
+        blind.control.p_value = Some(0.4);
+        assert_eq!(condition(&blind, Kind::Checker, ""), Condition::Failing);
+        assert_eq!(condition(&report(&[Verdict::Unmeasured]), Kind::Checker, ""), Condition::Failing);
+    }
+
+    #[test]
+    fn a_run_whose_reference_differs_from_itself_accuses_nobody_without_certainty() {
+        let mut doubtful = report(&[Verdict::Drifted]);
+        doubtful.self_check = Some(SelfCheck { p_value: 0.03, answers: 40 });
+        assert_eq!(condition(&doubtful, Kind::Drift, "e0"), Condition::Unknown);
+        assert_eq!(condition(&doubtful, Kind::ReferenceMoved, &doubtful.reference), Condition::Passing);
+        doubtful.self_check = Some(SelfCheck { p_value: 0.001, answers: 40 });
+        assert_eq!(condition(&doubtful, Kind::ReferenceMoved, &doubtful.reference), Condition::Failing);
+    }
+
+    #[test]
+    fn results_hold_what_the_report_says_in_its_order() {
+        let report = fixture::report();
+        let kept = results(&report);
+        let names: Vec<&str> = kept.iter().map(|r| r.endpoint.as_str()).collect();
+        assert_eq!(names, report.endpoints.iter().map(|e| e.endpoint.as_str()).collect::<Vec<_>>());
+        let varied = kept
+            .iter()
+            .zip(&report.endpoints)
+            .find(|(_, e)| e.effect.as_ref().is_some_and(|effect| effect.name == EffectName::Dispersion));
+        assert_eq!(varied.map(|(r, _)| r.tolerance), Some(report.dispersion_tolerance));
+    }
+}

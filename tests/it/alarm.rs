@@ -1,0 +1,126 @@
+//! The program with `[alert]` configured: checks that find something, checks that fail, and the verbs.
+
+use serde_json::Value;
+
+use crate::fixture::{Project, assert_says};
+use crate::receiver::{Posted, Receiver};
+
+const ALERT: &str = "[alert]\nfail_after = 1\n\
+    [alert.receiver.hook]\nkind = 'webhook'\nurl_env = 'HOOK_URL'\n\
+    [alert.heartbeat]\nurl_env = 'PING_URL'\n";
+
+fn project(receiver: &Receiver) -> Project {
+    Project::new()
+        .with_probe("p", "Tell me of the sea.")
+        .with_file("providers.local.toml", ALERT)
+        .with_env("HOOK_URL", &format!("http://{}/canary-hook", receiver.authority()))
+        .with_env("PING_URL", &format!("http://{}/canary-ping", receiver.authority()))
+}
+
+fn receiver() -> Receiver {
+    Receiver::start(|_| ("200 OK", "", "ok"))
+}
+
+fn paths(receiver: &Receiver) -> Vec<String> {
+    receiver.got().into_iter().map(|posted| posted.path).collect()
+}
+
+fn events(posted: &Posted) -> Vec<String> {
+    let message: Value = serde_json::from_str(&posted.body).expect("a message");
+    let events = message["events"].as_array().expect("events").iter();
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    events.map(|e| format!("{} {}", word(&e["subject"]["kind"]), word(&e["change"]))).collect()
+}
+
+#[test]
+fn an_endpoint_that_gives_no_answers_is_told_of_and_the_switch_hears_of_the_check() {
+    let receiver = receiver();
+    let project = project(&receiver)
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("same", "lab:")
+        .with_endpoint("gone", "http://127.0.0.1:9/v1");
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 3, "{}", run.stderr);
+    assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
+    assert_eq!(events(&receiver.got()[1]), ["unreachable firing"]);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains("canary"));
+
+    let listed = project.run(["alert", "list"]);
+    assert_says(&listed.stdout, &["firing    unreachable     m/gone", "sent"]);
+    let again = project.run(["check", "m", "--quiet"]);
+    assert_eq!(again.code(), 3);
+    assert_eq!(receiver.got().len(), 5, "a second run has nothing to add: {:?}", paths(&receiver));
+    for (path, bytes) in project.files() {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains("canary"), "{} holds an address", path.display());
+    }
+}
+
+#[test]
+fn a_check_that_measures_nothing_is_told_at_once_and_again_only_when_it_works() {
+    let receiver = receiver();
+    let project = project(&receiver)
+        .with_endpoint("reference", "http://127.0.0.1:9/v1")
+        .with_endpoint("same", "lab:")
+        .with_default("retry", "{ tries = 1, down_after = 1 }");
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 3, "{}", run.stderr);
+    assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
+    assert_eq!(events(&receiver.got()[1]), ["checker firing"]);
+    project.run(["check", "m", "--quiet"]);
+    assert_eq!(receiver.got().len(), 5, "{:?}", paths(&receiver));
+}
+
+#[test]
+fn a_check_that_cannot_begin_is_told_too() {
+    let receiver = receiver();
+    let project = project(&receiver)
+        .with_keyed_endpoint("reference", "https://h.example/v1", "NO_KEY")
+        .with_endpoint("same", "lab:");
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 2, "{}", run.stderr);
+    assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
+}
+
+#[test]
+fn a_receiver_that_is_down_changes_nothing_about_the_check_and_gets_its_message_later() {
+    let receiver = receiver();
+    let project = project(&receiver).with_endpoint("reference", "lab:").with_endpoint("gone", "http://127.0.0.1:9/v1");
+    let down = project.with_env("HOOK_URL", "http://127.0.0.1:9/canary-hook");
+    let run = down.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 3, "{}", run.stderr);
+    assert_says(&run.stderr, &["an alert to `hook` was not delivered and is kept for the next check"]);
+    assert!(!run.stderr.contains("canary"), "{}", run.stderr);
+    let listed = down.run(["alert", "list"]);
+    assert_says(&listed.stdout, &["waits", "127.0.0.1 cannot be reached"]);
+}
+
+#[test]
+fn a_silence_keeps_quiet_until_it_is_ended() {
+    let receiver = receiver();
+    let project = project(&receiver).with_endpoint("reference", "lab:").with_endpoint("gone", "http://127.0.0.1:9/v1");
+    let silenced = project.run(["alert", "silence", "m/*", "--for", "7d", "--comment", "known"]);
+    assert_says(&silenced.stdout, &["nobody is told of m/* until"]);
+    project.run(["check", "m", "--quiet"]);
+    assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-ping/fail"]);
+    assert_eq!(project.run(["alert", "unsilence", "m/*"]).code(), 0);
+    project.run(["alert", "unsilence", "m/*"]).refuses(2, &["no silence holds for `m/*`"]);
+}
+
+#[test]
+fn an_example_goes_to_every_receiver_and_is_marked() {
+    let receiver = receiver();
+    let project = project(&receiver).with_endpoint("reference", "lab:");
+    let run = project.run(["alert", "test"]);
+    assert_eq!((run.code(), run.stdout.as_str()), (0, "hook: an example was delivered\n"));
+    assert!(receiver.got()[0].body.contains("\"example\":true"));
+    project.run(["alert", "test", "other"]).refuses(2, &["no receiver `other` is configured, only `hook`"]);
+}
+
+#[test]
+fn an_address_in_the_file_is_refused_with_advice() {
+    let project = Project::new()
+        .with_file("providers.local.toml", "[alert.receiver.s]\nkind = 'slack'\nurl_env = 'https://hooks.example/x'\n")
+        .with_endpoint("reference", "lab:");
+    project.run(["alert", "list"]).refuses(2, &["must name an environment variable", "never stands in a file"]);
+}
