@@ -14,7 +14,7 @@
 //! | 5 | [`cli`], [`exit`] |
 //! | 4 | [`runner`], [`report`], [`review`], [`deliver`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
-//! | 2, pure | [`plan`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
+//! | 2, pure | [`plan`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`] |
 
 pub mod alert;
@@ -35,10 +35,12 @@ pub mod power;
 pub mod probe;
 pub mod redact;
 pub mod report;
+pub mod retention;
 pub mod retry;
 pub mod review;
 pub mod runner;
 pub mod sample;
+pub mod schedule;
 pub mod signal;
 pub mod snapshot;
 pub mod stats;

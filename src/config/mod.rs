@@ -26,12 +26,14 @@ mod problem;
 mod secret;
 mod shape;
 mod start;
+mod timetable;
 
 #[cfg(test)]
 mod tests;
 mod types;
 mod validate;
 mod walk;
+mod watch;
 
 pub use address::{Address, AddressError};
 pub use alerting::{AlertReceiver, AlertRoute, Alerting, Heartbeat, LeastSeverity, ReceiverKind};
@@ -42,5 +44,7 @@ pub use problem::{ConfigError, Place, Problem};
 pub use secret::{Credentials, MissingKey};
 pub use shape::json_schema;
 pub use start::START_FILE;
+pub use timetable::{TimetableError, cron, time_zone};
 pub use types::*;
 pub use validate::{Violation, validate};
+pub use watch::{History, Metrics, Missed, Tier, Watch};

@@ -479,3 +479,26 @@ proptest! {
         let _ = Setup::new(SMALL).variable(&name, &value).flag(&key, &value).load().map_err(|e| e.to_string());
     }
 }
+
+#[test]
+fn times_that_make_no_sense_are_refused_with_their_line() {
+    let watch = "\n[watch.pulse]\ncron = '*/15 * * *'\n\n[watch.full]\ncron = '@daily'\ntime_zone = 'Europe/Atlantis'\n\
+                 samples = 1\n\n[history]\nraw_days = 30\nsample_days = 7\n";
+    let first = SMALL.lines().count() + 1;
+    let told = Setup::new(&(SMALL.to_owned() + watch)).told();
+    let about: Vec<(usize, &str)> = told.iter().map(|(line, message, _)| (*line - first, message.as_str())).collect();
+    assert_eq!(about.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6, 7, 11], "{about:?}");
+    assert!(about[0].1.starts_with("`watch.pulse.cron` is no cron expression: "), "{}", about[0].1);
+    assert_eq!(about[1].1, "`watch.full.time_zone` is no time zone that is known here");
+    assert!(told[0].2.contains("`*/15 * * * *`") && told[1].2.contains("`Europe/Berlin`"), "{told:?}");
+}
+
+#[test]
+fn a_tier_without_times_and_a_model_that_is_not_there_are_refused() {
+    let watch = "\n[watch]\nmodels = ['n']\n[watch.pulse]\nsamples = 3\n";
+    let told = Setup::new(&(SMALL.to_owned() + watch)).told();
+    assert!(told[0].1.contains("lacks `cron`"), "{told:?}");
+    let watch = "\n[watch]\nmodels = ['n']\n[watch.pulse]\ncron = '@hourly'\n";
+    let told = Setup::new(&(SMALL.to_owned() + watch)).told();
+    assert_eq!(told[0].1, "`watch.models` names no model: `n`");
+}

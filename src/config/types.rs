@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::alerting::Alerting;
+use super::watch::{History, Metrics, Watch};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,12 @@ pub struct Config {
     pub model: BTreeMap<String, Model>,
     /// When people are told, who, and of what.
     pub alert: Alerting,
+    /// When `samemodel watch` checks.
+    pub watch: Watch,
+    /// What of past runs is kept.
+    pub history: History,
+    /// What is written for monitoring.
+    pub metrics: Metrics,
 }
 
 /// Settings of sampling, comparison and patience.

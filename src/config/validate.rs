@@ -6,7 +6,9 @@ use super::address;
 use super::alerting::{AlertReceiver, Alerting, ReceiverKind};
 use super::key_path::KeyPath;
 use super::secret::names_a_credential;
+use super::timetable::{cron, time_zone};
 use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reference, Timeouts};
+use super::watch::{History, Tier, Watch};
 use crate::suggest::hint;
 
 /// Fields of a request's body that the program sets itself: another value would falsify what a sample says of itself.
@@ -37,6 +39,8 @@ pub struct Violation {
 pub fn validate(config: &Config) -> Vec<Violation> {
     let mut rules = Rules(Vec::new());
     rules.defaults(&config.defaults);
+    rules.watch(&config.watch, config);
+    rules.history(&config.history);
     for (name, provider) in &config.provider {
         let path = KeyPath::from(["provider", name]);
         rules.name(name, &path);
@@ -83,6 +87,52 @@ impl Rules {
         self.positive(retry.0.longest_asked_wait, &retry.1.child("longest_asked_wait"));
         self.positive(retry.0.total, &retry.1.child("total"));
         self.timeouts(&defaults.timeout, &path.child("timeout"));
+    }
+
+    fn watch(&mut self, watch: &Watch, config: &Config) {
+        let path = &KeyPath::from(["watch"]);
+        for (key, tier) in [("pulse", &watch.pulse), ("full", &watch.full)] {
+            if let Some(tier) = tier {
+                self.tier(tier, &path.child(key));
+            }
+        }
+        for name in watch.models.iter().filter(|name| !config.model.contains_key(*name)) {
+            let message = format!("names no model: `{}`", name.escape_debug());
+            let help = hint(name, config.model.keys().map(String::as_str));
+            self.violation(&path.child("models"), &message, help);
+        }
+    }
+
+    fn tier(&mut self, tier: &Tier, path: &KeyPath) {
+        if let Err(refused) = cron(&tier.cron) {
+            let help = "minute, hour, day of the month, month and day of the week, such as `*/15 * * * *`";
+            self.violation(&path.child("cron"), &refused.to_string(), Some(help.into()));
+        }
+        if let Err(refused) = time_zone(&tier.time_zone) {
+            let help = "the name of a zone, such as `Europe/Berlin` or `UTC`";
+            self.violation(&path.child("time_zone"), &refused.to_string(), Some(help.into()));
+        }
+        if let Some(samples) = tier.samples {
+            self.at_least(2, samples, &path.child("samples"));
+        }
+        if let Some(budget) = tier.budget {
+            self.positive(budget, &path.child("budget"));
+        }
+        if tier.probes.as_ref().is_some_and(|probes| probes.iter().all(|p| p.trim().is_empty())) {
+            let help = "leave the key out to ask the probes of the model";
+            self.violation(&path.child("probes"), "must name a folder or file of probes", Some(help.into()));
+        }
+    }
+
+    fn history(&mut self, history: &History) {
+        let path = KeyPath::from(["history"]);
+        if let (Some(raw), Some(samples)) = (history.raw_days, history.sample_days)
+            && samples < raw
+        {
+            let help = "what a host sent is part of what is kept of an answer, so it cannot outlive the answer";
+            let message = format!("must be at least `history.raw_days`, {raw}, not {samples}");
+            self.violation(&path.child("sample_days"), &message, Some(help.into()));
+        }
     }
 
     fn timeouts(&mut self, timeout: &Timeouts, path: &KeyPath) {
