@@ -8,6 +8,7 @@ use super::alarm::{Alarm, Telling};
 use super::args::{Check, Global};
 use super::asking::Asking;
 use super::job::Job;
+use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
 use super::{NothingMeasured, UsageError, deliver, plan, samples};
@@ -18,7 +19,8 @@ use crate::snapshot::Update;
 use crate::store::{Holder, Lock, SqliteStore};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
-    let overrides = Overrides { samples: args.samples, budget: args.budget, comparing: Some(&args.comparing) };
+    let comparing = Some(&args.comparing);
+    let overrides = Overrides { samples: args.samples, budget: args.budget, comparing, ..Overrides::default() };
     let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
     session.keep_only(&args.endpoint)?;
     if args.dry_run {
@@ -51,8 +53,10 @@ pub(super) enum Begin {
     Resume,
 }
 
-/// Asks all endpoints of a session, keeps what they answer, and compares.
+/// Asks all endpoints of a session, keeps what they answer, compares, and tells whom the configuration names. What monitoring
+/// reads is written whatever comes of it.
 pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyhow::Result<Report> {
+    let metrics = Configured::of(&session, global);
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
     let alarm = Alarm::new(&session, &credentials, asked.telling, global);
     alarm.begin().await;
@@ -64,6 +68,7 @@ pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyh
             alarm.failed(error).await;
         }
     }
+    metrics.write().await;
     report
 }
 

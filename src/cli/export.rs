@@ -1,38 +1,74 @@
-//! `samemodel export`: a run of the history as JSON lines.
+//! `samemodel export`: samples, results or attempts of the history as JSON lines or CSV.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode as Code;
 
-use super::args::{Export, Global};
-use super::{UsageError, emit, session};
-use crate::redact::Redactor;
+use jiff::Timestamp;
+
+use super::args::Global;
+use super::args::history::{Export, ExportFormat, What};
+use super::{UsageError, emit, history};
+use crate::report::csv::{self, Table};
+use crate::report::tabular;
 use crate::sample::file::write_samples;
-use crate::store::{RunRecord, SqliteStore, Store as _};
+use crate::store::{RecordedResult, RunId, RunRecord, SqliteStore, Store as _};
 
 pub(super) async fn export(args: &Export, global: &Global) -> anyhow::Result<Code> {
-    let data_dir = session::data_dir(global, &session::folder(global));
-    if !SqliteStore::path_in(&data_dir).exists() {
-        return Err(
-            UsageError(format!("there is no history in {}: run `samemodel check` first", data_dir.display())).into()
-        );
-    }
-    let store = SqliteStore::open(&data_dir, Redactor::default()).await?;
-    let run = choose(store.runs().await?, args)?;
-    let lines = store.lines(&run.id).await?;
+    let store = history::open(global).await?;
+    let text = exported(&store, args).await;
     store.close().await?;
-    let mut text = Vec::new();
-    write_samples(&mut text, &lines)?;
-    emit(&String::from_utf8(text)?, args.output.as_deref())?;
+    emit(&text?, args.output.as_deref())?;
     Ok(Code::SUCCESS)
 }
 
-/// The latest run, or the one meant.
-fn choose(runs: Vec<RunRecord>, args: &Export) -> anyhow::Result<RunRecord> {
+async fn exported(store: &SqliteStore, args: &Export) -> anyhow::Result<String> {
+    let runs = chosen(store.runs().await?, args)?;
+    let latest = |runs: &[RunRecord]| runs[0].id;
+    Ok(match (args.what, args.format) {
+        (What::Samples, ExportFormat::Jsonl) => {
+            let mut text = Vec::new();
+            write_samples(&mut text, &store.lines(&latest(&runs)).await?)?;
+            String::from_utf8(text)?
+        }
+        (What::Samples, ExportFormat::Csv) => csv::render(&tabular::samples(&store.lines(&latest(&runs)).await?)),
+        (What::Attempts, format) => written(&tabular::attempts(&store.attempts(&latest(&runs)).await?), format),
+        (What::Results, format) => written(&tabular::results(&results(store, runs).await?), format),
+    })
+}
+
+fn written(table: &Table, format: ExportFormat) -> String {
+    match format {
+        ExportFormat::Csv => csv::render(table),
+        ExportFormat::Jsonl => tabular::json_lines(table),
+    }
+}
+
+/// Runs with their results, the earliest first.
+async fn results(store: &SqliteStore, runs: Vec<RunRecord>) -> anyhow::Result<Vec<(RunRecord, Vec<RecordedResult>)>> {
+    let mut models: Vec<String> = runs.iter().map(|run| run.model.clone()).collect();
+    models.sort_unstable();
+    models.dedup();
+    let mut by_run: BTreeMap<RunId, Vec<RecordedResult>> = BTreeMap::new();
+    for model in models {
+        for result in store.results_since(&model, Timestamp::MIN).await? {
+            by_run.entry(result.run).or_default().push(result);
+        }
+    }
+    let of = |run: RunRecord| {
+        let own = by_run.remove(&run.id).unwrap_or_default();
+        (run, own)
+    };
+    Ok(runs.into_iter().rev().map(of).collect())
+}
+
+/// The runs that fit, the latest first: at least one, and for a run that is meant by its id no more.
+fn chosen(runs: Vec<RunRecord>, args: &Export) -> anyhow::Result<Vec<RunRecord>> {
     let by_model = |run: &RunRecord| args.model.as_ref().is_none_or(|m| run.model == *m);
     let by_id = |run: &RunRecord| args.run.as_ref().is_none_or(|id| run.id.to_string().starts_with(id.as_str()));
-    let mut found: Vec<RunRecord> = runs.into_iter().filter(|run| by_model(run) && by_id(run)).collect();
+    let found: Vec<RunRecord> = runs.into_iter().filter(|run| by_model(run) && by_id(run)).collect();
     match (&args.run, found.len()) {
         (_, 0) => Err(UsageError("the history has no such run".into()).into()),
         (Some(id), n) if n > 1 => Err(UsageError(format!("{n} runs begin with `{id}`: give more of the id")).into()),
-        _ => Ok(found.swap_remove(0)),
+        _ => Ok(found),
     }
 }

@@ -25,18 +25,21 @@ mod compare;
 mod completions;
 mod export;
 mod fleet;
+mod history;
 mod import;
 mod init;
 mod job;
 mod judging;
 mod lab;
 mod ledger;
+mod metrics;
 mod plan;
 mod samples;
 mod session;
 mod shelf;
 mod signals;
 mod snapshots;
+mod watch;
 
 use args::{Cli, Colour, Global, Output, Verb};
 
@@ -85,6 +88,9 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Alert(args) => on_runtime(alert::alert(args, global)),
         Verb::Import(args) => on_runtime(import::import(args, global)),
         Verb::Export(args) => on_runtime(export::export(args, global)),
+        Verb::Watch(args) => on_runtime(watch::watch(args, global)),
+        Verb::History(args) => on_runtime(history::history(args, global)),
+        Verb::Metrics(args) => on_runtime(metrics::metrics(args, global)),
         Verb::Init(args) => init::init(args),
         Verb::Completions(args) => completions::completions(args),
         Verb::Man(args) => completions::man(args),
@@ -118,7 +124,7 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
         return ExitCode::Consistent;
     }
     let is = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
-    if is(|e| matches!(e.downcast_ref(), Some(LockError::Held { .. }))) {
+    if is(|e| matches!(e.downcast_ref(), Some(LockError::Held { .. } | LockError::Watched { .. }))) {
         ExitCode::Locked
     } else if is(|e| {
         e.is::<NothingMeasured>() || matches!(e.downcast_ref(), Some(crate::compare::CompareError::EmptyReference(..)))

@@ -11,8 +11,8 @@ use super::args::{Comparing, Global};
 use super::fleet::Lab;
 use crate::compare;
 use crate::config::{
-    Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, Loaded, Model, Price, Provider,
-    Reference,
+    Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, KeyPath, Loaded, Model, Price,
+    Provider, Reference,
 };
 use crate::plan::{Pace, Plan};
 use crate::probe;
@@ -33,6 +33,7 @@ pub(super) struct Session {
 pub(super) struct Overrides<'a> {
     pub samples: Option<u32>,
     pub budget: Option<f64>,
+    pub probes: Option<&'a [String]>,
     pub comparing: Option<&'a Comparing>,
 }
 
@@ -158,11 +159,14 @@ impl Unasked {
 impl Overrides<'_> {
     fn keys(&self, model: &str) -> Vec<(String, String)> {
         let mut keys = Vec::new();
+        let of_model = |key: &str| KeyPath::from(["model", model, key]).to_string();
         let mut set = |key: String, value: Option<String>| keys.extend(value.map(|v| (key, v)));
-        set(format!("model.{model}.samples"), self.samples.map(|v| v.to_string()));
+        set(of_model("samples"), self.samples.map(|v| v.to_string()));
+        // A list of strings looks the same in JSON and TOML.
+        set(of_model("probes"), self.probes.map(|v| serde_json::Value::from(v).to_string()));
         set("defaults.budget".into(), self.budget.map(|v| format!("{v:?}")));
         if let Some(comparing) = self.comparing {
-            set(format!("model.{model}.tolerance"), comparing.tolerance.map(|v| format!("{v:?}")));
+            set(of_model("tolerance"), comparing.tolerance.map(|v| format!("{v:?}")));
             for (key, value) in comparing_keys(comparing) {
                 set(key, Some(value));
             }

@@ -6,18 +6,23 @@
 //! [`mod@format`] chooses among [`terminal`], [`json`], [`junit`], [`github`], [`markdown`] and [`nagios`]; they share [`escape`],
 //! [`words`], [`diff`] and [`layout`]. [`progress`] is what is shown while a run is under way.
 
+pub mod chart;
+pub mod csv;
 pub mod diff;
 pub mod escape;
 pub mod format;
 pub mod github;
+pub mod history;
 pub mod json;
 pub mod junit;
 pub mod layout;
 pub mod markdown;
 pub mod nagios;
 pub mod outcome;
+pub mod openmetrics;
 pub mod plan;
 pub mod progress;
+pub mod tabular;
 pub mod terminal;
 pub mod words;
 

@@ -48,18 +48,22 @@ pub struct Last {
     pub full: Option<Timestamp>,
 }
 
+/// A check that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// How thorough it is.
+    pub tier: Tier,
+    /// Its time.
+    pub at: Timestamp,
+    /// The time of a pulse that this full check makes needless.
+    pub covers: Option<Timestamp>,
+}
+
 /// What there is to do for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Check now.
-    Run {
-        /// How thoroughly.
-        tier: Tier,
-        /// The time at which it was due.
-        due_at: Timestamp,
-        /// The due time of a pulse that this full check makes needless.
-        covers: Option<Timestamp>,
-    },
+    Run(Due),
     /// Nothing until then.
     Wait {
         /// What comes next.
@@ -99,11 +103,11 @@ impl Times {
         let pulse = turn(&self.pulse, last.pulse);
         let full = turn(&self.full, last.full);
         match (full, pulse) {
-            (Some(Turn::Due(due_at)), pulse) => {
+            (Some(Turn::Due(at)), pulse) => {
                 let covers = if let Some(Turn::Due(pulse)) = pulse { Some(pulse) } else { None };
-                Step::Run { tier: Tier::Full, due_at, covers }
+                Step::Run(Due { tier: Tier::Full, at, covers })
             }
-            (_, Some(Turn::Due(due_at))) => Step::Run { tier: Tier::Pulse, due_at, covers: None },
+            (_, Some(Turn::Due(at))) => Step::Run(Due { tier: Tier::Pulse, at, covers: None }),
             (full, pulse) => {
                 let waits = [(Tier::Full, full), (Tier::Pulse, pulse)];
                 let soonest = waits.into_iter().filter_map(|(tier, turn)| match turn {
@@ -145,7 +149,7 @@ mod tests {
     fn what_was_never_watched_is_checked_in_full_at_once() {
         let step = times().step(Last::default(), at("2026-03-01T12:07:30Z"));
         let covers = Some(at("2026-03-01T12:00:00Z"));
-        assert_eq!(step, Step::Run { tier: Tier::Full, due_at: at("2026-03-01T04:00:00Z"), covers });
+        assert_eq!(step, Step::Run(Due { tier: Tier::Full, at: at("2026-03-01T04:00:00Z"), covers }));
     }
 
     #[test]
@@ -154,10 +158,10 @@ mod tests {
         let until = at("2026-03-01T12:15:00Z");
         assert_eq!(times().step(last, at("2026-03-01T12:07:30Z")), Step::Wait { tier: Tier::Pulse, until });
         let step = times().step(last, until);
-        assert_eq!(step, Step::Run { tier: Tier::Pulse, due_at: until, covers: None });
+        assert_eq!(step, Step::Run(Due { tier: Tier::Pulse, at: until, covers: None }));
         let four = at("2026-03-02T04:00:00Z");
         let step = times().step(Last { pulse: Some(at("2026-03-02T03:45:00Z")), ..last }, four);
-        assert_eq!(step, Step::Run { tier: Tier::Full, due_at: four, covers: Some(four) });
+        assert_eq!(step, Step::Run(Due { tier: Tier::Full, at: four, covers: Some(four) }));
     }
 
     #[test]

@@ -113,6 +113,15 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
+    /// The file system refused to read or write.
+    #[error("{}: the disk refused to read or write ({message}); see that it has room, that no limit on the size of files is \
+         reached, and that it is sound, and try again: what was acknowledged is kept", path.display())]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What the engine said.
+        message: String,
+    },
     /// Anything else that the database reports.
     #[error("{}: {source}", path.display())]
     Database {
@@ -128,6 +137,7 @@ mod code {
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
     pub(super) const READONLY: i32 = 8;
+    pub(super) const IOERR: i32 = 10;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
@@ -157,6 +167,7 @@ impl StoreError {
         Some(match primary {
             code::FULL => Self::DiskFull { path },
             code::BUSY | code::LOCKED => Self::Locked { path },
+            code::IOERR => Self::Refused { path, message: message.to_owned() },
             code::CORRUPT => Self::Corrupt { path, message: message.to_owned() },
             code::NOTADB => Self::NotADatabase { path },
             code::READONLY => Self::ReadOnly { path },
@@ -185,6 +196,7 @@ mod tests {
             (code::FULL, "free some space"),
             (code::BUSY, "close it and try again"),
             (code::LOCKED, "close it and try again"),
+            (code::IOERR, "(m); see that it has room"),
             (code::CORRUPT, "(m); move it away"),
             (code::NOTADB, "not a database"),
             (code::READONLY, "make both writable"),

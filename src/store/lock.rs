@@ -33,6 +33,24 @@ pub struct Holder {
     pub command: String,
 }
 
+/// What a lock is for. One of each kind can be held in a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A run, or another change of the history.
+    Run,
+    /// A watch, which takes the other one for each of its runs.
+    Watch,
+}
+
+impl Scope {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Run => "lock",
+            Self::Watch => "watch.lock",
+        }
+    }
+}
+
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -44,8 +62,17 @@ pub enum LockError {
         /// The process that holds it; nothing when the file does not tell.
         by: Option<Holder>,
     },
+    /// Another process watches.
+    #[error("{}: another watch is at work{}; let it watch these models too, stop it, or name another data directory",
+        path.display(), described(by.as_ref()))]
+    Watched {
+        /// The lock file.
+        path: PathBuf,
+        /// The process that holds it; nothing when the file does not tell.
+        by: Option<Holder>,
+    },
     /// The file could not be made, locked or written.
-    #[error("{}: cannot take the lock: {source}; make the directory writable or choose another", path.display())]
+    #[error("{}: cannot take the lock: {source}; see that the directory can be written and has room, or choose another", path.display())]
     Io {
         /// The lock file.
         path: PathBuf,
@@ -84,15 +111,26 @@ fn host_name() -> Option<String> {
 }
 
 impl Lock {
-    /// Takes the lock of `dir`, making the directory if need be. Does not wait.
+    /// Takes the lock of `dir` for a run, making the directory if need be. Does not wait.
     pub fn acquire(dir: &Path, holder: &Holder) -> Result<Self, LockError> {
-        let path = dir.join("lock");
+        Self::acquire_for(Scope::Run, dir, holder)
+    }
+
+    /// Takes the lock of `dir` for this, likewise.
+    pub fn acquire_for(scope: Scope, dir: &Path, holder: &Holder) -> Result<Self, LockError> {
+        let path = dir.join(scope.file());
         let failed = |source| LockError::Io { path: path.clone(), source };
         directory::create(dir).map_err(failed)?;
         let mut file = directory::open_private(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { by: read_holder(&mut file), path }),
+            Err(TryLockError::WouldBlock) => {
+                let by = read_holder(&mut file);
+                return Err(match scope {
+                    Scope::Run => LockError::Held { path, by },
+                    Scope::Watch => LockError::Watched { path, by },
+                });
+            }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         write_holder(&mut file, holder).map_err(failed)?;
@@ -145,6 +183,15 @@ mod tests {
         drop(Lock::acquire(dir.path(), &holder("a")).unwrap());
         assert_eq!(std::fs::read_to_string(dir.path().join("lock")).unwrap(), "");
         Lock::acquire(dir.path(), &holder("b")).unwrap();
+    }
+
+    #[test]
+    fn a_watch_keeps_other_watches_away_and_no_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let _watch = Lock::acquire_for(Scope::Watch, dir.path(), &holder("watch")).unwrap();
+        let _run = Lock::acquire(dir.path(), &holder("check m")).unwrap();
+        let refused = Lock::acquire_for(Scope::Watch, dir.path(), &holder("watch")).unwrap_err();
+        assert!(refused.to_string().contains("another watch is at work (`watch`, process 7"), "{refused}");
     }
 
     #[test]

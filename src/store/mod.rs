@@ -11,6 +11,7 @@
 //! | `rows` | between rows and nouns, redaction |
 //! | `outcome` | what follows from runs: results, alerts, notifications, silences |
 //! | `outcome_rows`, `outcome_sqlite` | their rows, and their place in the SQLite database |
+//! | `watch`, `prune` | which times of a watch were started; dropping what is no longer kept |
 //! | `sql` | the statements, shared by databases |
 //! | `migrations/` | the schema, shared by databases |
 //! | `lock`, `directory`, `error` | one run at a time; private files; what can go wrong |
@@ -33,20 +34,24 @@ mod lock;
 mod outcome;
 mod outcome_rows;
 mod outcome_sqlite;
+mod prune;
 mod rows;
 mod sql;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod writer;
 
 pub use error::StoreError;
-pub use lock::{Holder, Lock, LockError};
+pub use lock::{Holder, Lock, LockError, Scope};
 pub use outcome::{
     AlertStore, AlertUpdate, Conclusion, Delivery, EndpointResult, Notification, OutboxEntry, RecordedResult, Silence,
     SilenceId, State,
 };
+pub use prune::RetentionStore;
 pub use sqlite::SqliteStore;
+pub use watch::{RecordedStart, StartCause, StartEnd, WatchStart, WatchStore};
 
 /// What a store's methods return: a future, boxed so that a store can be chosen at run time.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;

@@ -141,3 +141,43 @@ pub(super) const SILENCES: &str =
 
 /// A silence is ended and not deleted, so that it stays known why nobody was told.
 pub(super) const END_SILENCE: &str = "UPDATE silence SET until = $2 WHERE id = $1 AND until > $2";
+
+macro_rules! start_columns {
+    () => {
+        "model, tier, number, cause, due_at, started_at, suspects, run, outcome"
+    };
+}
+
+/// The latest starts: enough for what was caused within any sensible time to cool down.
+pub(super) const STARTS: &str = concat!(
+    "SELECT ",
+    start_columns!(),
+    " FROM watch_start WHERE model = $1 AND tier = $2 ORDER BY number DESC LIMIT 1000"
+);
+
+pub(super) const STARTED_RUNS: &str = concat!("SELECT ", start_columns!(), " FROM watch_start WHERE run IS NOT NULL");
+
+/// Affects no row when the number is taken.
+pub(super) const INSERT_START: &str = "INSERT INTO watch_start (model, tier, number, cause, due_at, started_at, \
+     suspects) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (model, tier, number) DO NOTHING";
+
+pub(super) const DELETE_START: &str =
+    "DELETE FROM watch_start WHERE model = $1 AND tier = $2 AND number = $3 AND outcome IS NULL";
+
+pub(super) const END_START: &str =
+    "UPDATE watch_start SET run = $4, outcome = $5 WHERE model = $1 AND tier = $2 AND number = $3";
+
+pub(super) const RETAINED: &str = "SELECT id, model, status, finished_at, kept, \
+     CASE WHEN plan IS NULL THEN 1 ELSE 0 END AS imported FROM run ORDER BY started_at DESC, id DESC";
+
+pub(super) const DROP_RAW: &str = "UPDATE attempt SET raw = '', headers = '{}' WHERE run = $1";
+
+pub(super) const DROP_HEADERS: &str = "UPDATE sample SET headers = '{}' WHERE run = $1";
+
+pub(super) const DROP_SAMPLES: &str = "DELETE FROM sample WHERE run = $1";
+
+pub(super) const DROP_ATTEMPTS: &str = "DELETE FROM attempt WHERE run = $1";
+
+pub(super) const DROP_PLAN: &str = "UPDATE run SET plan = NULL WHERE id = $1";
+
+pub(super) const SET_KEPT: &str = "UPDATE run SET kept = $2 WHERE id = $1";

@@ -100,6 +100,12 @@ impl Project {
         self
     }
 
+    /// Further tables of the configuration, as text.
+    pub fn with_tables(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self
+    }
+
     /// A variable of the environment.
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));

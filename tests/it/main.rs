@@ -6,6 +6,7 @@ mod alerts;
 mod canary;
 #[cfg(feature = "lab")]
 mod check;
+mod contrib;
 #[cfg(feature = "lab")]
 mod crash;
 #[cfg(feature = "lab")]
@@ -14,8 +15,12 @@ mod export;
 mod fixture;
 #[cfg(feature = "lab")]
 mod formats;
+#[cfg(feature = "lab")]
+mod history;
 mod host;
 mod layers;
+#[cfg(feature = "lab")]
+mod metrics;
 mod package;
 #[cfg(feature = "lab")]
 mod power;
@@ -29,3 +34,5 @@ mod refusals;
 mod samples;
 #[cfg(feature = "lab")]
 mod snapshots;
+#[cfg(feature = "lab")]
+mod watch;

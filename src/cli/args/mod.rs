@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::report::Format;
 
 pub mod alert;
+pub mod history;
 pub mod lab;
 pub mod snapshots;
+pub mod watch;
 
 /// Are these hosts serving the same model?
 ///
@@ -90,8 +92,14 @@ pub enum Verb {
     Alert(alert::Alert),
     /// Read samples from JSON lines into the history.
     Import(Import),
-    /// Write samples of the history as JSON lines.
-    Export(Export),
+    /// Write samples, results or attempts of the history as JSON lines or CSV.
+    Export(history::Export),
+    /// Check again and again, at the times that the configuration says.
+    Watch(watch::Watch),
+    /// List runs, or show how an endpoint's effect went over time.
+    History(history::History),
+    /// Write what is known of each endpoint as OpenMetrics, for Prometheus.
+    Metrics(watch::Metrics),
     /// Write a commented configuration and the shipped prompts to begin with.
     Init(Init),
     /// Print completions for a shell.
@@ -219,20 +227,6 @@ pub struct Import {
     /// The endpoint that serves as reference in this run.
     #[arg(long, short, value_name = "NAME", default_value = "")]
     pub reference: String,
-}
-
-/// `samemodel export`
-#[derive(Debug, Args)]
-pub struct Export {
-    /// The run's id, or the beginning of it [default: the latest run].
-    #[arg(value_name = "RUN")]
-    pub run: Option<String>,
-    /// The latest run of this model.
-    #[arg(long, value_name = "NAME", conflicts_with = "run")]
-    pub model: Option<String>,
-    /// Write here instead of to standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 /// `samemodel init`

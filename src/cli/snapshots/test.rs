@@ -16,7 +16,8 @@ use crate::verdict::Verdict;
 
 /// Runs a check whose reference is each endpoint's own approved snapshot.
 pub(in crate::cli) async fn test(args: &Test, global: &Global) -> anyhow::Result<Code> {
-    let overrides = Overrides { samples: args.samples, budget: args.budget, comparing: Some(&args.comparing) };
+    let comparing = Some(&args.comparing);
+    let overrides = Overrides { samples: args.samples, budget: args.budget, comparing, ..Overrides::default() };
     let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
     session.model.reference = Reference::Snapshot;
     let unreferenced = unreferenced(&session)?;

@@ -17,6 +17,7 @@ use crate::sample::{Latency, SampleParameters, ToolCall, Usage};
 
 mod crash;
 mod damage;
+mod keeping;
 mod outcome;
 
 fn time(second: i64) -> Timestamp {

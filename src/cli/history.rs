@@ -1,0 +1,133 @@
+//! `samemodel history`: runs and an endpoint's effect over time, and dropping what is no longer kept.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode as Code;
+
+use jiff::Timestamp;
+
+use super::args::Global;
+use super::args::history::{History, HistoryFormat, HistoryVerb, Prune};
+use super::{UsageError, emit, note, paint, session, terminal_width};
+use crate::config::{Config, Environment};
+use crate::redact::Redactor;
+use crate::report::View;
+use crate::report::chart::Glyphs;
+use crate::report::history::{HistoryReport, RunEntry};
+use crate::retention::{Level, Policy};
+use crate::store::{Holder, Lock, RetentionStore as _, RunId, SqliteStore, Store as _, WatchStore as _};
+use crate::suggest::nearest;
+
+pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<Code> {
+    match &args.verb {
+        Some(HistoryVerb::Prune(prune)) => self::prune(prune, global).await,
+        None => list(args, global).await,
+    }
+}
+
+/// The history that is there already.
+pub(super) async fn open(global: &Global) -> anyhow::Result<SqliteStore> {
+    let data_dir = session::data_dir(global, &session::folder(global));
+    if !SqliteStore::path_in(&data_dir).exists() {
+        let what = format!("there is no history in {}: run `samemodel check` first", data_dir.display());
+        return Err(UsageError(what).into());
+    }
+    Ok(SqliteStore::open(&data_dir, Redactor::default()).await?)
+}
+
+async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
+    let store = open(global).await?;
+    let report = gather(&store, args).await;
+    store.close().await?;
+    let report = report?;
+    let stdout = std::io::stdout();
+    let view = View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) };
+    let text = match (args.format, &args.endpoint) {
+        (HistoryFormat::Json, _) => report.json(),
+        (HistoryFormat::Terminal, Some(endpoint)) => report.chart(endpoint, view, glyphs()),
+        (HistoryFormat::Terminal, None) => report.table(view, glyphs()),
+    };
+    emit(&text, None)?;
+    Ok(Code::SUCCESS)
+}
+
+async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<HistoryReport> {
+    let mut runs = store.runs().await?;
+    if let Some(model) = &args.model {
+        let known: Vec<String> = runs.iter().map(|run| run.model.clone()).collect();
+        runs.retain(|run| run.model == *model);
+        if runs.is_empty() {
+            let hint = nearest(model, known.iter().map(String::as_str));
+            let hint = hint.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+            return Err(UsageError(format!("the history has no run of `{model}`{hint}")).into());
+        }
+    }
+    let starts = store.started_runs().await?;
+    let mut entries: Vec<RunEntry> = Vec::new();
+    for run in &runs {
+        if entries.len() == args.limit {
+            break;
+        }
+        let results = store.results(&run.id).await?;
+        if args.endpoint.as_ref().is_some_and(|name| !results.iter().any(|r| r.endpoint == *name)) {
+            continue;
+        }
+        let start = starts.iter().find(|start| start.run == Some(run.id));
+        let mut entry = RunEntry::new(run, start, results);
+        let counts = store.counts(&run.id).await?;
+        if !counts.is_empty() {
+            entry.answers = counts.iter().map(|c| c.answers).sum();
+            entry.errors = counts.iter().map(|c| c.failures).sum();
+        }
+        entries.push(entry);
+    }
+    if let (Some(endpoint), true) = (&args.endpoint, entries.is_empty()) {
+        let of = args.model.as_ref().map_or_else(String::new, |model| format!(" of `{model}`"));
+        return Err(UsageError(format!("no run{of} in the history judged an endpoint `{endpoint}`")).into());
+    }
+    Ok(HistoryReport::new(entries))
+}
+
+async fn prune(args: &Prune, global: &Global) -> anyhow::Result<Code> {
+    let loaded = Config::load(global.config.as_deref(), &Environment::of_process(), &[])?;
+    let Some(policy) = Policy::new(&loaded.config.history) else {
+        let what = "everything is kept: say in [history] for how many days, with `raw_days` or `sample_days`";
+        return Err(UsageError(what.into()).into());
+    };
+    let data_dir = session::data_dir(global, &loaded.folder);
+    let now = Timestamp::now();
+    let holder = Holder::this_process("samemodel history prune", now);
+    let _lock = if args.dry_run { None } else { Some(Lock::acquire(&data_dir, &holder)?) };
+    let store = open(global).await?;
+    let planned = policy.apply(&store.retained().await?, now);
+    let done = if args.dry_run { Ok(None) } else { carry_out(&store, &planned).await.map(Some) };
+    store.close().await?;
+    let count = |level| planned.iter().filter(|(_, to)| *to == level).count();
+    let (raw, samples) = (count(Level::WithoutRaw), count(Level::ResultsOnly));
+    let room = done?.map_or_else(
+        || "nothing was dropped: this is what would be".to_owned(),
+        |(before, after)| format!("the database went from {} to {}", size(before), size(after)),
+    );
+    note(&format!("{raw} runs without what hosts sent, {samples} runs down to their results; {room}"));
+    Ok(Code::SUCCESS)
+}
+
+async fn carry_out(store: &SqliteStore, planned: &[(RunId, Level)]) -> anyhow::Result<(u64, u64)> {
+    let levels: BTreeMap<RunId, Level> = planned.iter().copied().collect();
+    for (run, level) in levels {
+        store.reduce(&run, level).await?;
+    }
+    Ok(store.compact().await?)
+}
+
+fn size(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// ASCII alone where the locale is known not to be UTF-8.
+fn glyphs() -> Glyphs {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(|name| std::env::var(name).ok()).find(|v| !v.is_empty());
+    match set {
+        Some(locale) if !locale.to_lowercase().replace('-', "").contains("utf8") => Glyphs::Ascii,
+        _ => Glyphs::Unicode,
+    }
+}

@@ -1,0 +1,93 @@
+//! `samemodel metrics`: what is known of each endpoint as OpenMetrics, on demand and after each run.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode as Code;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use super::args::Global;
+use super::args::watch::Metrics;
+use super::session::Session;
+use super::{emit, history, in_a_line, note};
+use crate::report::openmetrics::{ModelState, render};
+use crate::retention::Standing;
+use crate::store::{RetentionStore as _, SqliteStore, Store as _};
+
+pub(super) async fn metrics(args: &Metrics, global: &Global) -> anyhow::Result<Code> {
+    let store = history::open(global).await?;
+    let text = exposition(&store).await;
+    store.close().await?;
+    match &args.output {
+        Some(path) => replace(path, &text?)?,
+        None => emit(&text?, None)?,
+    }
+    Ok(Code::SUCCESS)
+}
+
+/// The file that the configuration wants written after each run.
+pub(super) struct Configured {
+    file: Option<PathBuf>,
+    data_dir: PathBuf,
+}
+
+impl Configured {
+    pub fn of(session: &Session, global: &Global) -> Self {
+        let file = session.loaded.config.metrics.file.as_ref().map(|file| session.loaded.resolve(file));
+        Self { file, data_dir: session.data_dir(global) }
+    }
+
+    /// Writes it, if there is one. A file that cannot be written is told of and changes no verdict; that it grows old tells
+    /// whoever reads it.
+    pub async fn write(&self) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = self.try_write(file).await {
+            note(&format!("samemodel: the metrics were not written: {}", in_a_line(&error)));
+        }
+    }
+
+    async fn try_write(&self, file: &Path) -> anyhow::Result<()> {
+        if !SqliteStore::path_in(&self.data_dir).exists() {
+            return Ok(());
+        }
+        let store = SqliteStore::open(&self.data_dir, crate::redact::Redactor::default()).await?;
+        let text = exposition(&store).await;
+        store.close().await?;
+        replace(file, &text?)
+    }
+}
+
+async fn exposition(store: &SqliteStore) -> anyhow::Result<String> {
+    let imported: Vec<_> =
+        store.retained().await?.into_iter().filter(|r| r.standing == Standing::Imported).map(|r| r.id).collect();
+    let mut runs = store.runs().await?;
+    runs.retain(|run| !imported.contains(&run.id));
+    let mut models: Vec<&str> = runs.iter().map(|run| run.model.as_str()).collect();
+    models.sort_unstable();
+    models.dedup();
+    let mut states = Vec::new();
+    for model in models {
+        let results = store.results_since(model, Timestamp::MIN).await?;
+        states.extend(ModelState::of(model, &runs, &results, Timestamp::now()));
+    }
+    Ok(render(&states))
+}
+
+/// Writes a file whole or not at all: whoever reads it meanwhile sees the old one.
+fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    // Beside the file, since a rename works within one file system alone; the ending keeps collectors from reading it.
+    let mut name = path.file_name().context("the path names no file").with_context(context)?.to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let replaced = written.and_then(|()| std::fs::rename(&part, path));
+    if replaced.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    replaced.with_context(context)
+}

@@ -1,0 +1,47 @@
+//! `samemodel metrics`: what monitoring reads, whole or not at all, and also after a run that failed.
+
+use std::fs;
+
+use crate::fixture::{Project, assert_says};
+
+fn project() -> Project {
+    Project::new()
+        .with_probe("weather", "What is the weather in Rome?")
+        .with_default("max_tokens", "4")
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("twin", "lab:")
+        .with_tables("\n[metrics]\nfile = \"samemodel.prom\"\n")
+}
+
+#[test]
+fn a_run_leaves_metrics_and_a_failed_one_leaves_what_was_known_and_that_it_failed() {
+    let project = project();
+    let run = project.run(["check", "m", "--quiet"]);
+    assert!([0, 3].contains(&run.code()), "{}", run.stderr);
+    let text = fs::read_to_string(project.path("samemodel.prom")).expect("the file");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let twin = "{model=\"m\",endpoint=\"twin\"";
+    assert_says(
+        &text,
+        &["samemodel_last_run_has_results{model=\"m\"} 1\n", &format!("samemodel_answers_total{twin}}} 2\n")],
+    );
+    let on_demand = project.run(["metrics", "--output", "again.prom"]);
+    assert_eq!((on_demand.code(), on_demand.stdout.as_str()), (0, ""), "{}", on_demand.stderr);
+    assert_eq!(fs::read_to_string(project.path("again.prom")).expect("the file"), text);
+
+    let failing = project.with_endpoint("down", "http://127.0.0.1:9").with_model("reference", "\"down\"");
+    assert_eq!(failing.run(["check", "m", "--quiet"]).code(), 3);
+    let text = fs::read_to_string(failing.path("samemodel.prom")).expect("the file");
+    assert_says(&text, &["samemodel_last_run_has_results{model=\"m\"} 0\n", &format!("samemodel_verdict{twin}")]);
+    let left: Vec<_> =
+        failing.files().into_iter().filter(|(path, _)| path.to_string_lossy().ends_with(".part")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let project = project();
+    let run = project.run(["check", "m", "--quiet"]);
+    assert!([0, 3].contains(&run.code()), "{}", run.stderr);
+    project.run(["metrics", "--output", "no/such/folder/x.prom"]).refuses(70, &["cannot write no/such/folder/x.prom"]);
+}
