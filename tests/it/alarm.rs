@@ -124,3 +124,17 @@ fn an_address_in_the_file_is_refused_with_advice() {
         .with_endpoint("reference", "lab:");
     project.run(["alert", "list"]).refuses(2, &["must name an environment variable", "never stands in a file"]);
 }
+
+#[test]
+fn a_watch_tells_of_what_it_finds_as_a_check_does() {
+    let receiver = receiver();
+    let project = project(&receiver)
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("same", "lab:")
+        .with_endpoint("gone", "http://127.0.0.1:9/v1")
+        .with_tables("\n[watch.full]\ncron = \"0 0 2 1 *\"\n");
+    let run = project.run(["watch", "--once", "--quiet"]);
+    assert_eq!(run.code(), 3, "{}", run.stderr);
+    assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
+    assert_eq!(events(&receiver.got()[1]), ["unreachable firing"]);
+}

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser as _;
 use samemodel::cli::args::Cli;
-use serde::Deserialize as _;
-use serde_norway::Value;
+use serde_json::Value;
 
 fn contrib(name: &str) -> String {
     fs::read_to_string(folder().join(name)).unwrap_or_else(|error| panic!("contrib/{name}: {error}"))
@@ -83,14 +82,13 @@ fn lines_of_the_crontab_have_times_that_are_cron_expressions_a_user_and_a_comman
 #[test]
 fn the_cron_job_of_kubernetes_runs_one_at_a_time_and_a_command_that_the_program_takes() {
     let text = contrib("kubernetes/cronjob.yaml");
-    let documents: Vec<Value> =
-        serde_norway::Deserializer::from_str(&text).map(|d| Value::deserialize(d).expect("YAML")).collect();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
     let job = documents.iter().find(|d| d["kind"] == "CronJob").expect("a CronJob");
     assert_eq!(job["spec"]["concurrencyPolicy"], "Forbid");
     samemodel::config::cron(job["spec"]["schedule"].as_str().expect("times")).expect("a cron expression");
     let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
-    let words = |key: &str| container[key].as_sequence().expect("a list").iter().map(|w| w.as_str().expect("a word"));
+    let words = |key: &str| container[key].as_array().expect("a list").iter().map(|w| w.as_str().expect("a word"));
     is_taken(&words("command").chain(words("args")).collect::<Vec<_>>());
     let claimed = &pod["volumes"][1]["persistentVolumeClaim"]["claimName"];
     assert!(documents.iter().any(|d| d["kind"] == "PersistentVolumeClaim" && d["metadata"]["name"] == *claimed));
@@ -98,8 +96,8 @@ fn the_cron_job_of_kubernetes_runs_one_at_a_time_and_a_command_that_the_program_
 
 #[test]
 fn the_workflow_is_yaml_with_times_and_a_job() {
-    let workflow: Value = serde_norway::from_str(&contrib("github/samemodel.yml")).expect("YAML");
+    let workflow: Value = serde_saphyr::from_str(&contrib("github/samemodel.yml")).expect("YAML");
     let cron = workflow["on"]["schedule"][0]["cron"].as_str().expect("times");
     samemodel::config::cron(cron).expect("a cron expression");
-    assert!(workflow["jobs"]["check"]["steps"].as_sequence().is_some_and(|steps| steps.len() > 3));
+    assert!(workflow["jobs"]["check"]["steps"].as_array().is_some_and(|steps| steps.len() > 3));
 }

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::alarm::Telling;
 use super::super::check::{self, Asked};
 use super::super::session::{Overrides, Session};
 use super::super::{emit, in_a_line};
@@ -153,7 +154,7 @@ impl Watcher<'_> {
             ..Overrides::default()
         };
         let session = Session::open(self.global, Some(claim.model()), &overrides)?;
-        check::ask(session, Asked::default(), self.global).await
+        check::ask(session, Asked { telling: Telling::People, ..Asked::default() }, self.global).await
     }
 
     /// One line for the check on standard output.
