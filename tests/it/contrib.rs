@@ -45,7 +45,9 @@ fn every_command_line_is_one_that_the_program_takes() {
         let text = contrib(name);
         let lines = command_lines(&text);
         assert_eq!(lines.len(), count, "{name}: {lines:?}");
-        lines.iter().for_each(|words| is_taken(words));
+        for words in &lines {
+            is_taken(words);
+        }
     }
 }
 
@@ -58,7 +60,10 @@ fn units_have_sections_of_keys_and_values() {
             match line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 Some(section) => sections.push(section),
                 None => {
-                    assert!(line.split_once('=').is_some_and(|(key, _)| key.chars().all(char::is_alphabetic)), "{line}")
+                    assert!(
+                        line.split_once('=').is_some_and(|(key, _)| key.chars().all(char::is_alphabetic)),
+                        "{line}"
+                    );
                 }
             }
         }

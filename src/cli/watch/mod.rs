@@ -26,7 +26,7 @@ mod start;
 use start::{Claim, Known, Started};
 
 /// The longest sleep at a time: after each the clock is looked at, since it may have been set and the machine may have slept.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// How long after another run was in the way the next attempt comes.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -109,7 +109,9 @@ impl Watcher<'_> {
             // A model that was not checked must not look as if it had been.
             (None | Some(ExitCode::Consistent), Some(busy)) => Err(busy),
             (code, busy) => {
-                busy.iter().for_each(|busy| note(&format!("samemodel: not checked: {}", in_a_line(busy))));
+                if let Some(busy) = busy {
+                    note(&format!("samemodel: not checked: {}", in_a_line(&busy)));
+                }
                 Ok(code.unwrap_or(ExitCode::Consistent).into())
             }
         }

@@ -134,7 +134,7 @@ impl Watcher<'_> {
             checked => checked,
         };
         // Told before it is noted, since the disk that ended the check may be what keeps it from being noted.
-        self.tell(claim, &checked)?;
+        tell(claim, &checked)?;
         self.note_end(claim, &checked).await?;
         Ok(checked.map_or_else(Started::Failed, |report| Started::Ended(Box::new(report))))
     }
@@ -155,21 +155,6 @@ impl Watcher<'_> {
         };
         let session = Session::open(self.global, Some(claim.model()), &overrides)?;
         check::ask(session, Asked { telling: Telling::People, ..Asked::default() }, self.global).await
-    }
-
-    /// One line for the check on standard output.
-    fn tell(&self, claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
-        let what = match checked {
-            Ok(report) => {
-                let partial = if report.partial.is_some() { ", stopped before the end" } else { "" };
-                let run = report.run.as_deref().map_or_else(String::new, |run| format!("  run {run}"));
-                format!("{}{partial}{run}", words::tally(report))
-            }
-            Err(error) => format!("failed: {}", in_a_line(error)),
-        };
-        let (now, model, tier) = (Timestamp::now(), claim.model(), claim.tier());
-        let line = format!("{now:.0}  {model}  {tier}{}  {what}", claim.reason());
-        emit(&(escape::line(&line) + "\n"), None)
     }
 
     async fn note_end(&self, claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
@@ -193,4 +178,19 @@ impl Watcher<'_> {
         store.close().await?;
         noted.context("what came of the check was not noted")
     }
+}
+
+/// One line for the check on standard output.
+fn tell(claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
+    let what = match checked {
+        Ok(report) => {
+            let partial = if report.partial.is_some() { ", stopped before the end" } else { "" };
+            let run = report.run.as_deref().map_or_else(String::new, |run| format!("  run {run}"));
+            format!("{}{partial}{run}", words::tally(report))
+        }
+        Err(error) => format!("failed: {}", in_a_line(error)),
+    };
+    let (now, model, tier) = (Timestamp::now(), claim.model(), claim.tier());
+    let line = format!("{now:.0}  {model}  {tier}{}  {what}", claim.reason());
+    emit(&(escape::line(&line) + "\n"), None)
 }

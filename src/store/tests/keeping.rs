@@ -32,7 +32,7 @@ async fn a_claim_comes_back_with_what_became_of_it_and_can_be_given_back_before(
     store.end_start(&suspicion, StartEnd { run: Some(run), verdict: Some(Verdict::Drifted) }).await.unwrap();
     store.give_back(&[suspicion.clone(), start(2, StartCause::Schedule)]).await.unwrap();
     let expected = RecordedStart { start: suspicion, run: Some(run), outcome: Some("drifted".into()) };
-    assert_eq!(store.starts("m", Tier::Pulse).await.unwrap(), [expected.clone()], "what ended is kept");
+    assert_eq!(store.starts("m", Tier::Pulse).await.unwrap(), std::slice::from_ref(&expected), "what ended is kept");
     assert_eq!(store.started_runs().await.unwrap(), [expected]);
     let failed = start(2, StartCause::Schedule);
     store.claim(std::slice::from_ref(&failed)).await.unwrap();
