@@ -247,6 +247,12 @@ fn an_honest_host_rarely_waits_for_review_and_each_fault_does_within_three_runs(
             }
         }
     }
+    println!(
+        "{} of {honest_runs} honest runs waited; of {} faults {} waited too late",
+        waited.len(),
+        3 * baselines,
+        late.len()
+    );
     assert!(late.is_empty(), "not within three runs: {late:?}");
     assert!(waited.len() as f64 <= 0.05 * honest_runs as f64, "{} of {honest_runs} waited: {waited:?}", waited.len());
 }
