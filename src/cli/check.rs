@@ -20,9 +20,10 @@ use crate::store::{Holder, Lock, SqliteStore};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
     let comparing = Some(&args.comparing);
-    let overrides = Overrides { samples: args.samples, budget: args.budget, comparing, ..Overrides::default() };
-    let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
-    session.keep_only(&args.endpoint)?;
+    let overrides =
+        Overrides { samples: args.asked.samples, budget: args.asked.budget, comparing, ..Overrides::default() };
+    let mut session = Session::open(global, args.asked.model.as_deref(), &overrides)?;
+    session.keep_only(&args.asked.endpoint)?;
     if args.dry_run {
         return plan::show(&session, args.comparing.seed.unwrap_or_else(fresh_seed), args.report.format.into());
     }

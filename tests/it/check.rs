@@ -2,23 +2,13 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Project, Run, assert_says};
+use crate::fixture::{Project, Run, TELLING, assert_says};
 
 /// Probes with which every fault of the lab can be told, and no more than that needs.
 fn telling() -> Project {
     Project::new()
-        .with_shipped_probes(&[
-            "sampled/poems.toml",
-            "sampled/days.toml",
-            "greedy/weather.toml",
-            "greedy/descriptions.toml",
-            "greedy/dialogues.toml",
-            "greedy/letters.toml",
-            "greedy/opinions.toml",
-            "greedy/poems.toml",
-            "greedy/stories.toml",
-            "long/256.toml",
-        ])
+        .with_shipped_probes(&TELLING)
+        .with_shipped_probes(&["long/256.toml"])
         .with_default("samples", "6")
         .with_endpoint("reference", "lab:")
 }

@@ -13,6 +13,19 @@ use tempfile::TempDir;
 /// The longest that any child may take; far more than any needs.
 const PATIENCE: Duration = Duration::from_mins(4);
 
+/// Shipped probes with which a fault of another model, weights, prompt or sampling shows, and no more than that needs.
+pub const TELLING: [&str; 9] = [
+    "sampled/poems.toml",
+    "sampled/days.toml",
+    "greedy/weather.toml",
+    "greedy/descriptions.toml",
+    "greedy/dialogues.toml",
+    "greedy/letters.toml",
+    "greedy/opinions.toml",
+    "greedy/poems.toml",
+    "greedy/stories.toml",
+];
+
 /// A folder with a configuration of one model, `m`, and its probes.
 ///
 /// What a test needs is added step by step; the configuration is written when the program is run.

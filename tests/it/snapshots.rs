@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::fixture::{Project, assert_says};
+use crate::fixture::{Project, TELLING, assert_says};
 
 /// Greedy and sampled probes enough for a verdict on another model.
 const PROBES: [&str; 4] = ["sampled/poems.toml", "sampled/days.toml", "greedy/weather.toml", "greedy/stories.toml"];
@@ -152,20 +152,22 @@ fn a_filter_that_means_nothing_and_a_review_without_a_terminal_say_what_to_do() 
     project.run(["test"]).refuses(2, &["SAMEMODEL_UPDATE is `sometimes`", "auto, new, always, unseen or no"]);
 }
 
+/// A model of a host and a reference at this address.
+fn fleet(reference: &str) -> Project {
+    Project::new()
+        .with_default("samples", "8")
+        .with_shipped_probes(&PROBES)
+        .with_endpoint("reference", reference)
+        .with_endpoint("host", "lab:")
+}
+
 #[test]
 fn a_reference_that_moved_holds_back_the_verdicts_on_others() {
-    let parts = |reference: &str| {
-        Project::new()
-            .with_default("samples", "8")
-            .with_shipped_probes(&PROBES)
-            .with_endpoint("reference", reference)
-            .with_endpoint("host", "lab:")
-    };
-    let before = parts("lab:");
+    let before = fleet("lab:");
     before.run(["test", "--seed", "1", "--endpoint", "reference", "--accept"]);
     let steady = before.run(["check", "--seed", "2", "--format", "json"]);
     assert_ne!(steady.json()["reference_past"]["state"], "reference-moved", "{}", steady.stdout);
-    let moved = parts("lab:swapped-model");
+    let moved = fleet("lab:swapped-model");
     copy(&before, &moved);
     let run = moved.run(["check", "--seed", "3", "--format", "json"]);
     assert_eq!((run.code(), run.verdict("host").as_str()), (1, "inconclusive"), "{}", run.stderr);
@@ -176,14 +178,7 @@ fn a_reference_that_moved_holds_back_the_verdicts_on_others() {
 
 #[test]
 fn without_a_snapshot_the_reference_is_held_against_its_latest_run() {
-    let parts = |reference: &str| {
-        Project::new()
-            .with_default("samples", "8")
-            .with_shipped_probes(&PROBES)
-            .with_endpoint("reference", reference)
-            .with_endpoint("host", "lab:")
-    };
-    let project = parts("lab:");
+    let project = fleet("lab:");
     let first = project.run(["check", "--seed", "1", "--format", "json"]);
     assert!(first.json().get("reference_past").is_none(), "there is no past yet");
     let text = fs::read_to_string(project.path("providers.toml")).expect("a configuration");
@@ -203,17 +198,7 @@ fn runs() -> u64 {
 fn thorough(address: &str) -> Project {
     Project::new()
         .with_model("reference", "\"snapshot\"")
-        .with_shipped_probes(&[
-            "sampled/poems.toml",
-            "sampled/days.toml",
-            "greedy/weather.toml",
-            "greedy/descriptions.toml",
-            "greedy/dialogues.toml",
-            "greedy/letters.toml",
-            "greedy/opinions.toml",
-            "greedy/poems.toml",
-            "greedy/stories.toml",
-        ])
+        .with_shipped_probes(&TELLING)
         .with_default("samples", "6")
         .with_endpoint("host", address)
 }
@@ -258,7 +243,7 @@ fn an_honest_host_rarely_waits_for_review_and_each_fault_does_within_three_runs(
 }
 
 #[test]
-fn a_test_of_a_users_own_fails_with_the_report_until_what_waits_is_accepted() {
+fn a_test_of_a_users_own_fails_with_the_report_while_nothing_is_approved() {
     let project = thorough("lab:");
     project.write();
     let question = samemodel::assertion::Question::new(project.path("providers.toml"), "m").endpoint("host").seed(1);

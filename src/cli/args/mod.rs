@@ -148,9 +148,9 @@ pub struct Output {
     pub output: Option<PathBuf>,
 }
 
-/// `samemodel check`
+/// Who is asked, and how much.
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct Asked {
     /// The model, as named in the configuration; `lab` for the embedded lab. May be left out when there is only one.
     pub model: Option<String>,
     /// Only these endpoints, beside the reference and the control; may be given several times.
@@ -162,6 +162,14 @@ pub struct Check {
     /// Stop before more than this is spent, in US dollars.
     #[arg(long, value_name = "USD")]
     pub budget: Option<f64>,
+}
+
+/// `samemodel check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Who is asked, and how much.
+    #[command(flatten)]
+    pub asked: Asked,
     /// Go on with the latest run of this model that did not finish: only what has no answer is sent.
     #[arg(long, conflicts_with_all = ["dry_run", "endpoint", "samples"])]
     pub resume: bool,

@@ -2,22 +2,14 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Comparing, Output};
+use super::{Asked, Comparing, Output};
 
 /// `samemodel test`
 #[derive(Debug, Args)]
 pub struct Test {
-    /// The model, as named in the configuration; `lab` for the embedded lab. May be left out when there is only one.
-    pub model: Option<String>,
-    /// Only these endpoints, beside the control; may be given several times.
-    #[arg(long, short, value_name = "NAME")]
-    pub endpoint: Vec<String>,
-    /// Answers per sampled probe and endpoint.
-    #[arg(long, value_name = "COUNT")]
-    pub samples: Option<u32>,
-    /// Stop before more than this is spent, in US dollars.
-    #[arg(long, value_name = "USD")]
-    pub budget: Option<f64>,
+    /// Who is asked, and how much.
+    #[command(flatten)]
+    pub asked: Asked,
     /// Take what changed as approved, without review.
     #[arg(long, conflicts_with_all = ["review", "check"])]
     pub accept: bool,

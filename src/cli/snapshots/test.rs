@@ -17,11 +17,12 @@ use crate::verdict::Verdict;
 /// Runs a check whose reference is each endpoint's own approved snapshot.
 pub(in crate::cli) async fn test(args: &Test, global: &Global) -> anyhow::Result<Code> {
     let comparing = Some(&args.comparing);
-    let overrides = Overrides { samples: args.samples, budget: args.budget, comparing, ..Overrides::default() };
-    let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
+    let overrides =
+        Overrides { samples: args.asked.samples, budget: args.asked.budget, comparing, ..Overrides::default() };
+    let mut session = Session::open(global, args.asked.model.as_deref(), &overrides)?;
     session.model.reference = Reference::Snapshot;
     let unreferenced = unreferenced(&session)?;
-    session.keep_only(&args.endpoint)?;
+    session.keep_only(&args.asked.endpoint)?;
     let update = match args {
         Test { accept: true, .. } => Some(Update::Always),
         Test { check: true, .. } => Some(Update::No),
