@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::fixture::{Project, Run, assert_says};
+use crate::fixture::{Project, Run, TELLING, assert_says};
 
 /// Times that are never on time again within a test: what is due is due because nothing ran yet.
 const YEARLY: &str = "\n[watch.pulse]\ncron = \"0 0 1 1 *\"\nprobes = [\"pulse\"]\nsamples = 2\n";
@@ -70,15 +70,12 @@ fn a_deleted_history_makes_everything_due_again() {
 
 #[test]
 fn suspicion_calls_for_a_full_check_at_once() {
-    let fleet = Project::new()
-        .with_probe("weather", "What is the weather in Rome?")
-        .with_default("samples", "20")
+    let drifting = Project::new()
+        .with_shipped_probes(&TELLING)
+        .with_default("samples", "6")
         .with_endpoint("reference", "lab:")
         .with_endpoint("small-model", "lab:swapped-model")
-        .with_tables(BOTH);
-    fs::create_dir(fleet.path("pulse")).expect("a folder");
-    let drifting =
-        fleet.with_file("pulse/day.md", "Plan a day in Prague.").with_file("pulse/story.md", "Tell me a story.");
+        .with_tables(&BOTH.replace("\"pulse\"", "\"prompts\""));
     // The full check has its time now, so that later only suspicion can call for it.
     ended(&drifting.run(["watch", "--once", "--quiet"]), &[0, 1, 3]);
     forget(&drifting, "pulse");
