@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::pattern::Scope;
 use super::state::{Alert, Facts, Firing, Kind, Phase, Severity, Subject, Told};
 use crate::config::Alerting;
-use crate::verdict::{Confidence, Effect};
+use crate::verdict::{Confidence, Effect, EffectName};
 
 /// What a run saw of one subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -297,8 +297,10 @@ fn certain_causes(facts: &Facts) -> impl Iterator<Item = &str> {
 /// Whether it is clearly worse than was said: more severe, certain of another cause, or larger by more than chance.
 fn has_grown(told: &Told, facts: &Facts) -> bool {
     let new_cause = certain_causes(facts).any(|cause| !told.causes.iter().any(|known| known == cause));
+    // All sizes are shares of what another model would show, but for that of variety.
+    let is_of_variety = |effect: &Effect| effect.name == EffectName::Dispersion;
     let larger = match (&told.effect, &facts.effect) {
-        (Some(then), Some(now)) => then.name == now.name && bounds(now).0 > bounds(then).1,
+        (Some(then), Some(now)) => is_of_variety(then) == is_of_variety(now) && bounds(now).0 > bounds(then).1,
         _ => false,
     };
     facts.severity > told.severity || new_cause || larger

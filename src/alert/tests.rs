@@ -153,6 +153,9 @@ fn an_effect_that_is_larger_by_more_than_chance_is_told_once() {
     assert_eq!(told[0].what, What::Grew(1));
     assert_eq!(history.run(seen(effect(0.4, 0.45, 0.55))), [], "what was told is what growth is judged by");
     assert_eq!(history.run(seen(effect(0.6, 0.7, 0.8)))[0].what, What::Grew(2));
+    let named = |name| Effect { name, ..effect(0.9, 0.95, 1.0) };
+    assert_eq!(history.run(seen(named(EffectName::Dispersion))), [], "variety is no share of another model");
+    assert_eq!(history.run(seen(named(EffectName::Divergence)))[0].what, What::Grew(3));
 }
 
 #[test]
