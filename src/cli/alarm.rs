@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::session::Session;
-use super::{in_a_line, note};
+use super::{clock, in_a_line, note};
 use crate::alert::{Message, Observation, Occasion};
 use crate::config::{Alerting, Credentials};
 use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers};
@@ -83,7 +83,7 @@ impl Alarm {
             let conclusion = Conclusion { results: results(report), ..Conclusion::default() };
             return store.conclude(&run.id, &conclusion).await;
         }
-        let known = Known::from(store, Timestamp::now()).await?;
+        let known = Known::from(store, clock::now()).await?;
         let seen = observations(report, &known.alerts, &self.config);
         let id = run.id.to_string();
         // A run's own time and not the present one: concluded again, it makes the same keys.
@@ -113,7 +113,7 @@ impl Alarm {
 
     async fn tell_of_failure(&self, seen: Observation) -> Result<(), StoreError> {
         let store = SqliteStore::open(&self.data_dir, self.redactor.clone()).await?;
-        let now = Timestamp::now();
+        let now = clock::now();
         let occasion = Occasion { model: &self.model, run: None, at: now };
         let update = Known::from(&store, now).await?.follow(vec![seen], &occasion, &self.config);
         store.update_alerts(&update).await?;
@@ -123,7 +123,7 @@ impl Alarm {
 
     /// Without a store there is no memory of what was told: each failed check tells of itself.
     async fn send_at_once(&self, seen: Observation) {
-        let now = Timestamp::now();
+        let now = clock::now();
         let occasion = Occasion { model: &self.model, run: None, at: now };
         let update = Known::default().follow(vec![seen], &occasion, &self.config);
         for notification in update.notifications {
@@ -171,7 +171,7 @@ pub(super) async fn flush(
     let begun = Instant::now();
     let mut out: Vec<Delivered> = Vec::new();
     loop {
-        let now = Timestamp::now();
+        let now = clock::now();
         let pass = Courier { store, receivers }.send_due(now).await?;
         let soonest = pass.iter().filter_map(|d| postponed_until(&d.delivery)).min();
         // Of what is tried again, only the last outcome is worth telling.

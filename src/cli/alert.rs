@@ -11,7 +11,7 @@ use super::alarm::{flush, trouble};
 use super::args::Global;
 use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
 use super::session::data_dir;
-use super::{UsageError, emit, note};
+use super::{UsageError, clock, emit, note};
 use crate::alert::{Kind, Phase};
 use crate::config::{Alerting, Config, Credentials, Environment};
 use crate::deliver::{Receivers, words};
@@ -81,7 +81,7 @@ async fn test(args: &Test, office: &Office) -> anyhow::Result<Code> {
     };
     let mut failed = false;
     for name in wanted {
-        let now = Timestamp::now();
+        let now = clock::now();
         let line = match office.receivers.send(name, &words::example(name, now, &office.config), now).await {
             Ok(()) => format!("{name}: an example was delivered\n"),
             Err(trouble) => {
@@ -95,7 +95,7 @@ async fn test(args: &Test, office: &Office) -> anyhow::Result<Code> {
 }
 
 async fn list(store: &SqliteStore) -> anyhow::Result<Code> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut out = String::new();
     let alerts = store.alerts().await?;
     let told: Vec<_> = alerts.iter().filter(|alert| !matches!(alert.phase, Phase::Quiet)).collect();
@@ -146,7 +146,7 @@ fn shown(at: Timestamp) -> String {
 
 async fn silence(args: &Silence, store: &SqliteStore) -> anyhow::Result<Code> {
     let (model, endpoint) = scope(&args.scope)?;
-    let now = Timestamp::now();
+    let now = clock::now();
     let silence = store::Silence {
         id: SilenceId::generate(),
         model,
@@ -172,7 +172,7 @@ fn scope(text: &str) -> anyhow::Result<(String, String)> {
 }
 
 async fn unsilence(args: &Unsilence, store: &SqliteStore) -> anyhow::Result<Code> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let named = |silence: &store::Silence| {
         format!("{}/{}", silence.model, silence.endpoint) == args.what || silence.id.to_string().starts_with(&args.what)
     };
@@ -191,7 +191,7 @@ async fn unsilence(args: &Unsilence, store: &SqliteStore) -> anyhow::Result<Code
 /// Sends what is due, and says of each message what came of it.
 async fn send(args: &Send, store: &SqliteStore, receivers: &Receivers) -> anyhow::Result<Code> {
     if args.again {
-        store.take_up_again(Timestamp::now()).await?;
+        store.take_up_again(clock::now()).await?;
     }
     let delivered = flush(store, receivers, Duration::from_mins(1)).await?;
     let troubles: Vec<String> = delivered.iter().filter_map(trouble).collect();

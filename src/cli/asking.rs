@@ -5,9 +5,8 @@ use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::args::Global;
+use super::clock;
 use super::fleet::Lab;
 use super::job::Job;
 use super::judging::Judging;
@@ -51,7 +50,7 @@ impl Asking<'_> {
         // A resumed run must not hear the first run's answers again, so the fleet's seed moves on with it.
         let answered = self.job.answered.len().to_string();
         let seed = rng::derive_seed(self.job.plan.seed, &["lab", &answered]);
-        let lab = Lab::start(&self.resolved.ready, seed).await?;
+        let lab = Lab::start(&self.resolved.ready, seed, self.session.lab_time()).await?;
         let arms = self.arms(&lab)?;
         let budget = Budget::new(self.session.defaults.budget, self.ledger().spent().await?);
         let asked_to_stop = stop.clone();
@@ -82,7 +81,7 @@ impl Asking<'_> {
             RunOutcome::Stopped => Ending::Partial,
             RunOutcome::BudgetReached => Ending::StoppedBudget,
         };
-        self.store.finish_run(&self.job.run.id, RunEnd { how, at: Timestamp::now() }).await?;
+        self.store.finish_run(&self.job.run.id, RunEnd { how, at: clock::now() }).await?;
         let accounts = self.ledger().accounts().await?;
         Judging { asking: self, accounts, outcome }.report().await
     }

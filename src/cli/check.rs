@@ -2,8 +2,6 @@
 
 use std::process::ExitCode as Code;
 
-use jiff::Timestamp;
-
 use super::alarm::{Alarm, Telling};
 use super::args::{Check, Global};
 use super::asking::Asking;
@@ -11,7 +9,7 @@ use super::job::Job;
 use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
-use super::{NothingMeasured, UsageError, deliver, plan, samples};
+use super::{NothingMeasured, UsageError, clock, deliver, plan, samples};
 use crate::config::{Credentials, Reference};
 use crate::report::Report;
 use crate::sample::Sample;
@@ -87,7 +85,7 @@ async fn carry_out(
     let shelf = Shelf::open(&session)?.with_update(asked.update);
 
     let data_dir = session.data_dir(global);
-    let holder = Holder::this_process(format!("samemodel check {}", session.name), Timestamp::now());
+    let holder = Holder::this_process(format!("samemodel check {}", session.name), clock::now());
     let _lock = Lock::acquire(&data_dir, &holder)?;
     let store = SqliteStore::open(&data_dir, credentials.redactor()).await?;
     let job = match asked.begin {

@@ -1,6 +1,7 @@
 //! The embedded lab as the command line uses it: started for a run, or said to be missing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::UsageError;
 use super::session::Ready;
@@ -26,9 +27,9 @@ impl Lab {
         Ok(())
     }
 
-    /// Starts those of the endpoints whose address is `lab:`.
-    pub async fn start(ready: &[Ready], seed: u64) -> anyhow::Result<Self> {
-        use crate::lab::{Fleet, FleetOptions, LabEndpoint};
+    /// Starts those of the endpoints whose address is `lab:`, with a clock that shows this.
+    pub async fn start(ready: &[Ready], seed: u64, shown: Duration) -> anyhow::Result<Self> {
+        use crate::lab::{Clock, Fleet, FleetOptions, LabEndpoint};
         let wanted = ready.iter().filter(|r| matches!(r.address, Address::Lab(_)));
         let endpoints: Vec<LabEndpoint> = wanted
             .map(|r| LabEndpoint::from_address(&r.endpoint.name, &r.provider.base_url))
@@ -36,7 +37,9 @@ impl Lab {
         if endpoints.is_empty() {
             return Ok(Self::default());
         }
-        let fleet = Fleet::start(&endpoints, FleetOptions { seed, ..FleetOptions::default() }).await?;
+        let clock = Clock::default();
+        clock.set(shown);
+        let fleet = Fleet::start(&endpoints, FleetOptions { seed, clock, ..FleetOptions::default() }).await?;
         let urls = endpoints.iter().enumerate().map(|(i, e)| (e.name.clone(), fleet.base_url(i))).collect();
         Ok(Self { urls, _fleet: Some(fleet) })
     }
@@ -52,7 +55,7 @@ impl Lab {
 
     /// Nothing to start: [`Lab::check`] has refused every address in the lab.
     #[expect(clippy::unused_async, reason = "the lab that is compiled in needs it")]
-    pub async fn start(_: &[Ready], _: u64) -> anyhow::Result<Self> {
+    pub async fn start(_: &[Ready], _: u64, _: Duration) -> anyhow::Result<Self> {
         Ok(Self::default())
     }
 }

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode as Code;
 
-use jiff::Timestamp;
-
 use super::args::Global;
 use super::args::history::{History, HistoryFormat, HistoryVerb, Prune};
-use super::{UsageError, emit, note, paint, session, terminal_width};
+use super::{UsageError, clock, emit, note, paint, session, terminal_width};
 use crate::config::{Config, Environment};
 use crate::redact::Redactor;
 use crate::report::View;
@@ -94,7 +92,7 @@ async fn prune(args: &Prune, global: &Global) -> anyhow::Result<Code> {
         return Err(UsageError(what.into()).into());
     };
     let data_dir = session::data_dir(global, &loaded.folder);
-    let now = Timestamp::now();
+    let now = clock::now();
     let holder = Holder::this_process("samemodel history prune", now);
     let _lock = if args.dry_run { None } else { Some(Lock::acquire(&data_dir, &holder)?) };
     let store = open(global).await?;

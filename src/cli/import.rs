@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode as Code;
 
-use jiff::Timestamp;
-
 use super::args::{Global, Import};
-use super::{UsageError, note, samples, session};
+use super::{UsageError, clock, note, samples, session};
 use crate::redact::Redactor;
 use crate::store::{Ending, Holder, Lock, RunEnd, RunId, RunRecord, SqliteStore, Store as _};
 
@@ -26,9 +24,9 @@ pub(super) async fn import(args: &Import, global: &Global) -> anyhow::Result<Cod
         }
     };
     let data_dir = session::data_dir(global, &session::folder(global));
-    let _lock = Lock::acquire(&data_dir, &Holder::this_process("samemodel import", Timestamp::now()))?;
+    let _lock = Lock::acquire(&data_dir, &Holder::this_process("samemodel import", clock::now()))?;
     let store = SqliteStore::open(&data_dir, Redactor::default()).await?;
-    let now = Timestamp::now();
+    let now = clock::now();
     let run = RunRecord {
         id: RunId::generate(),
         model,

@@ -2,15 +2,13 @@
 
 use std::collections::HashSet;
 
-use anyhow::Context as _;
-use jiff::Timestamp;
-
-use super::UsageError;
 use super::session::Session;
+use super::{UsageError, clock};
 use crate::attempt::Slot;
 use crate::plan::Plan;
 use crate::probe::sha256_hex;
 use crate::store::{RunId, RunRecord, Store};
+use anyhow::Context as _;
 
 /// What is asked in this run, and what of it is answered already.
 pub(super) struct Job {
@@ -23,11 +21,12 @@ impl Job {
     /// Plans a new run and keeps it.
     pub async fn begin(store: &dyn Store, session: &Session, seed: u64) -> anyhow::Result<Self> {
         let plan = session.plan(seed)?;
+        let started_at = clock::now();
         let run = RunRecord {
-            id: RunId::generate(),
+            id: RunId::at(started_at),
             model: session.name.clone(),
             reference: session.reference_name().to_owned(),
-            started_at: Timestamp::now(),
+            started_at,
             end: None,
             seed,
             config_digest: sha256_hex(serde_json::to_string(&session.loaded.config)?.as_bytes()),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use super::asking::Asking;
 use super::{NothingMeasured, note};
 use crate::compare::past::{Past, compare_with_past, hold_back};
@@ -13,6 +15,9 @@ use crate::runner::RunOutcome;
 use crate::sample::Sample;
 use crate::snapshot::standing::Approved;
 use crate::store::{Ending, RunRecord};
+
+/// How long a reference without an approved snapshot is held against what it was; after that, what it has moved to is what it is.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A run that has been asked.
 pub(super) struct Judging<'a> {
@@ -115,8 +120,8 @@ impl Judging<'_> {
         Ok(Findings { comparison, reference_past, warnings: Vec::new() })
     }
 
-    /// Earlier answers of the reference, and in words which: those approved, or else those of the latest complete run in which it
-    /// was asked the same.
+    /// Earlier answers of the reference, and in words which: those approved, or else those of an earlier run. A reference that has
+    /// moved must not be held against what it has moved to, so that is the oldest run of the last days, not the latest.
     async fn past_of_the_reference(&self, approved: &Approved) -> anyhow::Result<Option<(Vec<Sample>, String)>> {
         let Asking { session, job, store, .. } = self.asking;
         let reference = session.reference_name().to_owned();
@@ -124,18 +129,28 @@ impl Judging<'_> {
         if !snapshot.is_empty() {
             return Ok(Some((snapshot, "its approved snapshot".to_owned())));
         }
-        let is_earlier = |run: &&RunRecord| {
+        let is_earlier = |run: &RunRecord| {
             run.model == session.name
                 && run.reference == reference
                 && run.id < job.run.id
                 && run.end.is_some_and(|end| end.how == Ending::Complete)
         };
-        let runs = store.runs().await?;
-        let Some(run) = runs.iter().find(is_earlier) else { return Ok(None) };
-        let mut samples = store.samples(&run.id).await?;
-        samples.retain(|s| s.endpoint == reference && s.is_answer() && is_asked_alike(s, &job.plan));
-        let against = format!("run {} of {}", run.id, run.started_at.strftime("%Y-%m-%d %H:%M UTC"));
-        Ok((!samples.is_empty()).then_some((samples, against)))
+        let mut runs: Vec<RunRecord> = store.runs().await?.into_iter().filter(is_earlier).collect();
+        // In the order in which they are tried: the last days' from the oldest on, then the ones before from the latest on.
+        let is_old = |run: &RunRecord| job.run.started_at.duration_since(run.started_at) > REMEMBERED;
+        let recent = runs.iter().position(is_old).unwrap_or(runs.len());
+        runs[..recent].reverse();
+        for run in runs {
+            let mut samples = store.samples(&run.id).await?;
+            samples.retain(|s| s.endpoint == reference && s.is_answer() && is_asked_alike(s, &job.plan));
+            if !samples.is_empty() {
+                return Ok(Some((
+                    samples,
+                    format!("run {} of {}", run.id, run.started_at.strftime("%Y-%m-%d %H:%M UTC")),
+                )));
+            }
+        }
+        Ok(None)
     }
 
     fn roles<'a>(&'a self, endpoints: Vec<&'a str>) -> Roles<'a> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::args::Global;
 use super::args::watch::Metrics;
 use super::session::Session;
-use super::{emit, history, in_a_line, note};
+use super::{clock, emit, history, in_a_line, note};
 use crate::report::openmetrics::{ModelState, render};
 use crate::retention::Standing;
 use crate::store::{RetentionStore as _, SqliteStore, Store as _};
@@ -69,7 +69,7 @@ async fn exposition(store: &SqliteStore) -> anyhow::Result<String> {
     let mut states = Vec::new();
     for model in models {
         let results = store.results_since(model, Timestamp::MIN).await?;
-        states.extend(ModelState::of(model, &runs, &results, Timestamp::now()));
+        states.extend(ModelState::of(model, &runs, &results, clock::now()));
     }
     Ok(render(&states))
 }

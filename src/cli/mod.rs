@@ -21,6 +21,7 @@ pub mod args;
 mod asking;
 pub mod assertion;
 mod check;
+mod clock;
 mod compare;
 mod completions;
 mod export;
@@ -73,6 +74,7 @@ fn unknown(error: &anyhow::Error) -> Code {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Code> {
+    clock::set_by_environment()?;
     let global = &cli.global;
     match &cli.verb {
         Verb::Check(args) => on_runtime(check::check(args, global)),

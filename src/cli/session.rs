@@ -1,14 +1,16 @@
 //! What `check` and `plan` have in common: the configuration, the model, its probes, and which endpoints can be asked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use rand::Rng as _;
 use secrecy::SecretString;
 
-use super::UsageError;
 use super::args::{Comparing, Global};
 use super::fleet::Lab;
+use super::{UsageError, clock};
 use crate::compare;
 use crate::config::{
     Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, KeyPath, Loaded, Model, Price,
@@ -100,6 +102,13 @@ impl Session {
     /// Where runs are kept.
     pub fn data_dir(&self, global: &Global) -> PathBuf {
         data_dir(global, &self.loaded.folder)
+    }
+
+    /// What the clock of the embedded lab shows now.
+    pub fn lab_time(&self) -> Duration {
+        let since = self.loaded.config.lab.since.as_ref().and_then(|since| since.parse::<Timestamp>().ok());
+        let passed = since.map(|since| clock::now().duration_since(since));
+        passed.and_then(|passed| Duration::try_from(passed).ok()).unwrap_or_default()
     }
 
     /// Reads the probes and plans to put them to all endpoints.

@@ -1,10 +1,8 @@
 //! The approved snapshots of a model, as a run uses them: read before anything is spent, and what changed written after it.
 
-use jiff::Timestamp;
-
 use super::job::Job;
 use super::session::Session;
-use super::{UsageError, note};
+use super::{UsageError, clock, note};
 use crate::compare::Comparison;
 use crate::config::Reference;
 use crate::plan::Plan;
@@ -90,7 +88,7 @@ impl Shelf {
         let comparison = with_the_reference(compared.0, compared.1);
         self.tidy(&taken, approved, &comparison)?;
         let mut counts = SnapshotCounts::default();
-        let now = Timestamp::now();
+        let now = clock::now();
         for snapshot in changes(approved, taken, &comparison) {
             let kind = snapshot.head.change.as_ref().map_or(ChangeKind::Unseen, |c| c.kind);
             let to = self.update.of_change(kind, self.place);

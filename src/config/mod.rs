@@ -47,4 +47,4 @@ pub use start::START_FILE;
 pub use timetable::{TimetableError, cron, time_zone};
 pub use types::*;
 pub use validate::{Violation, validate};
-pub use watch::{History, Metrics, Missed, Tier, Watch};
+pub use watch::{History, Lab, Metrics, Missed, Tier, Watch};

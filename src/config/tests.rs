@@ -483,11 +483,11 @@ proptest! {
 #[test]
 fn times_that_make_no_sense_are_refused_with_their_line() {
     let watch = "\n[watch.pulse]\ncron = '*/15 * * *'\n\n[watch.full]\ncron = '@daily'\ntime_zone = 'Europe/Atlantis'\n\
-                 samples = 1\n\n[history]\nraw_days = 30\nsample_days = 7\n";
+                 samples = 1\n\n[history]\nraw_days = 30\nsample_days = 7\n\n[lab]\nsince = 'noon'\n";
     let first = SMALL.lines().count() + 1;
     let told = Setup::new(&(SMALL.to_owned() + watch)).told();
     let about: Vec<(usize, &str)> = told.iter().map(|(line, message, _)| (*line - first, message.as_str())).collect();
-    assert_eq!(about.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6, 7, 11], "{about:?}");
+    assert_eq!(about.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 6, 7, 11, 14], "{about:?}");
     assert!(about[0].1.starts_with("`watch.pulse.cron` is no cron expression: "), "{}", about[0].1);
     assert_eq!(about[1].1, "`watch.full.time_zone` is no time zone that is known here");
     assert!(told[0].2.contains("`*/15 * * * *`") && told[1].2.contains("`Europe/Berlin`"), "{told:?}");

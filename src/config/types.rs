@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::alerting::Alerting;
-use super::watch::{History, Metrics, Watch};
+use super::watch::{History, Lab, Metrics, Watch};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,8 @@ pub struct Config {
     pub history: History,
     /// What is written for monitoring.
     pub metrics: Metrics,
+    /// What endpoints of the embedded lab go by.
+    pub lab: Lab,
 }
 
 /// Settings of sampling, comparison and patience.

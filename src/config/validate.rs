@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::address;
 use super::alerting::{AlertReceiver, Alerting, ReceiverKind};
 use super::key_path::KeyPath;
 use super::secret::names_a_credential;
 use super::timetable::{cron, time_zone};
 use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reference, Timeouts};
-use super::watch::{History, Tier, Watch};
+use super::watch::{History, Lab, Tier, Watch};
 use crate::suggest::hint;
 
 /// Fields of a request's body that the program sets itself: another value would falsify what a sample says of itself.
@@ -41,6 +43,7 @@ pub fn validate(config: &Config) -> Vec<Violation> {
     rules.defaults(&config.defaults);
     rules.watch(&config.watch, config);
     rules.history(&config.history);
+    rules.lab(&config.lab);
     for (name, provider) in &config.provider {
         let path = KeyPath::from(["provider", name]);
         rules.name(name, &path);
@@ -132,6 +135,13 @@ impl Rules {
             let help = "what a host sent is part of what is kept of an answer, so it cannot outlive the answer";
             let message = format!("must be at least `history.raw_days`, {raw}, not {samples}");
             self.violation(&path.child("sample_days"), &message, Some(help.into()));
+        }
+    }
+
+    fn lab(&mut self, lab: &Lab) {
+        if lab.since.as_ref().is_some_and(|since| since.parse::<Timestamp>().is_err()) {
+            let help = "a date, a time and a zone, such as `2026-11-22T00:00:00Z`";
+            self.violation(&KeyPath::from(["lab", "since"]), "is no time", Some(help.into()));
         }
     }
 

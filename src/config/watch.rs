@@ -1,4 +1,4 @@
-//! The shape of `[watch]`, `[history]` and `[metrics]` in `providers.toml`.
+//! The shape of `[watch]`, `[history]`, `[metrics]` and `[lab]` in `providers.toml`.
 //!
 //! As in `types.rs`, comments here are read by users.
 
@@ -88,4 +88,14 @@ pub struct Metrics {
     /// The file that `check` and `watch` write after each run, from where the configuration lies; none when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+}
+
+/// What endpoints of the embedded lab go by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lab {
+    /// When the lab's clock showed 0, such as `2026-11-22T00:00:00Z`, so that the schedules of faults go on from one check to
+    /// the next. Left out, it shows 0 at the beginning of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }

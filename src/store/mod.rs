@@ -138,6 +138,12 @@ impl RunId {
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// A new one of this time: ids are in the order of their times.
+    pub fn at(time: Timestamp) -> Self {
+        let since = time.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, since.as_secs(), since.subsec_nanos())))
+    }
 }
 
 impl fmt::Display for RunId {

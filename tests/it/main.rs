@@ -30,6 +30,7 @@ mod real_data;
 mod receiver;
 #[cfg(feature = "lab")]
 mod refusals;
+mod rehearsal;
 #[cfg(feature = "lab")]
 mod samples;
 #[cfg(feature = "lab")]

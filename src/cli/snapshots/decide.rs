@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
-use jiff::Timestamp;
-
 use super::{folder, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::Which;
-use crate::cli::emit;
+use crate::cli::{clock, emit};
 use crate::review::Decision;
 use crate::snapshot::selection::Selection;
 
@@ -20,7 +18,7 @@ pub(in crate::cli) fn decide(args: &Which, decision: Decision, global: &Global) 
     let mut text = String::new();
     for name in &names {
         let done = match decision {
-            Decision::Accept => folder.accept(name, Timestamp::now())?.map(|_| "accepted"),
+            Decision::Accept => folder.accept(name, clock::now())?.map(|_| "accepted"),
             Decision::Reject => folder.reject(name)?.map(|_| "rejected"),
             Decision::Skip => None,
         };

@@ -5,12 +5,11 @@ use std::process::{Command as Process, ExitCode as Code, Stdio};
 
 use anyhow::Context as _;
 use console::{Key, Term};
-use jiff::Timestamp;
 
 use super::{folder, in_order_of_review, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::Names;
-use crate::cli::{UsageError, emit, paint};
+use crate::cli::{UsageError, clock, emit, paint};
 use crate::report::{Paint, View};
 use crate::review::screen::{self, Waiting};
 use crate::review::{Command, Decision, Review, Scope, Shown, Tally, Visibility};
@@ -105,7 +104,7 @@ impl Session<'_> {
         let mut before = Vec::new();
         for name in &names {
             before.extend(match decision {
-                Decision::Accept => self.folder.accept(name, Timestamp::now())?,
+                Decision::Accept => self.folder.accept(name, clock::now())?,
                 Decision::Reject => self.folder.reject(name)?,
                 Decision::Skip => None,
             });

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::Global;
 use super::args::watch::Watch;
 use super::signals::stop_on_signals;
-use super::{UsageError, code_of, emit, in_a_line, note, session};
+use super::{UsageError, clock, code_of, emit, in_a_line, note, session};
 use crate::config::{Config, Environment};
 use crate::exit::ExitCode;
 use crate::report::Report;
@@ -119,7 +119,7 @@ impl Watcher<'_> {
 
     /// Checks and waits until it is asked to stop.
     async fn forever(&self) -> anyhow::Result<Code> {
-        let holder = Holder::this_process("samemodel watch", Timestamp::now());
+        let holder = Holder::this_process("samemodel watch", clock::now());
         let _watching = Lock::acquire_for(Scope::Watch, &self.data_dir, &holder)?;
         let mut told = None;
         loop {
@@ -153,7 +153,7 @@ impl Watcher<'_> {
         for (model, times) in &self.models {
             while !self.stop.is_cancelled() {
                 let known = self.known(model).await?;
-                let now = Timestamp::now();
+                let now = clock::now();
                 match times.step(known.last(), now) {
                     Step::Never => break,
                     Step::Wait { tier, until } => {
@@ -181,7 +181,7 @@ impl Watcher<'_> {
         }
         let known = self.known(claim.model()).await?;
         let cool_down = SignedDuration::from_secs(self.config.watch.cool_down.into());
-        if let Some(full) = known.full_check_after(&report, cool_down, Timestamp::now()) {
+        if let Some(full) = known.full_check_after(&report, cool_down, clock::now()) {
             let of_pulse = round.codes.len() - 1;
             if self.carry_out(&full, round).await?.is_some() {
                 // What the full check says is the better answer to the same question.
@@ -207,11 +207,11 @@ impl Watcher<'_> {
 
     /// Sleeps until then, or until the clock is seen to have been set back, or until asked to stop.
     async fn sleep_until(&self, until: Timestamp) {
-        let mut before = Timestamp::now();
+        let mut before = clock::now();
         while before < until && !self.stop.is_cancelled() {
             let left = Duration::try_from(until.duration_since(before)).unwrap_or_default();
             self.sleep(left.min(LONGEST_SLEEP)).await;
-            let now = Timestamp::now();
+            let now = clock::now();
             if now < before {
                 return;
             }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::alarm::Telling;
 use super::super::check::{self, Asked};
 use super::super::session::{Overrides, Session};
-use super::super::{emit, in_a_line};
+use super::super::{clock, emit, in_a_line};
 use super::Watcher;
 use crate::redact::Redactor;
 use crate::report::{Report, escape, words};
@@ -190,7 +190,7 @@ fn tell(claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
         }
         Err(error) => format!("failed: {}", in_a_line(error)),
     };
-    let (now, model, tier) = (Timestamp::now(), claim.model(), claim.tier());
+    let (now, model, tier) = (clock::now(), claim.model(), claim.tier());
     let line = format!("{now:.0}  {model}  {tier}{}  {what}", claim.reason());
     emit(&(escape::line(&line) + "\n"), None)
 }
