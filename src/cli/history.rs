@@ -1,23 +1,20 @@
-//! `samemodel history`: runs and an endpoint's effect over time, and dropping what is no longer kept.
+//! `samemodel history`: runs and an endpoint's effect over time.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode as Code;
 
 use super::args::Global;
-use super::args::history::{History, HistoryFormat, HistoryVerb, Prune};
-use super::{UsageError, clock, emit, note, paint, session, terminal_width};
-use crate::config::{Config, Environment};
+use super::args::history::{History, HistoryFormat, HistoryVerb};
+use super::{UsageError, emit, paint, prune, session, terminal_width};
 use crate::redact::Redactor;
 use crate::report::View;
 use crate::report::chart::Glyphs;
 use crate::report::history::{HistoryReport, RunEntry};
-use crate::retention::{Level, Policy};
-use crate::store::{Holder, Lock, RetentionStore as _, RunId, SqliteStore, Store as _, WatchStore as _};
+use crate::store::{SqliteStore, Store as _, WatchStore as _};
 use crate::suggest::nearest;
 
 pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<Code> {
     match &args.verb {
-        Some(HistoryVerb::Prune(prune)) => self::prune(prune, global).await,
+        Some(HistoryVerb::Prune(args)) => prune::prune(args, global).await,
         None => list(args, global).await,
     }
 }
@@ -83,42 +80,6 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<HistoryRe
         return Err(UsageError(format!("no run{of} in the history judged an endpoint `{endpoint}`")).into());
     }
     Ok(HistoryReport::new(entries))
-}
-
-async fn prune(args: &Prune, global: &Global) -> anyhow::Result<Code> {
-    let loaded = Config::load(global.config.as_deref(), &Environment::of_process(), &[])?;
-    let Some(policy) = Policy::new(&loaded.config.history) else {
-        let what = "everything is kept: say in [history] for how many days, with `raw_days` or `sample_days`";
-        return Err(UsageError(what.into()).into());
-    };
-    let data_dir = session::data_dir(global, &loaded.folder);
-    let now = clock::now();
-    let holder = Holder::this_process("samemodel history prune", now);
-    let _lock = if args.dry_run { None } else { Some(Lock::acquire(&data_dir, &holder)?) };
-    let store = open(global).await?;
-    let planned = policy.apply(&store.retained().await?, now);
-    let done = if args.dry_run { Ok(None) } else { carry_out(&store, &planned).await.map(Some) };
-    store.close().await?;
-    let count = |level| planned.iter().filter(|(_, to)| *to == level).count();
-    let (raw, samples) = (count(Level::WithoutRaw), count(Level::ResultsOnly));
-    let room = done?.map_or_else(
-        || "nothing was dropped: this is what would be".to_owned(),
-        |(before, after)| format!("the database went from {} to {}", size(before), size(after)),
-    );
-    note(&format!("{raw} runs without what hosts sent, {samples} runs down to their results; {room}"));
-    Ok(Code::SUCCESS)
-}
-
-async fn carry_out(store: &SqliteStore, planned: &[(RunId, Level)]) -> anyhow::Result<(u64, u64)> {
-    let levels: BTreeMap<RunId, Level> = planned.iter().copied().collect();
-    for (run, level) in levels {
-        store.reduce(&run, level).await?;
-    }
-    Ok(store.compact().await?)
-}
-
-fn size(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// ASCII alone where the locale is known not to be UTF-8.

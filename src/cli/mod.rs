@@ -35,6 +35,7 @@ mod lab;
 mod ledger;
 mod metrics;
 mod plan;
+mod prune;
 mod samples;
 mod session;
 mod shelf;

@@ -163,6 +163,20 @@ impl Project {
         Running { child, out, err }
     }
 
+    /// Runs the program where the system refuses what would make any file longer than these KiB, as a full disk does.
+    #[cfg(unix)]
+    pub fn run_on_a_full_disk<const N: usize>(&self, room: u32, arguments: [&str; N]) -> Run {
+        self.write();
+        let limited = format!("trap '' XFSZ; ulimit -f {room}; exec \"$@\"");
+        let program = self.command(&arguments);
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &limited, "bash", env!("CARGO_BIN_EXE_samemodel")]).args(arguments).env_clear();
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(self.folder.path());
+        let out = shell.stdin(Stdio::null()).output().expect("bash");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Run { status: out.status, stdout: text(&out.stdout), stderr: text(&out.stderr) }
+    }
+
     /// The program with its arguments, in the project's folder, in an environment of its own.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_samemodel"));

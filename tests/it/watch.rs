@@ -172,17 +172,39 @@ fn a_time_that_meets_another_run_is_given_back_and_told_with_code_75() {
 #[test]
 fn a_full_disk_ends_a_watch_with_words_on_what_to_do() {
     let project = project(YEARLY);
-    project.write();
-    // The system refuses what would make any file longer than this, as a full disk does.
-    let program = env!("CARGO_BIN_EXE_samemodel");
-    let mut shell = std::process::Command::new("bash");
-    let limited = format!("trap '' XFSZ; ulimit -f 24; exec {program} watch --once --quiet");
-    shell.args(["-c", &limited]).current_dir(project.path(""));
-    let out = shell.env_remove("SAMEMODEL_CONFIG").output().expect("bash");
-    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
-    assert_eq!(out.status.code(), Some(70), "{said}");
-    assert!(!said.contains("panicked") && !said.contains("consistent"), "{said}");
+    let full = project.run_on_a_full_disk(24, ["watch", "--once", "--quiet"]);
+    full.refuses(70, &["samemodel"]);
     let again = project.run(["watch", "--once", "--quiet"]);
     ended(&again, &[0, 3]);
     assert!(!again.stdout.contains("failed"), "{}", again.stdout);
+}
+
+#[test]
+fn after_a_clock_was_set_back_far_what_is_due_by_the_new_time_is_checked_at_once() {
+    let mut project = project(YEARLY);
+    for now in ["2027-02-01T00:00:00Z", "2026-03-01T00:00:00Z"] {
+        project = project.with_env("SAMEMODEL_NOW", now);
+        let run = project.run(["watch", "--once", "--quiet"]);
+        ended(&run, &[0, 3]);
+        assert_says(&run.stdout, &[&format!("{now}  m  pulse  ")]);
+    }
+    let run = project.run(["watch", "--once", "--quiet"]);
+    assert_says(&run.stdout, &["nothing is due; next: pulse of m at 2027-01-01T00:00:00Z"]);
+}
+
+#[test]
+fn a_watch_drops_what_the_policy_no_longer_keeps() {
+    let project = project(YEARLY).with_tables("\n[history]\nraw_days = 30\n");
+    let at = |project: Project, now: &str| {
+        let project = project.with_env("SAMEMODEL_NOW", now);
+        let run = project.run(["watch", "--once", "--quiet"]);
+        ended(&run, &[0, 3]);
+        (project, run.stderr)
+    };
+    let (project, said) = at(project, "2026-06-01T00:00:00Z");
+    assert!(!said.contains("dropped"), "the only run is kept whole: {said}");
+    let (project, said) = at(project, "2027-02-01T00:00:00Z");
+    assert_says(&said, &["dropped by [history]: 1 runs without what hosts sent, 0 runs down to their results"]);
+    let (_, said) = at(project, "2027-02-01T00:05:00Z");
+    assert!(!said.contains("dropped"), "nothing was checked: {said}");
 }

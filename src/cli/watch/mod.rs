@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::Global;
 use super::args::watch::Watch;
 use super::signals::stop_on_signals;
-use super::{UsageError, clock, code_of, emit, in_a_line, note, session};
+use super::{UsageError, clock, code_of, emit, in_a_line, note, prune, session};
 use crate::config::{Config, Environment};
 use crate::exit::ExitCode;
 use crate::report::Report;
@@ -147,8 +147,16 @@ impl Watcher<'_> {
         Ok(Code::SUCCESS)
     }
 
-    /// Looks at every model, and checks those that are due, one after the other.
+    /// Looks at every model, checks those that are due, one after the other, and then drops what is no longer kept.
     async fn round(&self) -> anyhow::Result<Round> {
+        let round = self.checks().await?;
+        if !round.codes.is_empty() {
+            prune::after_checks(self.config, &self.data_dir).await;
+        }
+        Ok(round)
+    }
+
+    async fn checks(&self) -> anyhow::Result<Round> {
         let mut round = Round::default();
         for (model, times) in &self.models {
             while !self.stop.is_cancelled() {
