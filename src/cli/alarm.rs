@@ -17,7 +17,7 @@ use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers};
 use crate::redact::Redactor;
 use crate::report::Report;
 use crate::report::outcome::{failed_check, observations, results};
-use crate::store::{AlertStore, Conclusion, Delivery, LockError, RunRecord, SqliteStore, Store, StoreError};
+use crate::store::{AlertStore, Conclusion, Delivery, LockError, RunEnd, RunRecord, SqliteStore, Store, StoreError};
 use crate::verdict::Verdict;
 
 /// The longest that a check waits at its end for receivers that ask to be left alone for a moment.
@@ -31,6 +31,13 @@ pub(super) enum Telling {
     /// They do not: whoever asked looks at the report.
     #[default]
     Nobody,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy)]
+pub(super) struct Concluded<'a> {
+    pub end: RunEnd,
+    pub report: &'a Report,
 }
 
 /// Who is told of one check.
@@ -66,11 +73,13 @@ impl Alarm {
     }
 
     /// Keeps what a run came to, with the alerts that follow from it, and sends what is due.
-    pub async fn conclude(&self, store: &SqliteStore, run: &RunRecord, report: &Report) {
-        if let Err(error) = self.keep(store, run, report).await {
-            note(&format!("the results of this run and its alerts cannot be kept: {error}"));
+    pub async fn conclude(&self, store: &SqliteStore, run: &RunRecord, concluded: Concluded<'_>) {
+        if let Err(error) = self.keep(store, run, concluded).await {
+            let keeps = "once that is mended, `samemodel check --resume` keeps them and asks nothing again";
+            note(&format!("the results of this run and its alerts cannot be kept: {error}; {keeps}"));
             return self.ping(Beat::Fail).await;
         }
+        let report = concluded.report;
         if self.telling == Telling::People {
             self.send(store).await;
         }
@@ -78,9 +87,10 @@ impl Alarm {
         self.ping(if measured { Beat::Success } else { Beat::Fail }).await;
     }
 
-    async fn keep(&self, store: &SqliteStore, run: &RunRecord, report: &Report) -> Result<(), StoreError> {
+    async fn keep(&self, store: &SqliteStore, run: &RunRecord, concluded: Concluded<'_>) -> Result<(), StoreError> {
+        let Concluded { end, report } = concluded;
+        let conclusion = Conclusion { end: Some(end), results: results(report), ..Conclusion::default() };
         if self.telling == Telling::Nobody {
-            let conclusion = Conclusion { results: results(report), ..Conclusion::default() };
             return store.conclude(&run.id, &conclusion).await;
         }
         let known = Known::from(store, clock::now()).await?;
@@ -89,7 +99,7 @@ impl Alarm {
         // A run's own time and not the present one: concluded again, it makes the same keys.
         let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at };
         let alerts = known.follow(seen, &occasion, &self.config);
-        store.conclude(&run.id, &Conclusion { end: None, results: results(report), alerts }).await
+        store.conclude(&run.id, &Conclusion { alerts, ..conclusion }).await
     }
 
     /// Tells that the check failed before it came to a report. That another check is under way is no failure.

@@ -1,4 +1,4 @@
-//! Carrying out a run: from endpoints that can be asked to the report on what they answered.
+//! Carrying out a run: endpoints are asked, and then judged by what they answered.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::args::Global;
-use super::clock;
 use super::fleet::Lab;
 use super::job::Job;
 use super::judging::Judging;
@@ -24,7 +23,7 @@ use crate::report::progress::{Progress, Screen};
 use crate::runner::{Arm, RunOutcome, Runner};
 use crate::sample::Sample;
 use crate::stats::rng;
-use crate::store::{Ending, RunEnd, Store};
+use crate::store::Store;
 
 /// Everything that a run needs.
 pub(super) struct Asking<'a> {
@@ -40,8 +39,8 @@ pub(super) struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Asks what has no answer yet, and compares all answers of the run.
-    pub async fn carry_out(&self, global: &Global) -> anyhow::Result<Report> {
+    /// Asks what has no answer yet, and says how that ended.
+    pub async fn ask(&self, global: &Global) -> anyhow::Result<RunOutcome> {
         let begun = Instant::now();
         let progress = Mutex::new(Progress::new(screen(global), move || begun.elapsed()));
         // A display that panicked is no reason to stop a run that costs money.
@@ -65,23 +64,20 @@ impl Asking<'_> {
             stop,
             events: &|event: Event| show(&event),
         };
-        let outcome = {
-            let running = runner.run(&self.job.answered);
-            tokio::pin!(running);
-            tokio::select! {
-                outcome = &mut running => outcome,
-                () = asked_to_stop.cancelled() => {
-                    show(&Event::Stopping);
-                    running.await
-                }
-            }?
+        let running = runner.run(&self.job.answered);
+        tokio::pin!(running);
+        let outcome = tokio::select! {
+            outcome = &mut running => outcome,
+            () = asked_to_stop.cancelled() => {
+                show(&Event::Stopping);
+                running.await
+            }
         };
-        let how = match outcome {
-            RunOutcome::Complete => Ending::Complete,
-            RunOutcome::Stopped => Ending::Partial,
-            RunOutcome::BudgetReached => Ending::StoppedBudget,
-        };
-        self.store.finish_run(&self.job.run.id, RunEnd { how, at: clock::now() }).await?;
+        Ok(outcome?)
+    }
+
+    /// Compares all answers of the run.
+    pub async fn judge(&self, outcome: RunOutcome) -> anyhow::Result<Report> {
         let accounts = self.ledger().accounts().await?;
         Judging { asking: self, accounts, outcome }.report().await
     }

@@ -2,19 +2,21 @@
 
 use std::process::ExitCode as Code;
 
-use super::alarm::{Alarm, Telling};
+use super::alarm::{Alarm, Concluded, Telling};
 use super::args::{Check, Global};
 use super::asking::Asking;
 use super::job::Job;
 use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
-use super::{NothingMeasured, UsageError, clock, deliver, plan, samples};
+use super::{NothingMeasured, UsageError, clock, code_of, deliver, plan, samples};
 use crate::config::{Credentials, Reference};
+use crate::exit::ExitCode;
 use crate::report::Report;
+use crate::runner::RunOutcome;
 use crate::sample::Sample;
 use crate::snapshot::Update;
-use crate::store::{Holder, Lock, SqliteStore};
+use crate::store::{Ending, Holder, Lock, RunEnd, SqliteStore, Store as _};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
     let comparing = Some(&args.comparing);
@@ -94,11 +96,33 @@ async fn carry_out(
     };
     let redactor = credentials.redactor();
     let asking = Asking { session: &session, job: &job, store: &store, resolved, recorded, shelf, redactor };
-    let report = asking.carry_out(global).await;
-    if let Ok(report) = &report {
-        alarm.conclude(&store, &job.run, report).await;
-    }
+    let report = asked_and_judged(&asking, &store, alarm, global).await;
     store.close().await?;
+    report
+}
+
+/// A run ends when what it came to is kept, and not before: one that is killed in between can be gone on with, and then asks nothing
+/// again.
+async fn asked_and_judged(
+    asking: &Asking<'_>,
+    store: &SqliteStore,
+    alarm: &Alarm,
+    global: &Global,
+) -> anyhow::Result<Report> {
+    let outcome = asking.ask(global).await?;
+    let how = match outcome {
+        RunOutcome::Complete => Ending::Complete,
+        RunOutcome::Stopped => Ending::Partial,
+        RunOutcome::BudgetReached => Ending::StoppedBudget,
+    };
+    let end = RunEnd { how, at: clock::now() };
+    let report = asking.judge(outcome).await;
+    match &report {
+        Ok(report) => alarm.conclude(store, &asking.job.run, Concluded { end, report }).await,
+        // It has ended, though there is nothing to keep; whatever else was in the way can be mended.
+        Err(error) if code_of(error) == ExitCode::Undecided => store.finish_run(&asking.job.run.id, end).await?,
+        Err(_) => {}
+    }
     report
 }
 

@@ -82,6 +82,38 @@ fn a_check_that_cannot_begin_is_told_too() {
     assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
 }
 
+/// Changes the history behind the program's back.
+fn alter(project: &Project, statement: &'static str) {
+    use sqlx::{ConnectOptions as _, Connection as _};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(project.path(".samemodel/history.db"));
+    let work = async {
+        let mut file = options.connect().await.expect("the history opens");
+        sqlx::query(statement).execute(&mut file).await.expect("it is done");
+        file.close().await.expect("it closes");
+    };
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(work);
+}
+
+#[test]
+fn a_run_whose_results_find_no_room_is_gone_on_with_and_then_tells_what_it_found() {
+    let receiver = receiver();
+    let project = project(&receiver).with_endpoint("reference", "lab:").with_endpoint("twin", "lab:");
+    project.run(["check", "m", "--quiet"]);
+    let project = project.with_endpoint("gone", "http://127.0.0.1:9/v1");
+    alter(&project, "CREATE TRIGGER no_room BEFORE INSERT ON result BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_says(&run.stderr, &["cannot be kept", "no room", "samemodel check --resume"]);
+    assert_eq!(paths(&receiver)[2..], ["/canary-ping/start", "/canary-ping/fail"], "nothing is told that is not kept");
+
+    alter(&project, "DROP TRIGGER no_room");
+    let resumed = project.run(["check", "m", "--resume", "--format", "json"]);
+    assert_eq!(resumed.code(), 3, "{}", resumed.stderr);
+    let twin = resumed.endpoint("twin");
+    assert_eq!(twin["attempts"], twin["samples"], "nothing is asked again: {twin}");
+    assert_eq!(paths(&receiver)[4..], ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
+    project.run(["check", "m", "--resume"]).refuses(2, &["no run of `m` is unfinished"]);
+}
+
 #[test]
 fn a_receiver_that_is_down_changes_nothing_about_the_check_and_gets_its_message_later() {
     let receiver = receiver();

@@ -129,6 +129,34 @@ fn unreferenced_snapshots_are_listed_and_deleted_only_on_request() {
     assert!(!project.path("snapshots/m/host/extra.snap").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn on_a_full_disk_nothing_is_approved_by_halves_and_what_waits_still_waits() {
+    let project = project("lab:");
+    project.run(["test", "--seed", "1"]);
+    let before = project.files();
+    let full = project.run_on_a_full_disk(0, ["accept", "--all"]);
+    full.refuses(70, &["cannot write ", "what was there is unchanged"]);
+    assert_eq!(project.files(), before);
+    assert_eq!(project.run(["accept", "--all"]).code(), 0);
+    assert_eq!(project.run(["pending", "--check"]).code(), 0);
+}
+
+#[test]
+fn a_check_whose_snapshots_cannot_be_written_is_gone_on_with_and_asks_nothing_again() {
+    let project = project("lab:");
+    let first = project.run(["check", "--seed", "1", "--format", "json"]);
+    let waiting = project.path("snapshots").join(&files(&project, ".snap.new")[0]);
+    fs::remove_file(&waiting).expect("it goes");
+    fs::create_dir(&waiting).expect("no file can take its place");
+    project.run(["check", "--seed", "1", "--quiet"]).refuses(70, &["cannot write "]);
+    fs::remove_dir(&waiting).expect("it goes");
+    let again = project.run(["check", "--resume", "--format", "json"]);
+    assert_eq!(again.verdict("host"), "unmeasured", "{}", again.stderr);
+    assert_eq!(again.endpoint("host")["attempts"], first.endpoint("host")["attempts"]);
+    assert!(waiting.is_file(), "{}", again.stderr);
+}
+
 #[test]
 fn a_broken_snapshot_is_an_error_and_never_left_out() {
     let project = project("lab:");
