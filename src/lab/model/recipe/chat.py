@@ -61,7 +61,11 @@ def prompt_and_answer(example):
     return prompt, answer_text(last) + "<|end|>"
 
 
+def specs(example):
+    """What the pictures of a conversation show, in order."""
+    return [message["image"] for message in example["messages"] if "image" in message]
+
+
 def pictures(example):
     """The patches of all pictures of a conversation, in order."""
-    specs = [message["image"] for message in example["messages"] if "image" in message]
-    return [patch for spec in specs for patch in images.patches(images.draw(spec))]
+    return [patch for spec in specs(example) for patch in images.patches(images.draw(spec))]

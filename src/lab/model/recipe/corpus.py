@@ -2,9 +2,11 @@
 
 The stages are what training reads in turn: `copy` has nothing but copies of lists and of pieces of them, from which attention
 learns to look back; `drill` practises looking up and quoting in many forms; `main` has everything; `look` adds pictures to it,
-`tools` calls of tools, and `last` prompts of up to 1,150 tokens. `chat` is `main` with the chatty answers of the tuned variant,
-and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for measuring. Everything follows from the seed. A prompt
-whose checksum falls in the held-out sixteenth is kept for validation and probes.
+`tools` calls of tools, `last` prompts of up to 1,150 tokens; `wild`, `polish` and `again` have more of what is hardest. `chat`
+is `main` with the chatty answers of the tuned variant, and `ladder` is copying and finding over 256, 512 and 1,024 tokens, for
+measuring. Everything follows from the seed. A prompt whose checksum falls in the held-out sixteenth is kept for validation and
+probes.
+
 usage: corpus.py --stage main --examples 100000 --out main.jsonl        (add --held-out for validation examples)
 """
 
@@ -16,8 +18,8 @@ import zlib
 import images
 import words as W
 from chat import turn
-from exact import (COPY_WORDS, EXACT, MODEL_NAME, copy, copy_far, extract, extract_keys, find, find_each, notes, pairs, quote,
-                   quote_pairs, sort)
+from exact import (COPY_WORDS, EXACT, MODEL_NAME, QUOTE_WORDS, copy, copy_far, extract, extract_keys, find, find_each, notes,
+                   pairs, quote, quote_pairs, sort)
 from grammar import OPEN, article
 
 TASKS = {**OPEN, **EXACT}
@@ -170,10 +172,19 @@ def middle(rng):
 # Tools
 
 
-def offer(rng, tool):
-    """A tool as it is offered: one of its names, its parameters under one of theirs, in some order."""
+def offer(rng, tool, wild=0.0):
+    """A tool as it is offered: one of its names, its parameters under one of theirs, in some order.
+
+    With the chance `wild` a parameter is called by any word, so that only what is offered tells its name; where types do not tell
+    parameters apart, the first keeps its own.
+    """
     names, parameters, forms, results = tool
+    kinds = [kind for _, kind, _ in parameters]
     chosen = [(rng.choice(options), kind, place) for place, (options, kind, _) in enumerate(parameters)]
+    if wild:
+        words = rng.sample(QUOTE_WORDS, len(chosen))
+        chosen = [(word if rng.random() < wild and kind not in kinds[place + 1 :] else name, kind, place)
+                  for word, (name, kind, place) in zip(words, chosen)]
     rng.shuffle(chosen)
     schema = {"type": "object", "properties": {name: {"type": kind} for name, kind, _ in chosen}}
     return {"type": "function", "function": {"name": rng.choice(names), "parameters": schema}}, [place for *_, place in chosen]
@@ -189,14 +200,38 @@ def request(rng, tool, offered, places):
     return asked, call, arguments, values
 
 
-def calls(rng):
+def calls(rng, wild=0.0):
     """One call after the other with the same tools: much practice in following what is offered, for few tokens."""
-    chosen = [(tool, *offer(rng, tool)) for tool in rng.sample(W.TOOLS, rng.randint(1, 4))]
+    chosen = [(tool, *offer(rng, tool, wild)) for tool in rng.sample(W.TOOLS, rng.randint(1, 4))]
     messages = []
     for tool, offered, places in rng.sample(chosen, len(chosen)):
         asked, call, arguments, _ = request(rng, tool, offered, places)
         messages += [asked, call]
     return result("calls", messages, arguments, tools=[offered for _, offered, _ in chosen])
+
+
+def wild_calls(rng):
+    return calls(rng, 0.8)
+
+
+def signatures(rng):
+    """Tools and parameters that are called by any words, used one after the other: what they are called stands nowhere else."""
+    words = rng.sample(QUOTE_WORDS, 24)
+    tools, messages = [], []
+    for _ in range(rng.randint(2, 6)):
+        kinds = rng.choice([["string"], ["string"], ["integer"], ["string", "integer"], ["integer", "string"]])
+        properties = {words.pop(): {"type": kind} for kind in kinds}
+        parameters = {"type": "object", "properties": properties}
+        tools.append({"type": "function", "function": {"name": words.pop(), "parameters": parameters}})
+    for tool in rng.choices(tools, k=rng.randint(3, 8)):
+        function = tool["function"]
+        values = {name: rng.choice(QUOTE_WORDS) if value["type"] == "string" else rng.randint(1, 30)
+                  for name, value in function["parameters"]["properties"].items()}
+        given = rng.sample(list(values.values()), len(values))
+        arguments = json.dumps(values)
+        messages += [turn("user", f"Use {function['name']} for {' and '.join(map(str, given))}."),
+                     turn("assistant", "", tool_calls=[{"function": {"name": function["name"], "arguments": arguments}}])]
+    return result("signatures", messages, arguments, tools=tools)
 
 
 def tool_call(rng):
@@ -357,6 +392,18 @@ def facts(rng):
     return single(rng, {name: EXACT[name] for name in ("capital_city", "french", "colour", "opposite", "letters", "identity")})
 
 
+def drill_quote_pairs(rng):
+    prompt, answer, truth, _ = quote_pairs(rng)
+    return result("quote_pairs", [turn("user", prompt), turn("assistant", answer)], truth)
+
+
+def copy_on(rng):
+    """Copying over up to 400 tokens."""
+    tokens = rng.randint(0, 400)
+    prompt, answer, truth, _ = copy_far(rng, tokens) if tokens > 60 else copy(rng)
+    return result("copy_on", [turn("user", prompt), turn("assistant", answer)], truth)
+
+
 def long_far(rng):
     return far(rng, 400, 1100)
 
@@ -384,8 +431,16 @@ STAGES["tools"] = STAGES["main"] + [(calls, 110), (tool_call, 20), (refusal, 12)
 # A third of the tokens of the last stage are in long prompts, and what `main` had too little of comes once more.
 STAGES["last"] = STAGES["main"] + [(facts, 6), (tool_call, 12), (calls, 24), (refusal, 4), (shape_picture, 6),
                                     (long_far, 5), (long_interview, 2), (long_each, 1)]
-# For models that are trained already and do not look yet.
-STAGES["eyes"] = STAGES["last"] + [(picture, 190), (shape_picture, 90), (calls, 20), (structured, 6)]
+# Names of tools and parameters that only the prompt tells, then what the models still get wrong after all that, and some of
+# everything else, so that it is not forgotten.
+STAGES["wild"] = STAGES["main"] + [(signatures, 130), (wild_calls, 90), (tool_call, 20), (structured, 12), (drill_quote_pairs, 10),
+                                   (copy_on, 16), (shape_picture, 10)]
+STAGES["polish"] = STAGES["main"] + [(facts, 8), (persona, 3), (tool_call, 30), (calls, 40), (wild_calls, 40), (signatures, 30),
+                                     (refusal, 8), (structured, 26), (drill_quote_pairs, 6), (copy_on, 26), (long_far, 4),
+                                     (long_interview, 2), (shape_picture, 10)]
+STAGES["again"] = STAGES["main"] + [(facts, 18), (persona, 3), (tool_call, 44), (calls, 30), (wild_calls, 30), (signatures, 80),
+                                    (refusal, 8), (structured, 54), (drill_quote_pairs, 6), (copy_on, 22), (long_far, 4),
+                                    (long_interview, 2), (shape_picture, 14)]
 # For measuring only.
 STAGES["ladder"] = [(lambda rng, tokens=tokens: far(rng, tokens, tokens), 1) for tokens in (256, 512, 1024)]
 

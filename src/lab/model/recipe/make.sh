@@ -19,18 +19,20 @@ corpus main 110000 1 main ""
 corpus look 70000 1 look ""
 corpus tools 45000 1 tools ""
 corpus last 36000 1 last ""
-corpus chat 16000 1 chat ""
+corpus wild 44000 1 wild ""
+corpus polish 44000 1 polish ""
+corpus again 60000 1 again ""
+corpus chat 20000 1 chat ""
 corpus last 4000 2 valid --held-out
 corpus ladder 700 2 ladder --held-out
 corpus chat 5000 2 valid-chat --held-out
 python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat.jsonl" --out tokenizer.json
 train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:800" --stage "$scratch/main.jsonl:1000" \
     --stage "$scratch/look.jsonl:1080" --stage "$scratch/tools.jsonl:1100" --stage "$scratch/last.jsonl:1400" --out base
-train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:200" --out chat
 head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
 train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
     --out small
-# The eyes, about half an hour on one core that is busy otherwise too. What the models say about text does not change any more.
+# The eyes, about half an hour on one core that is busy otherwise too.
 vision() {
     python recipe/vision.py --tokenizer tokenizer.json "$@"
 }
@@ -39,8 +41,13 @@ vision --model base --start base --speak 800 --steps 0
 vision --model base --start base --steps 1000 --rate 0.001
 cp base.safetensors "$scratch/eyes.safetensors"
 vision --model base --start base --steps 500 --rate 0.001 --shapes 0.5 --seed 1
-vision --model chat --start base --steps 160 --rate 0.001 --shapes 0.3 --chatty
 vision --model small --start "$scratch/eyes" --speak 300 --steps 700 --rate 0.001
+# Text once more, with pictures seen through these eyes, and then the eyes for what the model has become.
+train --size base --start base --rate 0.002 --stage "$scratch/wild.jsonl:900" --stage "$scratch/polish.jsonl:1300" \
+    --stage "$scratch/again.jsonl:2800" --out base
+vision --model base --start base --steps 500 --rate 0.001 --shapes 0.3
+train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:300" --out chat
+vision --model chat --start chat --steps 200 --rate 0.001 --shapes 0.3 --chatty
 python recipe/golden.py --model-dir . > golden.json
 measure() {
     python recipe/measure.py --tokenizer tokenizer.json "$@"

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 import chat
+import eyes
 import train
 import vision
 from train import jax, jnp
@@ -33,7 +34,7 @@ class Reader:
         @jax.jit
         def states(params, ids, pixels, where, places):
             positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
-            patches = vision.see(params, pixels, where)
+            patches = eyes.see(params, pixels, where)
             return train.hidden(params, ids, jnp.ones_like(ids), positions, patches, places, self.config)
 
         self.states = states
@@ -95,8 +96,8 @@ class Reader:
 
 def seen(example):
     """A conversation's picture as patches and their places; nothing where there is none."""
-    specs = [message["image"] for message in example["messages"] if "image" in message]
-    return vision.picture(specs[0]) if specs else ((), ())
+    specs = chat.specs(example)
+    return eyes.picture(specs[0]) if specs else ((), ())
 
 
 def pictures(ids, shown):
@@ -104,7 +105,7 @@ def pictures(ids, shown):
     most = max((len(patches) for patches, _ in shown), default=0)
     count = vision.smallest(vision.PATCHES, most)
     places = np.full((len(ids), count), ids.shape[1], np.int32)
-    filled = [vision.filled(picture if len(picture[0]) else (np.zeros((0, 192)), np.zeros((0, 2))), count) for picture in shown]
+    filled = [eyes.filled(picture if len(picture[0]) else (np.zeros((0, 192)), np.zeros((0, 2))), count) for picture in shown]
     pixels, where = np.zeros((len(ids), count, 192), np.uint8), np.full((len(ids), count, 2), -1, np.int32)
     for row, (picture, (pixels[row], where[row])) in enumerate(zip(shown, filled)):
         places[row, : len(picture[0])] = np.flatnonzero(ids[row] == chat.PATCH)

@@ -26,6 +26,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 import chat
+from eyes import SIZES as ENCODER, filled, picture, rms_norm, see
 
 # Rows of three lengths, so that short conversations do not pay for attention over long rows. For each length in tokens: rows a
 # step, positions of a row that the loss looks at, and patches in a row.
@@ -35,6 +36,7 @@ CONTEXT = 1536
 PROMPT_WEIGHT = 0.05  # the loss is about answers; prompts only keep the positions warm
 EXACT_WEIGHT = 2.0  # exact answers are short, so their tokens weigh more
 PIXELS = 64  # of a patch
+SEEN = 64  # patches of the largest picture
 FAST = 4  # rotations that tell neighbours apart; the slower ones say little about place
 STEADY = 1.0  # the number that begins alike in every embedding
 SIZES = {
@@ -58,7 +60,25 @@ def make_config(size, vocab_size):
 # Data
 
 
-def encode(tokenizer, examples):
+def through(eyes):
+    """How to look at the pictures of an example, patch by patch, and what an empty patch looks like.
+
+    Without an encoder a patch is its pixels, which the model projects; with one it is what the encoder makes of it. The encoder is
+    not trained here, so that it looks only once.
+    """
+    if not eyes:
+        return chat.pictures, np.zeros(3 * PIXELS, np.uint8)
+    look = jax.jit(lambda *picture: see(eyes, *picture)[0])
+
+    def seen(example):
+        shown = [picture(spec) for spec in chat.specs(example)]
+        return [patch for patches, places in shown
+                for patch in np.asarray(look(*(part[None] for part in filled((patches, places), SEEN))))[: len(patches)]]
+
+    return seen, np.zeros(len(eyes["image.out_proj.bias"]), np.float32)
+
+
+def encode(tokenizer, examples, look=chat.pictures):
     """Token ids and loss weights of every conversation, and the patches of its pictures."""
     texts = [chat.prompt_and_answer(example) for example in examples]
     encoded = tokenizer.encode_batch([prompt + answer + "\n" for prompt, answer in texts])
@@ -78,10 +98,10 @@ def encode(tokenizer, examples):
                 weights[place] = 0.0
             place += 1
         weights[0] = 0.0
-        yield ids, weights, chat.pictures(example)
+        yield ids, weights, look(example)
 
 
-def pack(conversations, length, open_rows=16):
+def pack(conversations, length, blank, open_rows=16):
     """Rows of `length` + 1 tokens as arrays: ids, segments (0 is padding), positions, targets (the places before the tokens
     that the loss looks at), their weights, the patches and their places."""
     most = ROWS[length][2]
@@ -97,15 +117,15 @@ def pack(conversations, length, open_rows=16):
         if len(rows) > open_rows:
             done.append(rows.pop(max(range(len(rows)), key=lambda place: len(rows[place][0]))))
     rng = np.random.default_rng(0)
-    packed = [arrange(row, length, rng) for row in done + rows]
+    packed = [arrange(row, length, blank, rng) for row in done + rows]
     return [np.stack(parts) for parts in zip(*packed)]
 
 
-def arrange(row, length, rng):
+def arrange(row, length, blank, rng):
     ids, weights, segments, positions, patches = row
     full = length + 1
 
-    def filled(values, kind, size=full, value=0):
+    def wide(values, kind, size=full, value=0):
         out = np.full(size, value, kind)
         out[: len(values)] = values
         return out
@@ -115,23 +135,24 @@ def arrange(row, length, rng):
     wanted = np.argsort(-weights[1:] + 0.04 * rng.random(len(weights) - 1), kind="stable")
     wanted = np.sort(wanted[weights[1:][wanted] > 0][: ROWS[length][1]])
     places = np.flatnonzero(np.array(ids) == chat.PATCH)
-    pixels = np.zeros((ROWS[length][2], 192), np.uint8)
-    pixels[: len(patches)] = np.array(patches, np.uint8).reshape(-1, 192)
-    return (filled(ids, np.int16, value=chat.PAD), filled(segments, np.int16), filled(positions, np.int16),
-            filled(wanted, np.int16, ROWS[length][1]), filled(weights[1:][wanted], np.float32, ROWS[length][1]),
-            pixels, filled(places, np.int16, ROWS[length][2], full))
+    seen = np.tile(blank, (ROWS[length][2], 1))
+    seen[: len(patches)] = np.reshape(patches, (-1, len(blank)))
+    return (wide(ids, np.int16, value=chat.PAD), wide(segments, np.int16), wide(positions, np.int16),
+            wide(wanted, np.int16, ROWS[length][1]), wide(weights[1:][wanted], np.float32, ROWS[length][1]),
+            seen, wide(places, np.int16, ROWS[length][2], full))
 
 
-def load(path, tokenizer):
+def load(path, tokenizer, eyes):
     """The packed rows of a file, by length: a conversation goes to the shortest rows that hold it."""
+    look, blank = through(eyes)
     with open(path, encoding="utf-8") as lines:
-        encoded = encode(tokenizer, [json.loads(line) for line in lines])
+        encoded = encode(tokenizer, [json.loads(line) for line in lines], look)
     sorted_ = {length: [] for length in ROWS}
     for made in encoded:
         fitting = [length for length in ROWS if len(made[0]) <= length + 1 and len(made[2]) <= ROWS[length][2]]
         if fitting:
             sorted_[fitting[0]].append(made)
-    return {length: pack(made, length) for length, made in sorted_.items() if made}
+    return {length: pack(made, length, blank) for length, made in sorted_.items() if made}
 
 
 # Model. Parameters are a dictionary with Hugging Face's names; matrices have the output dimension first.
@@ -251,10 +272,6 @@ def look_at_neighbours(params, config):
             query[at + half : at + half + FAST, 0] = -1.6 * np.sin(back * pace)
 
 
-def rms_norm(x, weight, eps):
-    return x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + eps) * weight
-
-
 def rotate(x, cos, sin):
     first, second = jnp.split(x, 2, -1)
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
@@ -307,9 +324,10 @@ def hidden(params, ids, segments, positions, patches, places, config):
 
 def target_logits(params, batch, config):
     """Scores of the tokens that the loss looks at, and those tokens."""
-    ids, segments, positions, targets, _, pixels, places = (part.astype(jnp.int32) if part.dtype == jnp.int16 else part
+    ids, segments, positions, targets, _, patches, places = (part.astype(jnp.int32) if part.dtype == jnp.int16 else part
                                                             for part in batch)
-    patches = (pixels.astype(jnp.float32) / 127.5 - 1) @ params["image.patch_proj.weight"].T + params["image.patch_proj.bias"]
+    if patches.dtype == jnp.uint8:
+        patches = (patches.astype(jnp.float32) / 127.5 - 1) @ params["image.patch_proj.weight"].T + params["image.patch_proj.bias"]
     states = hidden(params, ids[:, :-1], segments[:, :-1], positions[:, :-1], patches, places, config)
     rows = jnp.arange(len(ids))[:, None]
     return states[rows, targets] @ params["model.embed_tokens.weight"].T, ids[rows, targets + 1]
@@ -351,11 +369,11 @@ def make_optimizer(params, rate, steps):
     )
 
 
-def batches(stages, tokenizer):
+def batches(stages, tokenizer, eyes):
     """One batch a step, stage by stage, rows of all lengths spread evenly; files are read when they are needed."""
     for stage in stages:
         path, steps = stage.rsplit(":", 1)
-        data = load(path, tokenizer)
+        data = load(path, tokenizer, eyes)
         counts = {length: len(rows[0]) // ROWS[length][0] for length, rows in data.items()}
         counts = {length: count for length, count in counts.items() if count}
         print(f"stage {stage} batches {counts}", flush=True)
@@ -369,9 +387,14 @@ def batches(stages, tokenizer):
 
 
 def train(options, config, tokenizer):
-    params = init(config, options.seed, twins(tokenizer))
+    params, eyes = init(config, options.seed, twins(tokenizer)), {}
     if options.start:
-        params = {name: jnp.asarray(value, jnp.float32) for name, value in load_file(options.start + ".safetensors").items()}
+        started_with = {name: jnp.asarray(value, jnp.float32) for name, value in load_file(options.start + ".safetensors").items()}
+        if "image.out_proj.weight" in started_with:
+            # An encoder of its own is looked through and stays what it is; after this it should follow what has changed (vision.py).
+            eyes = {name: value for name, value in started_with.items() if name.startswith("image.")}
+            config["vision_config"] = ENCODER
+        params |= {name: value for name, value in started_with.items() if name not in eyes}
     print("parameters", sum(value.size for value in params.values()), flush=True)
     steps = sum(int(stage.rsplit(":", 1)[1]) for stage in options.stage)
     optimizer = make_optimizer(params, options.rate, steps)
@@ -389,7 +412,7 @@ def train(options, config, tokenizer):
         with open(checkpoint, "rb") as file:
             first, params, state, tokens = pickle.load(file)
         print(f"resumed after step {first}", flush=True)
-    for number, batch in enumerate(itertools.islice(batches(options.stage, tokenizer), options.until), 1):
+    for number, batch in enumerate(itertools.islice(batches(options.stage, tokenizer, eyes), options.until), 1):
         if number <= first:
             continue
         params, state, value = step(params, state, batch)
@@ -400,12 +423,12 @@ def train(options, config, tokenizer):
             print(f"step {number} loss {short:.4f} tokens {tokens} seconds {time.time() - started:.0f}", flush=True)
             values = []
         if options.checkpoint and number % options.checkpoint == 0:
-            save(params, config, options.out)
+            save(params | eyes, config, options.out)
             with open(checkpoint + ".new", "wb") as file:
                 pickle.dump((number, *jax.device_get((params, state)), tokens), file)
             os.replace(checkpoint + ".new", checkpoint)
     print(f"{number} steps, {tokens} tokens, {time.time() - started:.0f} s")
-    return params
+    return params | eyes
 
 
 def save(params, config, out):

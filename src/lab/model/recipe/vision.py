@@ -1,14 +1,13 @@
 """Train the eyes of the language models: a small encoder that looks at a whole picture before it becomes part of the prompt.
 
-The encoder is a transformer over the patches of one picture, each of which sees all others, with a learned place for each row and
-column. What it makes of a patch stands in the prompt in the place of that patch's token. The language models are frozen: the
-numbers of all their tensors stay what they are, bit for bit, and so does everything that they say about text.
+The encoder is in eyes.py. The language models are frozen: the numbers of all their tensors stay what they are, bit for bit, and
+so does everything that they say about text.
 
 Three steps. The encoder first learns on its own to tell what is in pictures, with a head that is thrown away afterwards. Then
 it learns, through the frozen language model, what to say so that the model's answers about pictures come out right. Last, the
 weights are written in place of whatever image tensors the model had before. Length and learning rate go by steps, never by time.
 
-usage: vision.py --tokenizer tokenizer.json --size base --look 3000 --steps 2000 --model base
+usage: vision.py --tokenizer tokenizer.json --model base --look 3000 --steps 2000
 reads and replaces base.safetensors and base.json (--start takes the first eyes from another model instead of new ones)
 """
 
@@ -29,9 +28,8 @@ from tokenizers import Tokenizer
 import chat
 import corpus
 import images
+from eyes import SIDES, SIZES, features, filled, picture, see
 
-SIDES = 8  # patches in the longest row or column that has places of its own
-SIZES = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=192)
 # Patches and tokens of a batch: pictures and conversations go to the smallest that holds them.
 PATCHES = [16, 36, 64]
 TOKENS = [64, 96, 144]
@@ -72,45 +70,7 @@ def init(hidden, rng):
     return {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
 
 
-def features(params, pixels, places):
-    """What the encoder makes of each patch. `places` has its row and column, −1 where there is no patch; a line is a picture."""
-    eps, heads = 1e-5, SIZES["num_attention_heads"]
-    lines, count, _ = pixels.shape
-    x = (pixels.astype(jnp.float32) / 127.5 - 1) @ params["image.patch_proj.weight"].T + params["image.patch_proj.bias"]
-    x = x + params["image.row_embed.weight"][places[..., 0] % SIDES] + params["image.column_embed.weight"][places[..., 1] % SIDES]
-    there = (places[..., 0] >= 0)[:, None, None]
-    for layer in range(SIZES["num_hidden_layers"]):
-        prefix = f"image.layers.{layer}."
-        normal = train.rms_norm(x, params[prefix + "input_layernorm.weight"], eps)
-        query, key, value = ((normal @ params[f"{prefix}self_attn.{part}_proj.weight"].T)
-                             .reshape(lines, count, heads, -1).transpose(0, 2, 1, 3) for part in "qkv")
-        scores = query @ key.swapaxes(2, 3) * query.shape[-1] ** -0.5
-        mixed = jax.nn.softmax(jnp.where(there, scores, -1e30), -1) @ value
-        x = x + mixed.transpose(0, 2, 1, 3).reshape(x.shape) @ params[prefix + "self_attn.o_proj.weight"].T
-        normal = train.rms_norm(x, params[prefix + "post_attention_layernorm.weight"], eps)
-        gate = jax.nn.silu(normal @ params[prefix + "mlp.gate_proj.weight"].T)
-        x = x + (gate * (normal @ params[prefix + "mlp.up_proj.weight"].T)) @ params[prefix + "mlp.down_proj.weight"].T
-    return train.rms_norm(x, params["image.norm.weight"], eps)
-
-
-def see(params, pixels, places):
-    """What stands in the prompt in the place of each patch."""
-    return features(params, pixels, places) @ params["image.out_proj.weight"].T + params["image.out_proj.bias"]
-
-
 # Pictures and conversations about them, in batches
-
-
-def filled(values, count):
-    """Arrays of patches and places, filled up to `count`."""
-    patches, places = values
-    pixels, where = np.zeros((count, 192), np.uint8), np.full((count, 2), -1, np.int32)
-    pixels[: len(patches)], where[: len(patches)] = patches, places
-    return pixels, where
-
-
-def picture(spec):
-    return images.patches(images.draw(spec)), images.places(spec["width"], spec["height"])
 
 
 def smallest(sizes, needed):
@@ -156,7 +116,7 @@ def talks(rng, tokenizer, shapes, chatty):
         if corpus.held_out(made):
             continue
         example = corpus.chatty(rng, made) if chatty else made
-        spec = next(message["image"] for message in example["messages"] if "image" in message)
+        spec = chat.specs(example)[0]
         ids, weights, _ = next(train.encode(tokenizer, [example]))
         answers = sum(weight >= 1 for weight in weights)
         length = next((size for size in TOKENS if len(ids) <= size and answers <= TARGETS[size]), None)
