@@ -19,19 +19,25 @@ corpus main 110000 1 main ""
 corpus look 70000 1 look ""
 corpus tools 45000 1 tools ""
 corpus last 36000 1 last ""
-corpus wild 44000 1 wild ""
-corpus polish 44000 1 polish ""
-corpus again 60000 1 again ""
 corpus chat 20000 1 chat ""
 corpus last 4000 2 valid --held-out
 corpus ladder 700 2 ladder --held-out
 corpus chat 5000 2 valid-chat --held-out
-python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat.jsonl" --out tokenizer.json
+head -16000 "$scratch/chat.jsonl" > "$scratch/chat-first.jsonl"
+python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat-first.jsonl" --out tokenizer.json
+# The small one and what is read later are made on the second core.
+head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
+{
+    train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
+        --out small
+    corpus wild 44000 1 wild ""
+    corpus polish 44000 1 polish ""
+    corpus again 60000 1 again ""
+} > "$scratch/small.log" 2>&1 &
+small=$!
 train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:800" --stage "$scratch/main.jsonl:1000" \
     --stage "$scratch/look.jsonl:1080" --stage "$scratch/tools.jsonl:1100" --stage "$scratch/last.jsonl:1400" --out base
-head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
-train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
-    --out small
+wait "$small"
 # The eyes, about half an hour on one core that is busy otherwise too.
 vision() {
     python recipe/vision.py --tokenizer tokenizer.json "$@"
