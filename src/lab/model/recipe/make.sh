@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make tokenizer, corpus and weights again, in the folder of the models. usage: recipe/make.sh [scratch folder]
+# Make corpus and weights again, in the folder of the models. usage: recipe/make.sh [scratch folder]
 set -eu
 cd "$(dirname "$0")/.."
 scratch="${1:-/tmp/lab}"
@@ -23,8 +23,10 @@ corpus chat 20000 1 chat ""
 corpus last 4000 2 valid --held-out
 corpus ladder 700 2 ladder --held-out
 corpus chat 5000 2 valid-chat --held-out
-head -16000 "$scratch/chat.jsonl" > "$scratch/chat-first.jsonl"
-python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat-first.jsonl" --out tokenizer.json
+# The tokenizer that is there was learnt when the corpus had other shares, so that nine of its entries would be others now. Without it,
+# and then for models that have nothing in common with those that are here, it is made anew.
+[ -f tokenizer.json ] ||
+    python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat.jsonl" --out tokenizer.json
 # The small one and what is read later are made on the second core.
 head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
 {
