@@ -27,7 +27,7 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let size = |name| beyond(evidence, name);
     let (substitution, divergence) = (size(EffectName::Substitution), size(EffectName::Divergence));
     let largest = substitution.iter().chain(&divergence).map(|s| s.effect.low).fold(0.0, f64::max);
-    if substitution.is_none() && divergence.is_none() && size(EffectName::Departure).is_none() {
+    if DISTANCES.into_iter().all(|name| size(name).is_none()) {
         return None;
     }
     if let Some(found) = style(evidence) {
@@ -42,23 +42,33 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
         .or_else(|| divergence.map(even))
 }
 
+/// The effects that say how far answers are from the reference's.
+const DISTANCES: [EffectName; 3] = [EffectName::Substitution, EffectName::Divergence, EffectName::Departure];
+
 fn beyond<'a>(evidence: &Evidence<'a>, name: EffectName) -> Option<&'a Sized> {
     let settings = evidence.settings;
     let is_beyond = |s: &&Sized| s.effect.low > settings.tolerance && s.p.is_none_or(|p| p <= settings.alpha);
     evidence.effects.iter().find(|s| s.effect.name == name).filter(is_beyond)
 }
 
-/// The same answers, more or less spread.
+/// The same model, drawn from otherwise. Sampled answers are more or less spread around the same ones; or they are less spread
+/// and greedy ones more, as one temperature for both makes them, however far that takes them from the reference's.
 fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
     let tolerance = evidence.settings.dispersion_tolerance;
-    let spread = evidence.effects.iter().find(|s| s.effect.name == EffectName::Dispersion).filter(|s| {
-        s.p.is_some_and(|p| p <= evidence.settings.alpha) && (s.effect.low > tolerance || s.effect.high < -tolerance)
-    })?;
-    evidence.sampled.filter(|found| is_same_model_otherwise_sampled(found))?;
+    let spread = evidence.effects.iter().find(|s| s.effect.name == EffectName::Dispersion)?;
+    spread.p.filter(|p| *p <= evidence.settings.alpha)?;
+    let around_the_same = (spread.effect.low > tolerance || spread.effect.high < -tolerance)
+        && evidence.sampled.is_some_and(is_same_model_otherwise_sampled);
+    let differs = || DISTANCES.into_iter().any(|name| beyond(evidence, name).is_some());
+    if !around_the_same && !(spread.effect.low > 0.0 && differs() && leaves_itself(evidence)) {
+        return None;
+    }
     let change = 100.0 * spread.effect.estimate;
     let words = if change > 0.0 { "less" } else { "more" };
-    let mut seen =
-        format!("sampled answers vary {:.0} % {words} than the reference's, around the same ones", change.abs());
+    let mut seen = format!("sampled answers vary {:.0} % {words} than the reference's", change.abs());
+    if around_the_same {
+        seen += ", around the same ones";
+    }
     let repeats = repeats(evidence);
     if is_restless(repeats) {
         let _ = write!(
@@ -183,12 +193,17 @@ fn is_restless(repeats: Tally) -> bool {
         && repeats.endpoint.value() >= 2.0 * repeats.reference.value()
 }
 
-/// Greedy answers that leave themselves about as often as they leave the reference's. Where weights are another, they leave
+/// Whether greedy answers leave themselves about as often as they leave the reference's. Where weights are another, they leave
 /// the reference's together.
+fn leaves_itself(evidence: &Evidence<'_>) -> bool {
+    let repeats = repeats(evidence);
+    is_restless(repeats) && repeats.endpoint.value() >= ABOUT_AS_OFTEN * departures(evidence).value()
+}
+
+/// Greedy answers that change from one time to the next.
 fn restless(evidence: &Evidence<'_>) -> Option<Finding> {
     let repeats = repeats(evidence);
-    let leaving = departures(evidence).value();
-    (is_restless(repeats) && repeats.endpoint.value() >= ABOUT_AS_OFTEN * leaving).then(|| {
+    leaves_itself(evidence).then(|| {
         let seen = format!(
             "answers at temperature 0 change from one time to the next on {} of {} probes, the reference's on {} of {}",
             repeats.endpoint.showing, repeats.endpoint.all, repeats.reference.showing, repeats.reference.all

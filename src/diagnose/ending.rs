@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::tally::{FEWEST, Tally};
+use super::tally::{FEWEST, RULED_OUT, Tally};
 use super::{Evidence, finding};
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::without_special_tokens;
-use crate::stats::exact::Share;
+use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Certain, Possible};
 use crate::verdict::Finding;
 
@@ -195,11 +195,17 @@ fn wrong_reason(evidence: &Evidence<'_>) -> Option<Finding> {
     let deliveries = [(None, ""), (Some(true), " when streamed"), (Some(false), " when not streamed")];
     let found = deliveries.into_iter().filter_map(|(stream, when)| {
         let tally = of(stream);
-        Some((tally.seldom()?, tally, when))
+        Some((tally.seldom().filter(|_| is_a_rule(tally))?, tally, when))
     });
     let (confidence, tally, when) = found.min_by_key(|(confidence, ..)| *confidence)?;
     let evidence = format!("`stop` for answers that the cap cut{when}: {}", tally.words());
     Some(finding("finish-reason-wrong", confidence, evidence))
+}
+
+/// An answer may end by itself just where the cap is, and other answers do so at other rates. A host that says the wrong word says
+/// it of most, or more often than chance can make it.
+fn is_a_rule(tally: Tally) -> bool {
+    tally.endpoint.value() >= MOST || more_often(tally.endpoint, tally.reference) <= RULED_OUT
 }
 
 /// The reference's answers that were cut at the cap, by probe and text: who gives the same text was cut as well.

@@ -358,6 +358,41 @@ fn a_wrong_finish_reason_is_found_by_the_cap() {
 }
 
 #[test]
+fn answers_that_end_by_themselves_at_their_caps_now_and_then_have_no_wrong_finish_reason() {
+    let found = spoilt(|d| {
+        if d.kind == Kind::Cut && d.sample.replicate == 0 && d.number < 5 {
+            let count = d.sample.text.split_whitespace().count();
+            d.sample.text = words(&mut rng::derive(3, &[&d.sample.probe]), count);
+            d.sample.finish_reason = Some("stop".into());
+        }
+    });
+    assert!(found.findings.iter().all(|f| f.fault != "finish-reason-wrong"), "{:#?}", found.findings);
+}
+
+#[test]
+fn one_low_temperature_for_all_requests_is_known_by_what_varies_less_and_what_varies_more() {
+    let found = spoilt(|d| {
+        let sample = &d.sample;
+        let replicate = sample.replicate.to_string();
+        let mut rng = rng::derive(3, &[&sample.probe, &replicate]);
+        match d.kind {
+            // Far from the reference's, and near each other.
+            Kind::Sampled => {
+                d.sample.text = words(&mut rng::derive(4, &[&sample.probe]), 7) + " " + &words(&mut rng, 7);
+            }
+            Kind::Plain => {
+                let kept = sample.text.len() / 4;
+                d.sample.text = sample.text[..kept].to_owned() + &words(&mut rng, 10);
+            }
+            _ => {}
+        }
+    });
+    let faults: Vec<&str> = found.findings.iter().map(|f| f.fault.as_str()).collect();
+    assert_eq!(faults, ["temperature-ignored"], "{found:#?}");
+    assert!(found.findings[0].evidence.contains("at temperature 0 they change"), "{:#?}", found.findings);
+}
+
+#[test]
 fn what_does_not_belong_into_a_text_is_found() {
     finds("leaked-tokens", "<|eot_id|>", |d| {
         if d.kind == Kind::Plain && d.number % 9 == 0 {
