@@ -1,7 +1,7 @@
 //! What a check tells people: its results are kept, alerts follow, and what is due is sent.
 //!
-//! Nothing here changes how a check ends: what goes wrong is said on standard error, and what could not be sent stays in
-//! the outbox for the next check.
+//! What cannot be sent changes nothing about how a check ends: it is said on standard error, and stays in the outbox for the next
+//! check. What cannot be kept ends it with an error, since nobody would be told of what it found.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -72,19 +72,21 @@ impl Alarm {
         self.ping(Beat::Start).await;
     }
 
-    /// Keeps what a run came to, with the alerts that follow from it, and sends what is due.
-    pub async fn conclude(&self, store: &SqliteStore, run: &RunRecord, concluded: Concluded<'_>) {
-        if let Err(error) = self.keep(store, run, concluded).await {
-            let keeps = "once that is mended, `samemodel check --resume` keeps them and asks nothing again";
-            note(&format!("the results of this run and its alerts cannot be kept: {error}; {keeps}"));
-            return self.ping(Beat::Fail).await;
-        }
-        let report = concluded.report;
+    /// Keeps what a run came to, with the alerts that follow from it, and sends what is due. Fails when it cannot be kept, and then
+    /// nothing is sent.
+    pub async fn conclude(
+        &self,
+        store: &SqliteStore,
+        run: &RunRecord,
+        concluded: Concluded<'_>,
+    ) -> Result<(), StoreError> {
+        self.keep(store, run, concluded).await?;
         if self.telling == Telling::People {
             self.send(store).await;
         }
-        let measured = report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
+        let measured = concluded.report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
         self.ping(if measured { Beat::Success } else { Beat::Fail }).await;
+        Ok(())
     }
 
     async fn keep(&self, store: &SqliteStore, run: &RunRecord, concluded: Concluded<'_>) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::runner::RunOutcome;
 use crate::sample::Sample;
 use crate::snapshot::Update;
-use crate::store::{Ending, Holder, Lock, RunEnd, SqliteStore, Store as _};
+use crate::store::{Ending, Holder, Lock, RunEnd, SqliteStore, Store as _, StoreError};
 
 pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code> {
     let comparing = Some(&args.comparing);
@@ -30,8 +30,24 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     let seed = args.comparing.seed;
     let begin = if args.resume { Begin::Resume } else { Begin::Anew };
     let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
-    let report = ask(session, asked, global).await?;
-    deliver(&report, &args.report, global)
+    let asked = ask(session, asked, global).await;
+    if let Err(error) = &asked
+        && let Some(unkept) = error.downcast_ref::<Unkept>()
+    {
+        deliver(&unkept.report, &args.report, global)?;
+    }
+    deliver(&asked?, &args.report, global)
+}
+
+/// A run came to a report that could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the results of this run and its alerts cannot be kept (once that is mended, `samemodel check --resume` keeps them and asks \
+     nothing again)"
+)]
+struct Unkept {
+    report: Box<Report>,
+    source: StoreError,
 }
 
 /// How a model is asked.
@@ -116,14 +132,19 @@ async fn asked_and_judged(
         RunOutcome::BudgetReached => Ending::StoppedBudget,
     };
     let end = RunEnd { how, at: clock::now() };
-    let report = asking.judge(outcome).await;
-    match &report {
-        Ok(report) => alarm.conclude(store, &asking.job.run, Concluded { end, report }).await,
-        // It has ended, though there is nothing to keep; whatever else was in the way can be mended.
-        Err(error) if code_of(error) == ExitCode::Undecided => store.finish_run(&asking.job.run.id, end).await?,
-        Err(_) => {}
+    match asking.judge(outcome).await {
+        Ok(report) => match alarm.conclude(store, &asking.job.run, Concluded { end, report: &report }).await {
+            Ok(()) => Ok(report),
+            Err(source) => Err(Unkept { report: Box::new(report), source }.into()),
+        },
+        Err(error) => {
+            // It has ended, though there is nothing to keep; whatever else was in the way can be mended.
+            if code_of(&error) == ExitCode::Undecided {
+                store.finish_run(&asking.job.run.id, end).await?;
+            }
+            Err(error)
+        }
     }
-    report
 }
 
 /// Refuses to spend anything when there would be nothing to compare with.

@@ -102,15 +102,19 @@ fn a_run_whose_results_find_no_room_is_gone_on_with_and_then_tells_what_it_found
     let project = project.with_endpoint("gone", "http://127.0.0.1:9/v1");
     alter(&project, "CREATE TRIGGER no_room BEFORE INSERT ON result BEGIN SELECT RAISE(ABORT, 'no room'); END");
     let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 70, "what is found and not kept is no success: {}", run.stderr);
     assert_says(&run.stderr, &["cannot be kept", "no room", "samemodel check --resume"]);
-    assert_eq!(paths(&receiver)[2..], ["/canary-ping/start", "/canary-ping/fail"], "nothing is told that is not kept");
+    assert_says(&run.stdout, &["twin", "gone"]);
+    assert_eq!(paths(&receiver)[2..], ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
+    assert_eq!(events(&receiver.got()[3]), ["checker firing"], "nothing else is told that is not kept");
 
     alter(&project, "DROP TRIGGER no_room");
     let resumed = project.run(["check", "m", "--resume", "--format", "json"]);
     assert_eq!(resumed.code(), 3, "{}", resumed.stderr);
     let twin = resumed.endpoint("twin");
     assert_eq!(twin["attempts"], twin["samples"], "nothing is asked again: {twin}");
-    assert_eq!(paths(&receiver)[4..], ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
+    assert_eq!(paths(&receiver)[5..], ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
+    assert_eq!(events(&receiver.got()[6]), ["checker resolved", "unreachable firing"]);
     project.run(["check", "m", "--resume"]).refuses(2, &["no run of `m` is unfinished"]);
 }
 
