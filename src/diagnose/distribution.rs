@@ -60,7 +60,8 @@ fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
     let around_the_same = (spread.effect.low > tolerance || spread.effect.high < -tolerance)
         && evidence.sampled.is_some_and(is_same_model_otherwise_sampled);
     let differs = || DISTANCES.into_iter().any(|name| beyond(evidence, name).is_some());
-    if !around_the_same && !(spread.effect.low > 0.0 && differs() && leaves_itself(evidence)) {
+    let is_one_temperature = || spread.effect.low > 0.0 && differs() && leaves_itself(evidence);
+    if !around_the_same && !is_one_temperature() {
         return None;
     }
     let change = 100.0 * spread.effect.estimate;

@@ -44,7 +44,7 @@ pub(super) async fn watch(args: &Watch, global: &Global) -> anyhow::Result<Code>
     };
     let models = named(args, &loaded.config)?.into_iter().map(times).collect::<anyhow::Result<_>>()?;
     let watcher = Watcher { config: &loaded.config, models, data_dir, global, stop: stop_on_signals() };
-    if args.once { watcher.once().await } else { watcher.forever().await }
+    if args.once { Box::pin(watcher.once()).await } else { Box::pin(watcher.forever()).await }
 }
 
 /// The models of the command line, or those of the configuration.
