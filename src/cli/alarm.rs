@@ -104,7 +104,8 @@ impl Alarm {
         store.conclude(&run.id, &Conclusion { alerts, ..conclusion }).await
     }
 
-    /// Tells that the check failed before it came to a report. That another check is under way is no failure.
+    /// Tells that the check failed: it came to no report, or could not keep what it came to. That another check is under way is no
+    /// failure.
     pub async fn failed(&self, error: &anyhow::Error) {
         if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(LockError::Held { .. }))) {
             return;

@@ -3,7 +3,7 @@
 use std::process::ExitCode as Code;
 
 use super::alarm::{Alarm, Concluded, Telling};
-use super::args::{Check, Global};
+use super::args::{Check, Global, Output};
 use super::asking::Asking;
 use super::job::Job;
 use super::metrics::Configured;
@@ -12,7 +12,7 @@ use super::shelf::Shelf;
 use super::{NothingMeasured, UsageError, clock, code_of, deliver, plan, samples};
 use crate::config::{Credentials, Reference};
 use crate::exit::ExitCode;
-use crate::report::Report;
+use crate::report::{Format, Report};
 use crate::runner::RunOutcome;
 use crate::sample::Sample;
 use crate::snapshot::Update;
@@ -30,13 +30,28 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     let seed = args.comparing.seed;
     let begin = if args.resume { Begin::Resume } else { Begin::Anew };
     let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
-    let asked = ask(session, asked, global).await;
-    if let Err(error) = &asked
+    let (_, code) = ask_and_deliver(session, asked, &args.report, global).await?;
+    Ok(code)
+}
+
+/// Asks, and delivers the report with its exit code. One that could not be kept is delivered too, and is an error all the same.
+pub(super) async fn ask_and_deliver(
+    session: Session,
+    asked: Asked,
+    to: &Output,
+    global: &Global,
+) -> anyhow::Result<(Report, Code)> {
+    let report = ask(session, asked, global).await;
+    // What monitoring reads begins with a state, which would be another than the error's.
+    if let Err(error) = &report
         && let Some(unkept) = error.downcast_ref::<Unkept>()
+        && to.format != Format::Nagios
     {
-        deliver(&unkept.report, &args.report, global)?;
+        deliver(&unkept.report, to, global)?;
     }
-    deliver(&asked?, &args.report, global)
+    let report = report?;
+    let code = deliver(&report, to, global)?;
+    Ok((report, code))
 }
 
 /// A run came to a report that could not be kept.

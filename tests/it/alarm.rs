@@ -108,14 +108,18 @@ fn a_run_whose_results_find_no_room_is_gone_on_with_and_then_tells_what_it_found
     assert_eq!(paths(&receiver)[2..], ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
     assert_eq!(events(&receiver.got()[3]), ["checker firing"], "nothing else is told that is not kept");
 
+    let monitored = project.run(["check", "m", "--quiet", "--format", "nagios"]);
+    assert_eq!(monitored.code(), 3, "{}", monitored.stderr);
+    assert!(monitored.stdout.starts_with("SAMEMODEL UNKNOWN"), "{}", monitored.stdout);
+    assert_eq!(paths(&receiver)[5..], ["/canary-ping/start", "/canary-ping/fail"], "it is told once");
+
     alter(&project, "DROP TRIGGER no_room");
     let resumed = project.run(["check", "m", "--resume", "--format", "json"]);
     assert_eq!(resumed.code(), 3, "{}", resumed.stderr);
     let twin = resumed.endpoint("twin");
     assert_eq!(twin["attempts"], twin["samples"], "nothing is asked again: {twin}");
-    assert_eq!(paths(&receiver)[5..], ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
-    assert_eq!(events(&receiver.got()[6]), ["checker resolved", "unreachable firing"]);
-    project.run(["check", "m", "--resume"]).refuses(2, &["no run of `m` is unfinished"]);
+    assert_eq!(paths(&receiver)[7..], ["/canary-ping/start", "/canary-hook", "/canary-ping"]);
+    assert_eq!(events(&receiver.got()[8]), ["checker resolved", "unreachable firing"]);
 }
 
 #[test]

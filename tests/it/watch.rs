@@ -173,7 +173,7 @@ fn a_time_that_meets_another_run_is_given_back_and_told_with_code_75() {
 fn a_full_disk_ends_a_watch_with_words_on_what_to_do() {
     let project = project(YEARLY);
     let full = project.run_on_a_full_disk(24, ["watch", "--once", "--quiet"]);
-    full.refuses(70, &["samemodel"]);
+    full.refuses(70, &["the disk refused", "see that it has room"]);
     let again = project.run(["watch", "--once", "--quiet"]);
     ended(&again, &[0, 3]);
     assert!(!again.stdout.contains("failed"), "{}", again.stdout);

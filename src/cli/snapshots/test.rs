@@ -5,9 +5,9 @@ use std::process::ExitCode as Code;
 use super::review;
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::{Names, Test, Unreferenced};
-use crate::cli::check::{Asked, ask};
+use crate::cli::check::{Asked, ask_and_deliver};
+use crate::cli::note;
 use crate::cli::session::{Overrides, Session};
-use crate::cli::{deliver, note};
 use crate::config::Reference;
 use crate::exit::ExitCode;
 use crate::report::Report;
@@ -30,8 +30,8 @@ pub(in crate::cli) async fn test(args: &Test, global: &Global) -> anyhow::Result
     };
     let name = session.name.clone();
     let folder = Folder::within(&session.loaded.folder);
-    let report = ask(session, Asked { seed: args.comparing.seed, update, ..Asked::default() }, global).await?;
-    let code = deliver(&report, &args.report, global)?;
+    let asked = Asked { seed: args.comparing.seed, update, ..Asked::default() };
+    let (report, code) = ask_and_deliver(session, asked, &args.report, global).await?;
     settle(&folder, &unreferenced, args.unreferenced)?;
     if args.review && report.snapshots.as_ref().is_some_and(|s| s.waiting > 0) {
         return tokio::task::block_in_place(|| review::review(&Names { names: vec![name] }, global));
