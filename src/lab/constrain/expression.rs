@@ -7,6 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::json;
+use super::number::Number;
+use super::pattern::{Pattern, Step};
 
 /// A set of texts. Cheap to copy, compare and hash: parts are shared, and each knows its hash.
 #[derive(Debug, Clone)]
@@ -36,6 +38,9 @@ enum Node {
     },
     /// Any JSON value, with so many levels of lists and objects.
     Value(usize),
+    Number(Number),
+    /// A string after its opening quote.
+    Pattern(Pattern),
 }
 
 /// What is left of a text that must come byte for byte.
@@ -105,11 +110,12 @@ impl Expression {
         let mut hasher = DefaultHasher::new();
         node.hash(&mut hasher);
         let nullable = match &node {
-            Node::Nothing | Node::Byte(_) | Node::Literal(_) | Node::Value(_) => false,
+            Node::Nothing | Node::Byte(_) | Node::Literal(_) | Node::Value(_) | Node::Pattern(_) => false,
             Node::Empty => true,
             Node::Then(a, b) => a.matches_empty() && b.matches_empty(),
             Node::Either(list) => list.iter().any(Self::matches_empty),
             Node::Repeat { least, .. } => *least == 0,
+            Node::Number(number) => number.complete(),
         };
         Self(Arc::new(Inner { node, hash: hasher.finish(), nullable }))
     }
@@ -141,6 +147,16 @@ impl Expression {
     /// Any JSON value, with so many levels of lists and objects.
     pub fn value(depth: usize) -> Self {
         Self::new(Node::Value(depth))
+    }
+
+    /// Matches what is left of this number.
+    pub fn number(number: Number) -> Self {
+        Self::new(Node::Number(number))
+    }
+
+    /// Matches what is left of a string that follows this pattern.
+    pub fn pattern(pattern: Pattern) -> Self {
+        Self::new(Node::Pattern(pattern))
     }
 
     /// Matches this, then that.
@@ -231,6 +247,12 @@ impl Expression {
                 rest.then(one.clone().repeated(least.saturating_sub(1), most - 1))
             }
             Node::Value(depth) => json::value(*depth).after(byte),
+            Node::Number(number) => number.after(byte).map_or_else(Self::nothing, Self::number),
+            Node::Pattern(pattern) => match pattern.after(byte) {
+                Step::Never => Self::nothing(),
+                Step::Close => Self::empty(),
+                Step::On(left) => Self::pattern(left),
+            },
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::expression::{Bytes, Expression};
+use super::pattern::Pattern;
 
 /// The most characters of a string whose schema sets no bound.
 pub const LONGEST_STRING: u32 = 64;
@@ -15,9 +16,10 @@ pub const MOST_ITEMS: u32 = 8;
 pub const DEPTH: usize = 3;
 
 const LONGEST_KEY: u32 = 24;
-/// Digits before the point, fewer than make a number lose precision.
-const DIGITS: u32 = 14;
-const DECIMALS: u32 = 6;
+/// The most digits before the point, fewer than make a number lose precision.
+pub const DIGITS: u32 = 14;
+/// The most digits after the point.
+pub const DECIMALS: u32 = 6;
 
 static CHARACTER: LazyLock<Expression> = LazyLock::new(|| {
     let one = |first, last| Expression::byte(Bytes::range(first, last));
@@ -53,7 +55,12 @@ fn unfolded(depth: usize) -> Expression {
 
 /// An object with any members, whose values have so many levels themselves.
 pub fn any_object(depth: usize) -> Expression {
-    let member = string(1, LONGEST_KEY).then(colon()).then(Expression::value(depth));
+    object_of(Expression::value(depth))
+}
+
+/// An object with members of any name and of this value.
+pub fn object_of(value: Expression) -> Expression {
+    let member = string(1, LONGEST_KEY).then(colon()).then(value);
     enclosed(b"{", &member, (0, MOST_ITEMS), b"}")
 }
 
@@ -77,6 +84,11 @@ fn enclosed(open: &[u8], item: &Expression, (least, most): (u32, u32), close: &[
 pub fn string(least: u32, most: u32) -> Expression {
     let quote = Expression::literal(b"\"");
     quote.clone().then(CHARACTER.clone().repeated(least, most)).then(quote)
+}
+
+/// A string that follows this pattern.
+pub fn patterned(pattern: Pattern) -> Expression {
+    Expression::literal(b"\"").then(Expression::pattern(pattern))
 }
 
 /// A whole number.
@@ -122,7 +134,7 @@ pub fn colon() -> Expression {
 /// Exactly this value, blanks between its parts aside.
 pub fn constant(value: &Value) -> Expression {
     match value {
-        Value::Array(items) => bracketed(b"[", items.iter().map(constant), b"]"),
+        Value::Array(items) => tuple(items.iter().map(constant)),
         Value::Object(members) => {
             let member = |(key, value): (&String, &Value)| {
                 let key = Value::String(key.clone()).to_string();
@@ -132,6 +144,11 @@ pub fn constant(value: &Value) -> Expression {
         }
         plain => Expression::literal(plain.to_string().as_bytes()),
     }
+}
+
+/// A list of just these items.
+pub fn tuple(items: impl Iterator<Item = Expression>) -> Expression {
+    bracketed(b"[", items, b"]")
 }
 
 fn bracketed(open: &[u8], items: impl Iterator<Item = Expression>, close: &[u8]) -> Expression {

@@ -6,6 +6,8 @@
 
 mod expression;
 mod json;
+mod number;
+mod pattern;
 pub mod schema;
 mod vocabulary;
 

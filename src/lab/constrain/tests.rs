@@ -55,6 +55,28 @@ fn schemas() -> impl Strategy<Value = Value> {
         Just(json!({"type": ["number", "null"]})),
         Just(json!({"type": "boolean", "description": "yes or no"})),
         Just(json!({"const": {"a": [1, "é"]}})),
+        (-300_i32..300, 0_u32..500).prop_map(
+            |(low, width)| json!({"type": "integer", "minimum": low, "maximum": i64::from(low) + i64::from(width)})
+        ),
+        (-3.0..3.0_f64, 0.1..500.0_f64).prop_map(
+            |(low, width)| json!({"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": low + width})
+        ),
+        proptest::sample::select(vec!["[a-z]{1,3}[0-9]+", "^(ab|é)*$", r#"^[^a"]+"?$"#, r"^\w+( \w+){0,3}\.$", "q"])
+            .prop_flat_map(|pattern| (Just(pattern), 12_u32..20))
+            .prop_map(|(pattern, longest)| json!({"type": "string", "pattern": pattern, "maxLength": longest})),
+        proptest::sample::select(vec![
+            "date",
+            "time",
+            "date-time",
+            "duration",
+            "email",
+            "hostname",
+            "uri",
+            "ipv4",
+            "ipv6",
+            "uuid"
+        ])
+        .prop_map(|format| json!({"type": "string", "format": format})),
         "[a-z]{1,4}".prop_map(|word| json!({"type": "string", "enum": [word, "other"]})),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
@@ -62,6 +84,9 @@ fn schemas() -> impl Strategy<Value = Value> {
             (inner.clone(), 0_u32..2, 2_u32..4)
                 .prop_map(|(items, a, b)| json!({"type": "array", "items": items, "minItems": a, "maxItems": b})),
             proptest::collection::vec(inner.clone(), 1..3).prop_map(|choices| json!({ "anyOf": choices })),
+            proptest::collection::vec(inner.clone(), 1..3)
+                .prop_map(|items| json!({"type": "array", "prefixItems": items})),
+            inner.clone().prop_map(|value| json!({"type": "object", "additionalProperties": value})),
             proptest::collection::vec((inner, any::<bool>()), 0..4).prop_map(object),
         ]
     })
@@ -84,7 +109,8 @@ proptest! {
         let mut guide = desk.guide(Form::Text(schema::compile(&schema).unwrap()));
         let (_, text) = desk.write(&mut guide, seed);
         let value: Value = serde_json::from_str(&text).unwrap();
-        prop_assert!(jsonschema::is_valid(&schema, &value), "{schema}: {text}");
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+        prop_assert!(validator.is_valid(&value), "{schema}: {text}");
     }
 }
 

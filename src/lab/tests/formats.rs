@@ -41,6 +41,41 @@ async fn answers_follow_their_schema_at_every_temperature() {
     assert!(serde_json::from_str::<Value>(text(&object)).unwrap().is_object(), "{object}");
 }
 
+/// A schema as libraries make it of nested types: references, bounds, a format.
+fn team() -> Value {
+    json!({
+        "$defs": {
+            "Member": {
+                "type": "object", "title": "Member", "required": ["name", "age", "joined", "manager"], "additionalProperties": false,
+                "properties": {
+                    "name": {"type": "string", "pattern": "^[A-Z][a-z]{1,10}$"},
+                    "age": {"type": "integer", "minimum": 18, "maximum": 99},
+                    "joined": {"type": "string", "format": "date"},
+                    "manager": {"anyOf": [{"$ref": "#/$defs/Member"}, {"type": "null"}]},
+                },
+            },
+        },
+        "type": "object", "required": ["members", "share"], "additionalProperties": false,
+        "properties": {
+            "members": {"type": "array", "items": {"$ref": "#/$defs/Member"}, "minItems": 1, "maxItems": 2},
+            "share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        },
+    })
+}
+
+#[tokio::test]
+async fn answers_follow_schemas_with_references_patterns_and_bounds() {
+    let fleet = quiet(&["lab:"]).await;
+    let validator = jsonschema::options().should_validate_formats(true).build(&team()).unwrap();
+    for (temperature, seed) in [(0.0, 1), (1.0, 2), (2.0, 3)] {
+        let more = json!({"temperature": temperature, "seed": seed});
+        let answer = ask(&fleet, 0, &formatted(&schema(&team()), &more)).await;
+        let value: Value = serde_json::from_str(text(&answer)).unwrap();
+        assert!(validator.is_valid(&value), "{value}");
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_does_not_enforce_schemas_answers_freely() {
     let fleet = quiet(&["lab:schema-not-enforced"]).await;
@@ -53,12 +88,12 @@ async fn a_host_that_does_not_enforce_schemas_answers_freely() {
 #[tokio::test]
 async fn schemas_beyond_reach_are_refused_with_their_place() {
     let fleet = quiet(&["lab:"]).await;
-    let beyond = json!({"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}});
+    let beyond = json!({"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 2}}});
     let response = post(&fleet, 0, &formatted(&schema(&beyond), &json!({}))).await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let error: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     assert_eq!(error["error"]["param"], "response_format");
-    assert!(error["error"]["message"].as_str().unwrap().contains("`minimum` at `/properties/a`"), "{error}");
+    assert!(error["error"]["message"].as_str().unwrap().contains("`multipleOf` at `/properties/a`"), "{error}");
 }
 
 /// A request whose thoughts end at once.
