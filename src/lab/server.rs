@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,10 +14,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::stream;
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use super::MODEL_NAME;
 use super::answer::Answer;
-use super::api::{self, ApiError, Delivery, News, Order, Piece, Spoken, models};
+use super::api::{self, ApiError, Delivery, News, Order, Piece, Spoken, model};
 use super::flaky::{CutEnd, Fate};
 use super::host::Host;
 use super::speech::Interrupted;
@@ -33,6 +34,7 @@ const SOON: Duration = Duration::from_millis(200);
 pub fn router(host: Arc<Host>) -> Router {
     Router::new()
         .route("/v1/models", get(list))
+        .route("/v1/models/{id}", get(describe))
         .route("/v1/chat/completions", post(complete))
         .fallback(lost)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -45,7 +47,15 @@ async fn lost(State(host): State<Arc<Host>>) -> Response {
 
 async fn list(State(host): State<Arc<Host>>, headers: HeaderMap) -> Response {
     match authorize(&host, &headers) {
-        Ok(()) => Json(models(MODEL_NAME)).into_response(),
+        Ok(()) => Json(json!({"object": "list", "data": [model(MODEL_NAME)]})).into_response(),
+        Err(error) => error.response(host.dialect()),
+    }
+}
+
+async fn describe(State(host): State<Arc<Host>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    match authorize(&host, &headers) {
+        Ok(()) if id == MODEL_NAME => Json(model(MODEL_NAME)).into_response(),
+        Ok(()) => ApiError::unknown_model(&id).response(host.dialect()),
         Err(error) => error.response(host.dialect()),
     }
 }

@@ -32,8 +32,10 @@ pub async fn serve(args: &LabServe) -> anyhow::Result<Code> {
     out.flush()?;
     let from = args.gguf.as_ref().map(|path| format!(" from {}", path.display())).unwrap_or_default();
     note(&format!("serving `{MODEL_NAME}`{from} as {address}; Ctrl-C ends it. Try:"));
+    let key =
+        args.api_key_env.as_ref().map(|name| format!("-H \"authorization: Bearer ${name}\" ")).unwrap_or_default();
     note(&format!(
-        "  curl -s {url}/chat/completions -d '{{\"model\":\"{MODEL_NAME}\",\"messages\":[{{\"role\":\"user\",\
+        "  curl -s {url}/chat/completions {key}-d '{{\"model\":\"{MODEL_NAME}\",\"messages\":[{{\"role\":\"user\",\
          \"content\":\"Tell me a story about a fox.\"}}]}}'"
     ));
     stop.cancelled().await;

@@ -11,5 +11,5 @@ mod tools;
 pub use dialect::Dialect;
 pub use error::{ApiError, add};
 pub use request::{Delivery, Format, Order, Thinking};
-pub use response::{Counting, Ending, News, Piece, Reply, Scored, Spoken, Tally, models};
+pub use response::{Counting, Ending, News, Piece, Reply, Scored, Spoken, Tally, model};
 pub use tools::{Tool, ToolChoice, Tools};

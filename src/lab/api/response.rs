@@ -271,9 +271,9 @@ fn miscounted(count: usize, share: f64) -> usize {
     if share < 0.0 && off < count { count - off } else { count + off }
 }
 
-/// The list of models.
-pub fn models(model: &str) -> Value {
-    json!({"object": "list", "data": [{"id": model, "object": "model", "created": 0, "owned_by": "samemodel"}]})
+/// A model, as the endpoint for models describes it.
+pub fn model(id: &str) -> Value {
+    json!({"id": id, "object": "model", "created": 0, "owned_by": "samemodel"})
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Fleets: names, keys and their end.
 
+use serde_json::{Value, json};
+
 use super::*;
 
 #[tokio::test]
@@ -16,6 +18,20 @@ async fn a_fleet_with_a_key_lets_in_only_those_who_carry_it() {
             assert!(response.text().await.unwrap().contains(r#""id":"lab""#));
         }
     }
+}
+
+#[tokio::test]
+async fn a_model_can_be_asked_for_by_its_name() {
+    let fleet = quiet(&["lab:"]).await;
+    let get = async |name: &str| {
+        let response = Client::new().get(format!("{}/models/{name}", fleet.base_url(0))).send().await.unwrap();
+        let status = response.status();
+        (status, serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap())
+    };
+    let (status, model) = get("lab").await;
+    assert_eq!((status, &model["id"], &model["object"]), (StatusCode::OK, &json!("lab"), &json!("model")));
+    let (status, error) = get("other").await;
+    assert_eq!((status, &error["error"]["code"]), (StatusCode::NOT_FOUND, &json!("model_not_found")));
 }
 
 #[tokio::test]
