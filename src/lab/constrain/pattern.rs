@@ -81,6 +81,11 @@ impl Pattern {
         self.machine.distance.get(&self.state).map_or(0, |bytes| bytes.div_ceil(4))
     }
 
+    /// How large the automaton is, in bytes.
+    pub fn memory(&self) -> usize {
+        self.machine.automaton.memory_usage()
+    }
+
     /// What this byte does.
     pub fn after(&self, byte: u8) -> Step {
         match (self.escaped, byte) {

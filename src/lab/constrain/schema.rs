@@ -18,6 +18,8 @@ use super::number::Kind;
 const MOST_PARTS: usize = 256;
 /// The most bytes of names and values that must come as they are.
 const MOST_BYTES: usize = 8_192;
+/// The most bytes of all automata for patterns together; making them takes time.
+const MOST_MEMORY: usize = 4 << 20;
 /// The highest bound on strings and lists that is kept; one from above may be higher.
 const LONGEST_BOUND: u64 = 1_000;
 
@@ -63,7 +65,14 @@ pub struct SchemaError {
 
 /// All texts that follow this schema, as far as the bounds of [`json`] go.
 pub fn compile(schema: &Value) -> Result<Expression, SchemaError> {
-    let mut compiler = Compiler { root: schema, parts: MOST_PARTS, bytes: MOST_BYTES, within: Vec::new(), cut: false };
+    let mut compiler = Compiler {
+        root: schema,
+        parts: MOST_PARTS,
+        bytes: MOST_BYTES,
+        memory: MOST_MEMORY,
+        within: Vec::new(),
+        cut: false,
+    };
     let all = compiler.schema(schema, "")?;
     if all.is_nothing() { Err(wrong("", "a schema that never ends")) } else { Ok(all) }
 }
@@ -73,6 +82,7 @@ struct Compiler<'a> {
     root: &'a Value,
     parts: usize,
     bytes: usize,
+    memory: usize,
     /// The references that are being followed.
     within: Vec<&'a str>,
     /// Whether some schema was not unfolded once more, so that no text matches where it stands.
@@ -197,13 +207,23 @@ impl<'a> Compiler<'a> {
         match kind {
             "object" => self.object(keywords, place),
             "array" => self.array(keywords, place),
-            "string" => scalar::string(keywords, place),
+            "string" => self.string(keywords, place),
             "integer" => scalar::number(keywords, Kind::Integer, place),
             "number" => scalar::number(keywords, Kind::Decimal, place),
             "boolean" => Ok(json::boolean()),
             "null" => Ok(json::null()),
             _ => Err(wrong(place, format!("the unknown type `{kind}`"))),
         }
+    }
+
+    fn string(&mut self, keywords: &Map<String, Value>, place: &str) -> Result<Expression, SchemaError> {
+        let bounds = bounds(keywords, ["minLength", "maxLength"], json::LONGEST_STRING, place)?;
+        let Some(pattern) = scalar::pattern(keywords, bounds, place)? else {
+            return Ok(json::string(bounds.0, bounds.1));
+        };
+        let left = self.memory.checked_sub(pattern.memory());
+        self.memory = left.ok_or_else(|| wrong(place, "patterns that are too large together"))?;
+        Ok(json::patterned(pattern))
     }
 
     fn array(&mut self, keywords: &'a Map<String, Value>, place: &str) -> Result<Expression, SchemaError> {

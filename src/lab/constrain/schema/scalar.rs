@@ -2,21 +2,24 @@
 
 use serde_json::{Map, Value};
 
-use super::{SchemaError, bounds, wrong};
+use super::{SchemaError, wrong};
 use crate::lab::constrain::expression::Expression;
 use crate::lab::constrain::json;
 use crate::lab::constrain::number::{Bound, Kind, Number, Range};
 use crate::lab::constrain::pattern::{self, Pattern};
 
-/// Strings that keep to their length, pattern or format.
-pub fn string(keywords: &Map<String, Value>, place: &str) -> Result<Expression, SchemaError> {
-    let (least, most) = bounds(keywords, ["minLength", "maxLength"], json::LONGEST_STRING, place)?;
+/// The pattern that strings follow besides their bounds, if any.
+pub fn pattern(
+    keywords: &Map<String, Value>,
+    (least, most): (u32, u32),
+    place: &str,
+) -> Result<Option<Pattern>, SchemaError> {
     let text = |name: &str| match keywords.get(name) {
         None => Ok(None),
         Some(value) => value.as_str().map(Some).ok_or_else(|| wrong(place, format!("`{name}` that is no text"))),
     };
     let pattern = match (text("pattern")?, text("format")?) {
-        (None, None) => return Ok(json::string(least, most)),
+        (None, None) => return Ok(None),
         (Some(pattern), None) => pattern.to_owned(),
         (None, Some(format)) => {
             pattern::of_format(format).ok_or_else(|| wrong(place, format!("the format `{format}`")))?
@@ -29,7 +32,7 @@ pub fn string(keywords: &Map<String, Value>, place: &str) -> Result<Expression, 
     if pattern.least_characters() < least {
         return Err(wrong(place, "`minLength` beside a pattern that shorter strings follow"));
     }
-    Ok(json::patterned(pattern))
+    Ok(Some(pattern))
 }
 
 /// Numbers of this kind between their bounds.

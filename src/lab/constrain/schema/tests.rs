@@ -1,5 +1,7 @@
 //! What is kept of a schema, and what is refused.
 
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::json;
 
 use super::*;
@@ -114,11 +116,69 @@ fn what_cannot_be_enforced_is_refused_with_its_place() {
         (json!({"type": "string", "minLength": 3, "maxLength": 2}), "above"),
         (json!({"type": "string", "minLength": 3_000_000}), "above 1000"),
         (json!({"type": "string", "maxLength": -1}), "no whole number"),
+        (json!({"anyOf": vec![json!({"type": "string", "pattern": "^[^a]{900}$"}); 20]}), "too large together"),
         (json!({"enum": (0..1_000).collect::<Vec<_>>()}), "too many parts"),
         (json!({"const": "a".repeat(100_000)}), "too long"),
         (json!(false), "no schema"),
     ] {
         let message = compile(&schema).unwrap_err().to_string();
         assert!(message.contains(said), "{schema}: {message}");
+    }
+}
+
+/// Anything made of the words of JSON Schema, right or wrong.
+fn anything() -> impl Strategy<Value = Value> {
+    let words =
+        ["type", "enum", "const", "anyOf", "allOf", "$ref", "$defs", "required", "properties", "items", "prefixItems"];
+    let bounds = ["minimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "format"];
+    let texts = [
+        "object",
+        "array",
+        "string",
+        "number",
+        "integer",
+        "null",
+        "a+b|^c",
+        "#",
+        "#/$defs/a",
+        "#/properties/b",
+        "date",
+        "é\"",
+        "(",
+    ];
+    let leaf = prop_oneof![
+        select(texts.to_vec()).prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        (-3_i64..6).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        Just(Value::Null),
+    ];
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        let key = select([&words[..], &bounds[..], &["additionalProperties", "a", "b", "x"]].concat());
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((key, inner), 0..5).prop_map(|members| Value::Object(
+                members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            )),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_no_schema_is_refused_and_what_is_one_leads_to_an_end(schema in anything(), turns in proptest::collection::vec(any::<u8>(), 30)) {
+        let Ok(all) = compile(&schema) else { return Ok(()) };
+        let mut left = all;
+        for turn in turns {
+            let ways: Vec<Expression> =
+                (0..=u8::MAX).map(|byte| left.after(byte)).filter(|after| !after.is_nothing()).collect();
+            prop_assert!(!ways.is_empty() || left.matches_empty(), "{schema}");
+            match ways.get(usize::from(turn) % ways.len().max(1)) {
+                Some(way) => left = way.clone(),
+                None => break,
+            }
+        }
     }
 }
