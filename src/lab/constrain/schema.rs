@@ -227,15 +227,15 @@ impl<'a> Compiler<'a> {
     }
 
     fn array(&mut self, keywords: &'a Map<String, Value>, place: &str) -> Result<Expression, SchemaError> {
-        let bounds = bounds(keywords, ["minItems", "maxItems"], json::MOST_ITEMS, place)?;
+        let bounds = |usual| bounds(keywords, ["minItems", "maxItems"], usual, place);
         if let Some(items) = keywords.get("prefixItems") {
-            return self.tuple(items, bounds, &format!("{place}/prefixItems"));
+            return self.tuple(items, bounds(u32::MAX)?, &format!("{place}/prefixItems"));
         }
         let item = match keywords.get("items") {
             Some(items) => self.schema(items, &format!("{place}/items"))?,
             None => Expression::value(json::DEPTH - 1),
         };
-        Ok(json::list(&item, bounds))
+        Ok(json::list(&item, bounds(json::MOST_ITEMS)?))
     }
 
     /// Lists of one item for each of these schemas. That they may go on, or break off, makes no difference to what they are.
@@ -246,9 +246,6 @@ impl<'a> Compiler<'a> {
         }
         let each = items.iter().enumerate().map(|(index, item)| self.schema(item, &format!("{place}/{index}")));
         let each = each.collect::<Result<Vec<_>, _>>()?;
-        if each.iter().any(Expression::is_nothing) {
-            return Ok(Expression::nothing());
-        }
         Ok(json::tuple(each.into_iter()))
     }
 
