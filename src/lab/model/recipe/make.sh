@@ -30,38 +30,29 @@ corpus chat 5000 2 valid-chat --held-out
 # and then for models that have nothing in common with those that are here, it is made anew.
 [ -f tokenizer.json ] ||
     python recipe/tokenizer.py --corpus "$scratch/drill.jsonl" "$scratch/main.jsonl" "$scratch/chat.jsonl" --out tokenizer.json
-# On the second core: the small one, what is read later, and eyes that learn on their own what is in pictures.
+# On the second core: the small one, eyes that learn on their own what is in pictures, and what is read later.
 head -35000 "$scratch/main.jsonl" > "$scratch/main-small.jsonl"
 {
     train --size small --stage "$scratch/copy.jsonl:100" --stage "$scratch/drill.jsonl:200" --stage "$scratch/main-small.jsonl:900" \
         --out small
+    vision --model small --look 4000 --steps 0 --out "$scratch/look"
+    vision --model small --start "$scratch/look" --speak 800 --steps 700 --rate 0.001
+    corpus look 45000 2 see ""
     corpus wild 44000 1 wild ""
     corpus polish 44000 1 polish ""
     corpus again 60000 1 again ""
-    corpus again 13000 2 mend ""
-    vision --model small --look 4000 --steps 0 --out "$scratch/look"
 } > "$scratch/small.log" 2>&1 &
 small=$!
 train --size base --stage "$scratch/copy.jsonl:120" --stage "$scratch/drill.jsonl:800" --stage "$scratch/main.jsonl:1000" \
     --stage "$scratch/look.jsonl:1080" --stage "$scratch/tools.jsonl:1100" --stage "$scratch/last.jsonl:1400" --out base
 wait "$small"
+# The eyes say in words what they see. With pictures seen through them the model reads on, and then they learn what it has become.
 vision --model base --start "$scratch/look" --speak 800 --steps 0
-vision --model base --start base --steps 1000 --rate 0.001
-cp base.safetensors "$scratch/eyes.safetensors"
-vision --model small --start "$scratch/eyes" --speak 300 --steps 700 --rate 0.001 > "$scratch/small-eyes.log" 2>&1 &
-small=$!
-vision --model base --start base --steps 500 --rate 0.001 --shapes 0.5 --seed 1
-# Text once more, with pictures seen through these eyes, and then the eyes for what the model has become.
-train --size base --start base --rate 0.002 --stage "$scratch/wild.jsonl:900" --stage "$scratch/polish.jsonl:1300" \
-    --stage "$scratch/again.jsonl:2800" --out base
+train --size base --start base --rate 0.002 --stage "$scratch/see.jsonl:700" --stage "$scratch/wild.jsonl:900" \
+    --stage "$scratch/polish.jsonl:1300" --stage "$scratch/again.jsonl:2800" --out base
 vision --model base --start base --steps 500 --rate 0.001 --shapes 0.3
-# Shapes are what it has learnt to overlook. The eyes say them once more as words, and the model learns to read that.
-vision --model base --start base --speak 500 --steps 0 --seed 2
-train --size base --start base --rate 0.001 --stage "$scratch/mend.jsonl:1000" --out base
-vision --model base --start base --steps 500 --rate 0.001 --shapes 0.3 --seed 2
 train --size chat --start base --rate 0.001 --stage "$scratch/chat.jsonl:300" --out chat
 vision --model chat --start chat --steps 200 --rate 0.001 --shapes 0.3 --chatty
-wait "$small"
 python recipe/golden.py --model-dir . > golden.json
 measure() {
     python recipe/measure.py --tokenizer tokenizer.json "$@"
