@@ -9,7 +9,7 @@ fi
 here="$(cd "$(dirname "$0")" && pwd)"
 scratch="$(mktemp -d)"
 host=
-trap '[[ -z "$host" ]] || kill "$host"; rm -rf "$scratch"' EXIT
+trap '[[ -z "$host" ]] || kill "$host" 2>/dev/null || :; rm -rf "$scratch"' EXIT
 
 "$2" -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
@@ -21,4 +21,5 @@ for _ in {1..100}; do
     [[ ! -s "$scratch/url" ]] || break
     sleep 0.1
 done
+[[ -s "$scratch/url" ]] || { cat "$scratch/notes" >&2; exit 1; }
 "$scratch/venv/bin/python" "$here/client.py" "$(cat "$scratch/url")"
