@@ -43,7 +43,7 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     }
     let tightest = share(&endpoint.effects).min_by(|a, b| a.high.total_cmp(&b.high));
     if let Some(finding) = endpoint.findings.iter().find(|f| f.is_certain_drift()) {
-        return judge(Verdict::Drifted, finding.evidence.clone(), tightest);
+        return judge(Verdict::Drifted, finding.evidence.clone(), surest(&endpoint.effects));
     }
     if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
         return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
@@ -56,6 +56,14 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
 fn share(effects: &[Sized]) -> impl Iterator<Item = &Effect> {
     let bounds = [EffectName::Substitution, EffectName::Divergence];
     effects.iter().map(|s| &s.effect).filter(move |e| bounds.contains(&e.name))
+}
+
+/// The effect that surely leaves the most to explain, and the tighter one where none does: beside an exact disagreement, a bound that
+/// happens to lie at nothing must not hide a difference that was measured.
+fn surest(effects: &[Sized]) -> Option<&Effect> {
+    let beyond_nothing = |e: &Effect| e.low.max(0.0);
+    share(effects)
+        .max_by(|a, b| beyond_nothing(a).total_cmp(&beyond_nothing(b)).then_with(|| b.high.total_cmp(&a.high)))
 }
 
 fn is_consistent(effects: &[Sized], settings: &Settings) -> bool {
@@ -183,6 +191,19 @@ mod tests {
             found.findings = vec![certain.clone()];
             assert_eq!(decide(&found, &SETTINGS).verdict, Verdict::Drifted);
         }
+    }
+
+    #[test]
+    fn beside_an_exact_disagreement_the_effect_that_was_measured_is_told() {
+        let told = |effects: &[(EffectName, f64, f64)]| {
+            let mut found = endpoint(Some(0.5), effects);
+            let evidence = String::new();
+            found.findings = vec![Finding { fault: "double-bos".into(), confidence: Confidence::Certain, evidence }];
+            decide(&found, &SETTINGS).effect.map(|e| e.name)
+        };
+        assert_eq!(told(&[(Substitution, 0.0, 0.0), (Divergence, 0.04, 0.1)]), Some(Divergence));
+        assert_eq!(told(&[(Substitution, 0.0, 0.4), (Divergence, -0.01, 0.02)]), Some(Divergence));
+        assert_eq!(told(&[]), None);
     }
 
     #[test]

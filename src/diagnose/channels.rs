@@ -57,7 +57,6 @@ fn thoughts_in_answers(evidence: &Evidence<'_>) -> Option<Finding> {
         let evidence = format!("thoughts in the text of {}", marked.words());
         return Some(finding("reasoning-misplaced", confidence, evidence));
     }
-    let thinks = |a: &Answer<'_>| a.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty());
     let thinking: BTreeSet<&str> =
         evidence.reference.all().filter(|a| thinks(a)).map(|a| a.sample.probe.as_str()).collect();
     let silent = tally(evidence, |_, a| thinking.contains(a.sample.probe.as_str()).then(|| !thinks(a)));
@@ -68,18 +67,30 @@ fn thoughts_in_answers(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Everything among the thoughts and nothing in the answer, although the answer is said to be complete.
+/// Everything among the thoughts and nothing in the answer, although the answer is said to be complete. Models break off behind a
+/// thought now and then, and another model does so on its own: what puts the answer there does it with most of those that think.
 fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
-    let tally = tally(evidence, |_, a| {
-        let thought = a.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty());
+    let unanswered = |a: &Answer<'_>| {
         // A cap may well be used up by thinking.
         let cut = Ended::of(a) == Ended::AtCap || evidence.is_full(a);
-        (!cut && a.sample.tool_calls.is_empty()).then(|| thought && a.sample.text.trim().is_empty())
-    });
-    let confidence = tally.never()?;
+        (!cut && a.sample.tool_calls.is_empty()).then(|| thinks(a) && a.sample.text.trim().is_empty())
+    };
+    let of_those_that_think = tally(evidence, |_, a| unanswered(a).filter(|_| thinks(a))).endpoint;
+    let tally = tally(evidence, |_, a| unanswered(a));
+    let confidence = match tally.seldom()? {
+        _ if evidence.is_model_moved() && of_those_that_think.value() < MOST => Possible,
+        confidence => confidence,
+    };
     let evidence = format!("all is thought and nothing is answered in {}", tally.words());
     Some(finding("reasoning-misplaced", confidence, evidence))
 }
+
+fn thinks(answer: &Answer<'_>) -> bool {
+    answer.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty())
+}
+
+/// The share of the answers that think which the host must be the reason for.
+const MOST: f64 = 0.5;
 
 /// Letters of a script that neither the prompt has nor any other answer of the reference to it.
 fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {

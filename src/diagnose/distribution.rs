@@ -6,12 +6,11 @@
 
 use std::fmt::Write as _;
 
-use super::tally::{FEWEST, RULED_OUT, Tally};
+use super::tally::{FEWEST, RULED_OUT};
 use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told};
 use crate::compare::control::Unit;
 use crate::compare::effect::Sized;
 use crate::sample::Asking;
-use crate::signal::repeats::greedy_that_change;
 use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
 use crate::stats::kernel::mean_of_combined;
@@ -70,8 +69,8 @@ fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
     if around_the_same {
         seen += ", around the same ones";
     }
-    let repeats = repeats(evidence);
-    if is_restless(repeats) {
+    let repeats = evidence.repeats();
+    if evidence.is_restless() {
         let _ = write!(
             seen,
             "; at temperature 0 they change on {} of {} probes, the reference's on {}",
@@ -110,20 +109,26 @@ fn style(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(told("finetuned-variant", Likely, format!("another style: answers are {} on average", words.join(", "))))
 }
 
-/// Sampled answers as if from another model, and greedy ones that leave at a far lower rate than that model's: what is likeliest is
-/// mostly left as it is, and drawing prefers other tokens than the model does. Only a control shows what a model's rate is.
+/// Sampled answers as if from another model, and greedy ones that leave at a far lower rate than that model's. Where drawing prefers
+/// other tokens than the model does, sampled answers vary less as well; where they do not, it is the same model with other weights,
+/// of which few answers were drawn. Only a control shows what a model's rate is.
 fn favoured(evidence: &Evidence<'_>, substitution: Option<&Sized>, divergence: Option<&Sized>) -> Option<Finding> {
     let (s, d) = (&substitution?.effect, &divergence?.effect);
     let apart = s.low >= MOSTLY_ANOTHER_MODEL && d.high < 1.0 && d.estimate < FAR_LESS * s.estimate;
-    (apart && evidence.pace.unit == Unit::Measured).then(|| {
-        let seen = format!(
-            "sampled answers are as if {:.0} % of them came from another model, and greedy ones leave at {:.0} % of its rate, as \
-             where some tokens are favoured in drawing",
-            100.0 * s.estimate,
-            100.0 * d.estimate
-        );
-        told("watermark", Possible, seen)
-    })
+    if !apart || evidence.pace.unit != Unit::Measured {
+        return None;
+    }
+    let spread = evidence.effects.iter().find(|s| s.effect.name == EffectName::Dispersion);
+    if spread.is_none_or(|spread| spread.effect.low <= 0.0) {
+        return divergence.map(even);
+    }
+    let seen = format!(
+        "sampled answers are as if {:.0} % of them came from another model, and greedy ones leave at {:.0} % of its rate, as where \
+         some tokens are favoured in drawing",
+        100.0 * s.estimate,
+        100.0 * d.estimate
+    );
+    Some(told("watermark", Possible, seen))
 }
 
 /// How much less greedy answers are moved than sampled ones where tokens are favoured.
@@ -152,12 +157,12 @@ fn departures(evidence: &Evidence<'_>) -> Share {
     answers
 }
 
-/// Most answers are the reference's, and those that are not leave it as soon as another model's do.
+/// Some answers are the reference's throughout, and the others leave it as soon as another model's do.
 fn mixture(evidence: &Evidence<'_>) -> Option<Finding> {
     let departure = beyond(evidence, EffectName::Departure)?;
     let divergence = evidence.effects.iter().find(|s| s.effect.name == EffectName::Divergence)?;
     let (share, rate) = (departure.effect.estimate, divergence.effect.estimate);
-    (share < MOSTLY_ANOTHER_MODEL && share >= FAR_SOONER * rate).then(|| {
+    (share >= SOONER * left_at(rate)).then(|| {
         let seen = format!(
             "{:.0} % of greedy answers leave the reference's as soon as another model's do, and the others hardly ever: over whole \
              answers the rate is {:.0} % of another model's",
@@ -168,9 +173,15 @@ fn mixture(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// Answers that leave at one small rate `r` of another model's have left within its horizon at `r ln 4 / 0.75` of its share, so
-/// the two effects differ by up to 1.9; a mixture's by more, the longer its answers are.
-const FAR_SOONER: f64 = 2.2;
+/// The share of answers that have left within the horizon of [`EffectName::Departure`], as a part of another model's, where all of
+/// them leave at the rate `r` of another model's: of its answers three quarters have, so that it is `(1 − 4^−r) / 0.75`.
+fn left_at(rate: f64) -> f64 {
+    (1.0 - 4.0_f64.powf(-rate)) / 0.75
+}
+
+/// How much larger the share is in a mixture than where all answers leave at one rate. Prompts differ in how soon answers to
+/// them leave, which makes it a little larger or smaller by itself.
+const SOONER: f64 = 1.05;
 
 /// All of the difference is on some of the sampled probes: a prompt always goes the same way.
 fn some_probes(evidence: &Evidence<'_>) -> Option<Finding> {
@@ -185,25 +196,16 @@ fn some_probes(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-fn repeats(evidence: &Evidence<'_>) -> Tally {
-    Tally { endpoint: greedy_that_change(evidence.answers), reference: greedy_that_change(evidence.reference) }
-}
-
-fn is_restless(repeats: Tally) -> bool {
-    more_often(repeats.endpoint, repeats.reference) <= RULED_OUT
-        && repeats.endpoint.value() >= 2.0 * repeats.reference.value()
-}
-
 /// Whether greedy answers leave themselves about as often as they leave the reference's. Where weights are another, they leave
 /// the reference's together.
 fn leaves_itself(evidence: &Evidence<'_>) -> bool {
-    let repeats = repeats(evidence);
-    is_restless(repeats) && repeats.endpoint.value() >= ABOUT_AS_OFTEN * departures(evidence).value()
+    let repeats = evidence.repeats();
+    evidence.is_restless() && repeats.endpoint.value() >= ABOUT_AS_OFTEN * departures(evidence).value()
 }
 
 /// Greedy answers that change from one time to the next.
 fn restless(evidence: &Evidence<'_>) -> Option<Finding> {
-    let repeats = repeats(evidence);
+    let repeats = evidence.repeats();
     leaves_itself(evidence).then(|| {
         let seen = format!(
             "answers at temperature 0 change from one time to the next on {} of {} probes, the reference's on {} of {}",
@@ -255,8 +257,8 @@ fn grows_with_prompt(evidence: &Evidence<'_>) -> Option<Finding> {
 /// A little everywhere.
 fn even(divergence: &Sized) -> Finding {
     let seen = format!(
-        "greedy answers drift away evenly, {:.0} % as fast as another model's; text alone cannot tell weights from kernels or \
-         a watermark",
+        "greedy answers drift away evenly, {:.0} % as fast as another model's; text alone cannot tell weights from kernels, \
+         a coarser cache or a watermark",
         100.0 * divergence.effect.estimate
     );
     told("quantized-weights", Possible, seen)

@@ -99,6 +99,12 @@ struct Ending<'a> {
     complete: bool,
 }
 
+impl Ending<'_> {
+    fn differs(&self) -> bool {
+        self.expected.iter().all(|expected| *expected != self.answer.text.trim_end())
+    }
+}
+
 /// Pairs each greedy answer with the reference's; and each of the reference's with its others, which shows how often
 /// something happens by itself.
 fn endings<'a>(of: &'a Answers<'a>, reference: &'a Answers<'a>) -> Vec<Ending<'a>> {
@@ -132,17 +138,21 @@ fn tally_endings(evidence: &Evidence<'_>, of: impl Fn(&Ending<'_>) -> Option<boo
     Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) }
 }
 
-/// Greedy answers that hold the reference's whole answer and go on until something else stops them.
+/// Greedy answers that hold the reference's whole answer and go on until something else stops them. Weights that are a little off
+/// miss an end now and then as well, so this must be what makes most of the answers differ that do.
 fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
-    let tally = tally_endings(evidence, |ending| {
+    let missed = |ending: &Ending<'_>| {
         let text = without_special_tokens(&ending.answer.text);
         let text = text.trim_end();
         let began = ending.complete && ending.expected.iter().any(|expected| text.starts_with(expected));
         let goes_on = ending.expected.iter().all(|expected| text.len() > expected.len());
         let stopped = evidence.is_full(ending.answer) || Ended::of(ending.answer) == Ended::AtCap;
         began.then_some(goes_on && stopped)
-    });
-    let confidence = tally.seldom()?;
+    };
+    let tally = tally_endings(evidence, missed);
+    let among_others =
+        tally_endings(evidence, |ending| (ending.differs() && ending.complete).then(|| missed(ending) == Some(true)));
+    let confidence = tally.seldom().filter(|_| among_others.endpoint.value() >= MOST)?;
     let evidence =
         format!("greedy answers go on behind the reference's end until the cap stops them: {}", tally.words());
     Some(finding("wrong-eos", confidence, evidence))
@@ -157,10 +167,7 @@ fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
         ending.expected.iter().all(rest) && Ended::of(ending.answer) == Ended::Naturally
     };
     let tally = tally_endings(evidence, |ending| Some(cut(ending)));
-    let among_others = tally_endings(evidence, |ending| {
-        let text = ending.answer.text.trim_end();
-        ending.expected.iter().all(|expected| *expected != text).then(|| cut(ending))
-    });
+    let among_others = tally_endings(evidence, |ending| ending.differs().then(|| cut(ending)));
     let confidence = tally.seldom().filter(|_| among_others.endpoint.value() >= MOST)?;
     let evidence =
         format!("greedy answers end in the midst of the reference's, and are said to be complete: {}", tally.words());

@@ -4,13 +4,16 @@
 //! where an exact count disagrees with the reference's and the reference does not show the same; a statistic alone never
 //! makes one. [`tally`] says how many answers it takes.
 
+use self::tally::{RULED_OUT, Tally};
 use crate::compare::Settings;
 use crate::compare::control::Pace;
 use crate::compare::effect::Sized;
 use crate::sample::Traits;
 use crate::signal::answers::{Answer, Answers};
+use crate::signal::repeats::greedy_that_change;
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::{Divergence, ProbeExposure};
+use crate::stats::exact::more_often;
 use crate::stats::interval::mean_at_least;
 use crate::stats::permutation::TwoSample;
 use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
@@ -84,6 +87,17 @@ impl<'a> Evidence<'a> {
         let excess: Vec<f64> = probes.map(|p| p.cross.events - p.own.events).collect();
         substitution.is_some_and(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL && significant(s))
             || mean_at_least(&excess) >= MOVED
+    }
+
+    /// Greedy probes whose answers change from one time to the next.
+    fn repeats(&self) -> Tally {
+        Tally { endpoint: greedy_that_change(self.answers), reference: greedy_that_change(self.reference) }
+    }
+
+    /// Whether greedy answers change far more often than the reference's.
+    fn is_restless(&self) -> bool {
+        let Tally { endpoint, reference } = self.repeats();
+        more_often(endpoint, reference) <= RULED_OUT && endpoint.value() >= 2.0 * reference.value()
     }
 
     /// What a probe has in it, where either side's answers say so.

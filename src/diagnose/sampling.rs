@@ -2,7 +2,7 @@
 
 use super::tally::{FEWEST, RULED_OUT, Tally};
 use super::{Evidence, finding};
-use crate::signal::repeats::{LONG_ENOUGH, duplicates, replayed_ids, seeds_that_change};
+use crate::signal::repeats::{LONG_ENOUGH, duplicates, replayed_ids, seeded};
 use crate::stats::exact::{Share, more_often};
 use crate::stats::kernel::{Kernels, mean_of_combined};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
@@ -16,26 +16,38 @@ const SEEDS_WORK: f64 = 0.5;
 /// the reference is noisy itself, chance must be ruled out.
 const NO_NOISE: f64 = 0.01;
 
+/// From this share on it is most: of the seeds that were sent, those that change answers, and of these those that leave no two equal.
+const MOST: f64 = 0.5;
+
+/// The same where the model has moved.
+const NEARLY_ALL: f64 = 0.75;
+
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     [seeds, replays].into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
 /// Answers to one seed that differ, where the reference's are equal.
 fn seeds(evidence: &Evidence<'_>) -> Option<Finding> {
-    let tally =
-        Tally { endpoint: seeds_that_change(evidence.answers), reference: seeds_that_change(evidence.reference) };
-    let Tally { endpoint, reference } = tally;
+    let found = seeded(evidence.answers);
+    let (endpoint, reference) = (found.changing, seeded(evidence.reference).changing);
     if endpoint.showing < FEWEST || reference.all < FEWEST || reference.value() > 1.0 - SEEDS_WORK {
         return None;
     }
+    let is_moved = evidence.is_model_moved();
+    // Without a seed hardly any two of three answers are equal. Models that take turns give two that are, and so does noise.
+    let are_mostly_equal = found.scattered.all >= FEWEST && found.scattered.value() < MOST;
+    if are_mostly_equal && (is_moved || evidence.is_restless()) {
+        return None;
+    }
     let p = more_often(endpoint, reference);
-    // Noise changes an answer here and there even where the seed is used, and not on most probes.
-    let confidence = match (endpoint.value() > 0.5, p <= NO_NOISE) {
+    // Noise changes an answer here and there even where the seed is used, and not on most probes. A model that has moved tips over
+    // more easily.
+    let most = if is_moved { NEARLY_ALL } else { MOST };
+    let confidence = match (endpoint.value() > most, p <= NO_NOISE) {
         (true, true) if reference.showing == 0 || p <= RULED_OUT => Certain,
         (true, true) => Likely,
         (true, false) if p <= 0.05 => Likely,
-        // A model that has moved tips over more easily.
-        (false, true) if !evidence.is_model_moved() => Possible,
+        (false, true) if !is_moved => Possible,
         _ => return None,
     };
     let evidence = format!(

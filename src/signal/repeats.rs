@@ -6,9 +6,18 @@ use super::answers::{Answer, Answers};
 use crate::sample::Asking;
 use crate::stats::exact::Share;
 
-/// Probes, and seeds sent with them, of which the answers to a repeated seed are not all equal.
-pub fn seeds_that_change(answers: &Answers<'_>) -> Share {
-    let mut out = Share::default();
+/// What answers to a repeated seed are like: each share is one of probes, and of the seeds sent with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seeded {
+    /// Of all, those whose answers are not all equal.
+    pub changing: Share,
+    /// Of those that change, the ones of which no two answers are equal, where there are three or more.
+    pub scattered: Share,
+}
+
+/// Looks at the answers to every seed that was sent more than once with a probe.
+pub fn seeded(answers: &Answers<'_>) -> Seeded {
+    let mut out = Seeded::default();
     for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
         let mut groups: BTreeMap<u64, Vec<&Answer<'_>>> = BTreeMap::new();
         for answer in answers {
@@ -17,7 +26,11 @@ pub fn seeds_that_change(answers: &Answers<'_>) -> Share {
             }
         }
         for group in groups.values().filter(|group| group.len() >= 2) {
-            out.count(differ(group.iter().copied()).into());
+            let texts = different(group.iter().copied());
+            out.changing.count((texts > 1).into());
+            if group.len() > 2 && texts > 1 {
+                out.scattered.count((texts == group.len()).into());
+            }
         }
     }
     out
@@ -27,13 +40,13 @@ pub fn seeds_that_change(answers: &Answers<'_>) -> Share {
 pub fn greedy_that_change(answers: &Answers<'_>) -> Share {
     let mut out = Share::default();
     for (_, answers) in answers.probes(Asking::Greedy).filter(|(_, answers)| answers.len() >= 2) {
-        out.count(differ(answers.iter()).into());
+        out.count((different(answers.iter()) > 1).into());
     }
     out
 }
 
-fn differ<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> bool {
-    answers.map(|a| (&*a.text, a.sample.reasoning.as_deref())).collect::<BTreeSet<_>>().len() > 1
+fn different<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> usize {
+    answers.map(|a| (&*a.text, a.sample.reasoning.as_deref())).collect::<BTreeSet<_>>().len()
 }
 
 /// Answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for
@@ -84,8 +97,19 @@ mod tests {
     #[test]
     fn a_seed_changes_nothing_where_its_answers_differ() {
         let samples = [seeded("p", 0, "a"), seeded("p", 1, "a"), seeded("q", 0, "a"), seeded("q", 1, "b")];
-        assert_eq!(seeds_that_change(&Answers::new(&samples)), Share { showing: 1, all: 2 });
+        let found = super::seeded(&Answers::new(&samples));
+        assert_eq!((found.changing, found.scattered.all), (Share { showing: 1, all: 2 }, 0));
         assert_eq!(duplicates(&Answers::new(&samples)).all, 0);
+    }
+
+    #[test]
+    fn answers_are_scattered_where_no_two_of_three_are_equal() {
+        let group =
+            |probe, texts: [&str; 3]| (0..3).map(move |i| seeded(probe, i, texts[i as usize])).collect::<Vec<_>>();
+        let samples = [group("p", ["a", "b", "c"]), group("q", ["a", "b", "a"]), group("r", ["a", "a", "a"])].concat();
+        let found = super::seeded(&Answers::new(&samples));
+        assert_eq!(found.changing, Share { showing: 2, all: 3 });
+        assert_eq!(found.scattered, Share { showing: 1, all: 2 });
     }
 
     #[test]
