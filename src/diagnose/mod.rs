@@ -117,7 +117,12 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let (of_parser, of_model) = if evidence.is_model_moved() { (Vec::new(), of_tools) } else { (of_tools, Vec::new()) };
     findings.extend(of_parser);
     findings.extend(echo::findings(evidence));
-    findings.extend(sampling::findings(evidence));
+    // Answers that go on behind their cap have more room to part.
+    let go_on = findings.iter().any(|f| f.fault == "max-tokens-ignored");
+    let of_sampling = sampling::findings(evidence).into_iter();
+    findings.extend(of_sampling.map(|f| {
+        if go_on && f.fault == "seed-ignored" { Finding { confidence: Confidence::Possible, ..f } } else { f }
+    }));
     // What the shape of a difference suggests is only asked where nothing exact explains it.
     if !findings.iter().any(Finding::is_certain_drift) {
         findings.extend(distribution::finding(evidence));

@@ -386,6 +386,17 @@ fn a_seed_that_is_not_used_is_found_by_its_repeats() {
 }
 
 #[test]
+fn a_seed_is_not_blamed_for_certain_where_answers_go_on_behind_their_cap() {
+    finds("max-tokens-ignored", "over max_tokens", |d| {
+        if d.kind == Kind::Seeded {
+            let label = [d.sample.probe.as_str(), &d.sample.replicate.to_string()].join("/");
+            d.sample.text = words(&mut rng::derive(2, &[&label]), 90);
+            completion(d, 90);
+        }
+    });
+}
+
+#[test]
 fn models_that_take_turns_use_the_seed() {
     let found = spoilt(|d| {
         let label = [d.sample.probe.as_str(), &d.sample.replicate.to_string()].join("/");

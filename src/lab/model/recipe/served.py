@@ -58,6 +58,16 @@ def values(said):
         return None
 
 
+def mistake(truth, said):
+    """What is wrong with a call that was asked for freely."""
+    if said is None or said[0] is None:
+        return "no call"
+    if said[0] != truth[0]:
+        return "another tool"
+    same = isinstance(said[1], dict) and sorted(map(str, said[1].values())) == sorted(map(str, truth[1].values()))
+    return "the right values under other names" if same else "other values"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True)
@@ -70,16 +80,20 @@ def main():
     print("| task | freely | bound to a schema | of |\n|---|---|---|---|")
     for task in TASKS:
         chosen = [example for example in examples if example["task"] == task][: options.most]
-        right, wrong = collections.Counter(), []
+        right, mistakes, wrong = collections.Counter(), collections.Counter(), []
         for example in chosen:
             truth = values(example["messages"][-1])
             for bound in (False, True):
                 said = values(ask(options.url, request(example, bound)))
                 right[bound] += said == truth
+                if said != truth and not bound and truth[0] is not None:
+                    mistakes[mistake(truth, said)] += 1
                 if bound and said != truth:
                     wrong.append((truth, said))
         shares = " | ".join(f"{right[bound] / len(chosen):.2f}" for bound in (False, True))
         print(f"| `{task}` | {shares} | {len(chosen)} |", flush=True)
+        for what, count in mistakes.most_common():
+            print(f"  wrong, freely: {what}, {count}")
         for truth, said in wrong[: options.show]:
             print(f"  truth {truth}, answer {said}")
 
