@@ -180,6 +180,8 @@ pub enum FailureKind {
     Malformed,
     /// The body or a line of it was larger than the limit.
     TooLarge,
+    /// The answer had the form of one and nothing in it: no content, no call, and not one token counted.
+    Blank,
 }
 
 impl FailureKind {
@@ -200,6 +202,7 @@ impl FailureKind {
             Self::Filtered => "filtered",
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
+            Self::Blank => "blank",
         }
     }
 

@@ -52,6 +52,11 @@ pub enum Event {
         /// Planned requests that will not be sent.
         skipped: usize,
     },
+    /// Many of the first answers were used up by thinking, so the run stops.
+    ThoughtAway {
+        /// What was seen and what to set, in a line.
+        advice: String,
+    },
     /// The budget would be passed by the next request.
     BudgetReached {
         /// Spent so far, in US dollars.

@@ -8,9 +8,9 @@ use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Slot;
-use crate::config::{Defaults, Model, Price};
+use crate::config::{Defaults, Model, Price, Reasoning};
 use crate::probe::{Cap, Probe};
-use crate::sample::Asking;
+use crate::sample::{Asking, SampleParameters};
 use crate::stats::rng;
 
 /// The schema name that a stored plan carries.
@@ -43,12 +43,15 @@ pub struct Plan {
 }
 
 /// The settings of sampling, kept with the plan so that a resumed run asks as it began.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Temperature of sampled probes.
     pub temperature: f64,
-    /// Cap on the tokens of an answer.
+    /// Cap on the visible tokens of an answer.
     pub max_tokens: u32,
+    /// How the model thinks before it answers.
+    #[serde(default)]
+    pub reasoning: Reasoning,
     /// Whether answers are streamed.
     pub stream: bool,
     /// Whether each request carries a seed.
@@ -58,13 +61,14 @@ pub struct Sampling {
 impl Sampling {
     fn of(defaults: &Defaults) -> Self {
         let Defaults { temperature, max_tokens, stream, send_seed, .. } = *defaults;
-        Self { temperature, max_tokens, stream, send_seed }
+        Self { temperature, max_tokens, reasoning: defaults.reasoning.clone(), stream, send_seed }
     }
 
     /// Puts these settings in the place of the configured ones.
     pub fn apply(self, defaults: &mut Defaults) {
         defaults.temperature = self.temperature;
         defaults.max_tokens = self.max_tokens;
+        defaults.reasoning = self.reasoning;
         defaults.stream = self.stream;
         defaults.send_seed = self.send_seed;
     }
@@ -77,7 +81,7 @@ pub struct PlannedProbe {
     pub probe: Probe,
     /// Answers of each endpoint, at least 1.
     pub answers: u32,
-    /// The cap on an answer's tokens; where none is sent, what is set aside for one.
+    /// The cap on an answer's tokens, thoughts among them; where none is sent, what is set aside for one.
     pub max_tokens: u32,
 }
 
@@ -103,7 +107,8 @@ impl Plan {
                 Asking::Sampled => model.samples.unwrap_or(defaults.samples),
             });
             let configured = Cap::Tokens(model.max_tokens.unwrap_or(defaults.max_tokens));
-            let cap = probe.parameters.max_tokens.unwrap_or(configured).tokens();
+            let allowance = model.reasoning.as_ref().unwrap_or(&defaults.reasoning).allowance;
+            let cap = probe.parameters.max_tokens.unwrap_or(configured).tokens().saturating_add(allowance);
             PlannedProbe { probe, answers: answers.max(1), max_tokens: cap }
         });
         Self {
@@ -171,7 +176,52 @@ impl Plan {
     }
 }
 
+/// What the configuration sends with a probe and its digest does not cover.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AskedWith {
+    /// The temperature.
+    pub temperature: f64,
+    /// The cap on an answer's tokens, where one is sent.
+    pub max_tokens: Option<u32>,
+    /// How much the model is to think.
+    pub reasoning_effort: Option<String>,
+}
+
+impl AskedWith {
+    /// How earlier answers were asked for otherwise, in words that follow `it was asked`; `None` where they were not.
+    pub fn otherwise(&self, then: &SampleParameters) -> Option<String> {
+        if let Some(temperature) = then.temperature.filter(|t| t.total_cmp(&self.temperature).is_ne()) {
+            return Some(format!("at temperature {temperature}"));
+        }
+        if then.max_tokens != self.max_tokens {
+            let cap = then.max_tokens.map_or_else(|| "no cap".to_owned(), |cap| format!("a cap of {cap} tokens"));
+            return Some(format!("with {cap}"));
+        }
+        if then.reasoning_effort != self.reasoning_effort {
+            let effort = then.reasoning_effort.as_deref();
+            let effort = effort.map_or_else(|| "no effort".to_owned(), |effort| format!("effort `{effort}`"));
+            return Some(format!("with {effort}"));
+        }
+        None
+    }
+}
+
 impl PlannedProbe {
+    /// What is sent with it.
+    pub fn asked_with(&self, sampling: &Sampling) -> AskedWith {
+        let parameters = &self.probe.parameters;
+        let temperature = match self.probe.asking {
+            Asking::Greedy => 0.0,
+            Asking::Sampled => parameters.temperature.unwrap_or(sampling.temperature),
+        };
+        let max_tokens = match parameters.max_tokens.unwrap_or(Cap::Tokens(sampling.max_tokens)) {
+            Cap::Unsent => None,
+            Cap::Tokens(visible) => Some(visible.saturating_add(sampling.reasoning.allowance)),
+        };
+        let reasoning_effort = parameters.reasoning_effort.clone().or_else(|| sampling.reasoning.effort.clone());
+        AskedWith { temperature, max_tokens, reasoning_effort }
+    }
+
     /// Tokens of the prompt: expected (four characters each) and at most (one for each byte, as a byte-level tokenizer
     /// never makes more).
     fn prompt_tokens(&self) -> (u64, u64) {

@@ -102,8 +102,8 @@ pub fn decide<R: Rng + ?Sized>(failure: &Failure, spent: Spent, policy: &Retry, 
 
 /// Whether waiting can mend a failure of this class.
 pub fn is_passing(kind: FailureKind) -> bool {
-    use FailureKind::{Connect, CutStream, RateLimited, Reset, Server, Timeout};
-    matches!(kind, Connect | Reset | CutStream | Timeout | RateLimited | Server)
+    use FailureKind::{Blank, Connect, CutStream, RateLimited, Reset, Server, Timeout};
+    matches!(kind, Blank | Connect | Reset | CutStream | Timeout | RateLimited | Server)
 }
 
 fn worth_retrying(failure: &Failure) -> Result<(), GiveUp> {

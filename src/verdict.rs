@@ -112,11 +112,11 @@ pub enum Confidence {
 }
 
 /// Faults of the service, which say nothing of what it answers.
-const OF_THE_SERVICE: [&str; 2] = ["flaky-host", "slow"];
+const OF_THE_SERVICE: [&str; 4] = ["blank-answers", "flaky-host", "reasoning-hidden", "slow"];
 
 impl Finding {
     /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails or is slow is a
-    /// matter of its own: what it does answer may be right.
+    /// matter of its own, and so is one that shows less than was generated: what it does answer may be right.
     pub fn is_certain_drift(&self) -> bool {
         self.confidence == Confidence::Certain && !OF_THE_SERVICE.contains(&self.fault.as_str())
     }

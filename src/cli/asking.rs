@@ -20,7 +20,7 @@ use crate::plan::Budget;
 use crate::redact::Redactor;
 use crate::report::Report;
 use crate::report::progress::{Progress, Screen};
-use crate::runner::{Arm, RunOutcome, Runner};
+use crate::runner::{Arm, RunOutcome, Runner, Watched};
 use crate::sample::Sample;
 use crate::stats::rng;
 use crate::store::Store;
@@ -61,6 +61,7 @@ impl Asking<'_> {
             run: self.job.run.id,
             window: self.session.defaults.window as usize,
             budget,
+            watched: self.watched(),
             stop,
             events: &|event: Event| show(&event),
         };
@@ -74,6 +75,16 @@ impl Asking<'_> {
             }
         };
         Ok(outcome?)
+    }
+
+    /// Whose first answers may stop the run: the reference's, where it is asked.
+    fn watched(&self) -> Watched {
+        if !self.job.answered.is_empty() {
+            return Watched::Nobody;
+        }
+        let reference = self.session.reference_name();
+        let index = self.job.plan.endpoints.iter().position(|name| name == reference);
+        index.map_or(Watched::All, Watched::Endpoint)
     }
 
     /// Compares all answers of the run.

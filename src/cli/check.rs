@@ -143,7 +143,7 @@ async fn asked_and_judged(
     let outcome = asking.ask(global).await?;
     let how = match outcome {
         RunOutcome::Complete => Ending::Complete,
-        RunOutcome::Stopped => Ending::Partial,
+        RunOutcome::Stopped | RunOutcome::ThoughtAway(_) => Ending::Partial,
         RunOutcome::BudgetReached => Ending::StoppedBudget,
     };
     let end = RunEnd { how, at: clock::now() };

@@ -54,7 +54,7 @@ impl Job {
             ))
             .into());
         }
-        plan.sampling.apply(&mut session.defaults);
+        plan.sampling.clone().apply(&mut session.defaults);
         Ok(Self { run, plan, answered })
     }
 }

@@ -12,7 +12,7 @@ use crate::config::Reference;
 use crate::plan::Plan;
 use crate::report::{Account, Origin, ReferencePast, Report};
 use crate::runner::RunOutcome;
-use crate::sample::Sample;
+use crate::sample::{Purpose, Sample};
 use crate::snapshot::standing::Approved;
 use crate::store::{Ending, RunRecord};
 
@@ -50,12 +50,15 @@ impl Judging<'_> {
         let snapshots = match self.outcome {
             RunOutcome::Complete => shelf.settle(job, &samples, &approved, (&findings.comparison, reference))?,
             // What is missing may not be like what is not.
-            RunOutcome::Stopped | RunOutcome::BudgetReached => None,
+            RunOutcome::Stopped | RunOutcome::BudgetReached | RunOutcome::ThoughtAway(_) => None,
         };
         let partial = match self.outcome {
             RunOutcome::Complete => None,
             RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
             RunOutcome::BudgetReached => Some("stopped at the budget: raise it and go on with --resume".to_owned()),
+            RunOutcome::ThoughtAway(thoughts) => {
+                Some(format!("stopped early: {thoughts} and begin anew, or go on as it is with --resume"))
+            }
         };
         let origin = Origin {
             model: session.name.clone(),
@@ -74,7 +77,10 @@ impl Judging<'_> {
     /// Each endpoint against its own approved answers.
     fn against_snapshots(&self, samples: &[Sample], approved: &Approved) -> Findings {
         let plan = &self.asking.job.plan;
-        let roles = self.roles(plan.endpoints.iter().map(String::as_str).collect());
+        let roles = Roles {
+            unanswered: self.unanswered(samples),
+            ..self.roles(plan.endpoints.iter().map(String::as_str).collect())
+        };
         let past = approved.samples(plan, &plan.endpoints);
         let gaps = |name: &String| Some((name.clone(), approved.tally(plan, name).gaps()?));
         let missing: Vec<(String, String)> = plan.endpoints.iter().filter_map(gaps).collect();
@@ -102,7 +108,10 @@ impl Judging<'_> {
             return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference))).into());
         }
         let settings = self.settings();
-        let roles = self.roles(job.plan.endpoints.iter().map(String::as_str).collect());
+        let roles = Roles {
+            unanswered: self.unanswered(samples),
+            ..self.roles(job.plan.endpoints.iter().map(String::as_str).collect())
+        };
         let mut comparison = tokio::task::block_in_place(|| compare(&all, &roles, &settings))?;
         let past = match &session.model.reference {
             Reference::Endpoint(_) => self.past_of_the_reference(approved).await?,
@@ -164,7 +173,27 @@ impl Judging<'_> {
             endpoints,
             control: session.model.control.as_deref(),
             known: known.collect(),
+            unanswered: BTreeMap::new(),
         }
+    }
+
+    /// Requests to be compared that a whole run has no answer to, by endpoint; of a run that was stopped early, what was not asked
+    /// is like what was.
+    fn unanswered(&self, samples: &[Sample]) -> BTreeMap<&str, usize> {
+        let plan = &self.asking.job.plan;
+        if self.outcome != RunOutcome::Complete {
+            return BTreeMap::new();
+        }
+        let compared = plan.probes.iter().filter(|p| p.probe.purpose == Purpose::Comparison);
+        let planned: BTreeMap<&str, usize> = compared.map(|p| (p.probe.id.as_str(), p.answers as usize)).collect();
+        let mut out: BTreeMap<&str, usize> =
+            plan.endpoints.iter().map(|name| (name.as_str(), planned.values().sum())).collect();
+        for sample in samples.iter().filter(|s| s.is_answer() && planned.contains_key(s.probe.as_str())) {
+            if let Some(left) = out.get_mut(sample.endpoint.as_str()) {
+                *left = left.saturating_sub(1);
+            }
+        }
+        out
     }
 
     fn settings(&self) -> Settings {
@@ -193,13 +222,14 @@ impl Judging<'_> {
     }
 }
 
-/// Whether a sample's probe, where its digest is known, is asked in the same words by this plan or not at all.
+/// Whether a sample's probe, as far as is known of it, is asked in the same words and with the same parameters by this plan, or not
+/// at all: what one's own configuration has changed is no change of the host.
 fn is_asked_alike(sample: &Sample, plan: &Plan) -> bool {
-    let planned = plan.probes.iter().find(|p| p.probe.id == sample.probe);
-    match (&sample.probe_digest, planned) {
-        (Some(then), Some(now)) => *then == now.probe.digest(),
-        _ => true,
-    }
+    let Some(planned) = plan.probes.iter().find(|p| p.probe.id == sample.probe) else { return true };
+    let same_words = sample.probe_digest.as_ref().is_none_or(|then| *then == planned.probe.digest());
+    // Where a sample says what its probe had in it, its parameters are all that were sent.
+    let parameters = sample.parameters.as_ref().filter(|parameters| parameters.traits.is_some());
+    same_words && parameters.is_none_or(|then| planned.asked_with(&plan.sampling).otherwise(then).is_none())
 }
 
 fn describe_failures(account: Option<&Account>) -> String {

@@ -70,6 +70,7 @@ impl Session {
         let model = loaded.config.model.get(&name).context("the model is in the configuration")?.clone();
         let mut defaults = loaded.config.defaults.clone();
         defaults.max_tokens = model.max_tokens.unwrap_or(defaults.max_tokens);
+        defaults.reasoning = model.reasoning.clone().unwrap_or(defaults.reasoning);
         defaults.tolerance = model.tolerance.unwrap_or(defaults.tolerance);
         Ok(Self { loaded, environment, name, model, defaults })
     }

@@ -10,6 +10,7 @@ use super::sse;
 use super::toolcall::ToolCalls;
 use crate::attempt::{Answer, Failure, FailureKind};
 use crate::sample::Usage;
+use crate::signal::finish::Ended;
 
 /// What one event of a stream brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +28,11 @@ pub enum Progress {
 pub struct Assembly {
     slow_down: Vec<u16>,
     answer: Answer,
-    reasoning: String,
-    refusal: String,
+    content: Channel,
+    reasoning: Channel,
+    refusal: Channel,
     tool_calls: ToolCalls,
+    seen_delta: bool,
     seen_choice: bool,
     done: bool,
 }
@@ -104,10 +107,12 @@ impl Assembly {
     /// # Errors
     ///
     /// `CutStream` without a finish reason and without `[DONE]`; `Filtered` when a filter withheld the answer;
-    /// `Server` when the finish reason is `error`; `Malformed` when there never was a choice.
+    /// `Server` when the finish reason is `error`; `Malformed` when there never was a choice; `Blank` when nothing was generated.
     pub fn finish(mut self) -> Result<Answer, Failure> {
+        self.answer.text = self.content.finish();
+        let (reasoning, refusal) = (self.reasoning.finish(), self.refusal.finish());
         let length = self.answer.text.chars().count();
-        if !self.is_complete() {
+        if !(self.done || self.answer.finish_reason.is_some()) {
             let message = format!("the stream ended after {length} characters, with neither finish reason nor [DONE]");
             return Err(failure(FailureKind::CutStream, message));
         }
@@ -115,15 +120,18 @@ impl Assembly {
             return Err(malformed("the answer holds no choice"));
         }
         self.answer.tool_calls = self.tool_calls.finish();
-        self.answer.reasoning = (!self.reasoning.is_empty()).then_some(self.reasoning);
+        self.answer.reasoning = (!reasoning.is_empty()).then_some(reasoning);
         match self.answer.finish_reason.as_deref() {
             Some("content_filter") => {
                 let message = format!("the content filter cut the answer after {length} characters");
                 Err(failure(FailureKind::Filtered, message))
             }
             Some("error") => Err(failure(FailureKind::Server, "the host ended the answer with finish reason `error`")),
-            _ if self.answer.text.is_empty() && !self.refusal.is_empty() => {
-                Err(failure(FailureKind::Filtered, format!("the host refused: {}", self.refusal)))
+            _ if self.answer.text.is_empty() && !refusal.is_empty() => {
+                Err(failure(FailureKind::Filtered, format!("the host refused: {refusal}")))
+            }
+            _ if is_nothing(&self.answer) => {
+                Err(failure(FailureKind::Blank, "the answer holds nothing: no content, no call, and no token counted"))
             }
             _ => Ok(self.answer),
         }
@@ -183,46 +191,152 @@ impl Assembly {
         if let Some(logprobs) = choice.get("logprobs").filter(|logprobs| !logprobs.is_null()) {
             join(self.answer.logprobs.get_or_insert(Value::Null), logprobs);
         }
-        let Some(part) = ["delta", "message"].iter().find_map(|name| choice.get(name).filter(|part| part.is_object()))
-        else {
-            return Progress::Nothing;
-        };
-        let before = self.answer.text.len() + self.reasoning.len() + self.refusal.len();
-        self.content(part.get("content"));
-        for name in ["reasoning", "reasoning_content"] {
-            // Hosts that send both fields send the same in both.
-            if let Some(text) = part.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()) {
-                self.reasoning.push_str(text);
-                break;
-            }
+        let part = |name| choice.get(name).filter(|part| part.is_object());
+        let before = self.length();
+        let mut called = false;
+        if let Some(delta) = part("delta") {
+            called |= self.delta(delta);
+            self.seen_delta |= called || self.length() > before;
         }
-        self.refusal.push_str(part.get("refusal").and_then(Value::as_str).unwrap_or_default());
-        let called = self.tool_calls.absorb(part);
-        let after = self.answer.text.len() + self.reasoning.len() + self.refusal.len();
-        if called || after > before { Progress::Piece } else { Progress::Nothing }
+        match part("message") {
+            Some(message) if self.seen_delta => called |= self.message_behind_deltas(message),
+            Some(message) => called |= self.delta(message),
+            None => {}
+        }
+        if called || self.length() > before { Progress::Piece } else { Progress::Nothing }
     }
 
-    fn content(&mut self, content: Option<&Value>) {
-        match content {
-            Some(Value::String(text)) => self.answer.text.push_str(text),
-            Some(Value::Array(parts)) => parts.iter().for_each(|part| self.part(part)),
+    fn length(&self) -> usize {
+        self.content.text.len() + self.reasoning.text.len() + self.refusal.text.len()
+    }
+
+    /// Takes the next piece; whether it brought one of a tool call.
+    fn delta(&mut self, part: &Value) -> bool {
+        let Piece { content, reasoning } = Piece::read(part);
+        self.content.push(&content);
+        self.reasoning.push(&reasoning);
+        self.refusal.push(part.get("refusal").and_then(Value::as_str).unwrap_or_default());
+        self.tool_calls.absorb(part)
+    }
+
+    /// Takes a message that follows pieces: hosts close a stream with the whole answer once more, so only what the pieces left out
+    /// is new in it.
+    fn message_behind_deltas(&mut self, part: &Value) -> bool {
+        let Piece { content, reasoning } = Piece::read(part);
+        self.content.complete(content);
+        self.reasoning.complete(reasoning);
+        self.tool_calls.is_empty() && self.tool_calls.absorb(part)
+    }
+}
+
+/// Whether nothing was generated at all: what ends so at a cap was generated and is not shown.
+fn is_nothing(answer: &Answer) -> bool {
+    let Answer { text, reasoning, tool_calls, usage, finish_reason, .. } = answer;
+    let generated = match usage.and_then(|usage| usage.completion_tokens) {
+        Some(tokens) => tokens > 0,
+        None => Ended::read(finish_reason.as_deref()) == Ended::AtCap,
+    };
+    text.is_empty() && reasoning.is_none() && tool_calls.is_empty() && !generated
+}
+
+/// One text of an answer, from the pieces in which it came.
+#[derive(Debug, Default)]
+struct Channel {
+    text: String,
+    /// Where each piece begins.
+    pieces: Vec<usize>,
+}
+
+/// From this length on, in bytes, and this many pieces, a piece that equals all before it is the whole answer sent again.
+const WHOLE_AGAIN: (usize, usize) = (16, 3);
+
+/// From this many pieces on, each of which begins with the one before and is longer, pieces hold all that came so far.
+const GROWING: usize = 4;
+
+impl Channel {
+    fn push(&mut self, piece: &str) {
+        let (long, often) = WHOLE_AGAIN;
+        let again = self.text == piece && piece.len() >= long && self.pieces.len() >= often;
+        if !piece.is_empty() && !again {
+            self.pieces.push(self.text.len());
+            self.text.push_str(piece);
+        }
+    }
+
+    /// Takes a whole text, where it goes on from what has come.
+    fn complete(&mut self, whole: String) {
+        if whole.starts_with(&self.text) {
+            self.text = whole;
+            self.pieces.clear();
+        }
+    }
+
+    /// The text.
+    fn finish(mut self) -> String {
+        let ends = self.pieces.iter().skip(1).copied().chain([self.text.len()]);
+        let pieces: Vec<&str> = self.pieces.iter().zip(ends).map(|(&start, end)| &self.text[start..end]).collect();
+        let grows = |pair: &[&str]| pair[1].len() > pair[0].len() && pair[1].starts_with(pair[0]);
+        match self.pieces.last() {
+            Some(&last) if pieces.len() >= GROWING && pieces.windows(2).all(grows) => self.text.split_off(last),
+            _ => self.text,
+        }
+    }
+}
+
+/// The texts of one piece.
+#[derive(Default)]
+struct Piece {
+    content: String,
+    reasoning: String,
+}
+
+/// Fields that hold thoughts as text. Hosts that send several send the same in each.
+const THOUGHTS: [&str; 4] = ["reasoning", "reasoning_content", "reasoning_text", "thinking"];
+
+impl Piece {
+    fn read(part: &Value) -> Self {
+        let mut out = Self::default();
+        match part.get("content") {
+            Some(Value::String(text)) => out.content.push_str(text),
+            Some(Value::Array(parts)) => parts.iter().for_each(|part| out.part(part)),
             _ => {}
         }
+        let details = part.get("reasoning_details").and_then(Value::as_array);
+        // A summary is not what was generated, and such a host sends it as text as well.
+        if details.is_some_and(|details| details.iter().any(is_summary)) {
+            return out;
+        }
+        let told = |name: &&str| part.get(*name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        match THOUGHTS.iter().find_map(told) {
+            Some(text) => out.reasoning.push_str(text),
+            None => details.into_iter().flatten().for_each(|detail| out.reasoning.push_str(text_of(detail))),
+        }
+        out
     }
 
     fn part(&mut self, part: &Value) {
-        if let Some(text) = part.as_str().or_else(|| part.get("text").and_then(Value::as_str)) {
-            self.answer.text.push_str(text);
+        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+        let thinks = matches!(kind, "reasoning" | "reasoning_text" | "thinking");
+        let text = part.as_str().unwrap_or_else(|| text_of(part));
+        if thinks {
+            self.reasoning.push_str(text)
+        } else {
+            self.content.push_str(text)
         }
         match part.get("thinking") {
             Some(Value::String(text)) => self.reasoning.push_str(text),
-            Some(Value::Array(pieces)) => {
-                let texts = pieces.iter().filter_map(|piece| piece.get("text").and_then(Value::as_str));
-                texts.for_each(|text| self.reasoning.push_str(text));
-            }
+            Some(Value::Array(pieces)) => pieces.iter().for_each(|piece| self.reasoning.push_str(text_of(piece))),
             _ => {}
         }
     }
+}
+
+fn text_of(part: &Value) -> &str {
+    part.get("text").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_summary(detail: &Value) -> bool {
+    detail.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("summary"))
 }
 
 fn malformed(message: &str) -> Failure {
@@ -230,12 +344,17 @@ fn malformed(message: &str) -> Failure {
 }
 
 fn read_usage(value: &Value) -> Option<Usage> {
-    let count = |name| {
-        let field = value.get(name)?;
+    let count = |place: &Value, name| {
+        let field = place.get(name)?;
         let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 9e15).then_some(number as u64);
         field.as_u64().or_else(|| field.as_f64().and_then(whole))
     };
-    let usage = Usage { prompt_tokens: count("prompt_tokens"), completion_tokens: count("completion_tokens") };
+    let details = ["completion_tokens_details", "output_tokens_details"].iter().find_map(|name| value.get(name));
+    let usage = Usage {
+        prompt_tokens: count(value, "prompt_tokens"),
+        completion_tokens: count(value, "completion_tokens"),
+        reasoning_tokens: details.into_iter().chain([value]).find_map(|place| count(place, "reasoning_tokens")),
+    };
     (usage != Usage::default()).then_some(usage)
 }
 

@@ -80,7 +80,9 @@ fn sampling(body: &mut Map<String, Value>, probe: &Probe, route: Route<'_>, seed
     if let Some(top_p) = asked.top_p {
         body.insert("top_p".into(), top_p.into());
     }
-    if let Cap::Tokens(cap) = asked.max_tokens.unwrap_or(Cap::Tokens(route.defaults.max_tokens)) {
+    if let Cap::Tokens(visible) = asked.max_tokens.unwrap_or(Cap::Tokens(route.defaults.max_tokens)) {
+        // Hosts count thoughts among the answer's tokens.
+        let cap = visible.saturating_add(route.defaults.reasoning.allowance);
         body.insert(cap_field(route.dialect.max_tokens).into(), cap.into());
     }
     if !asked.stop.is_empty() {
@@ -89,7 +91,7 @@ fn sampling(body: &mut Map<String, Value>, probe: &Probe, route: Route<'_>, seed
     if let Some(seed) = asked.seed.map(u64::from).or(seed).filter(|_| route.dialect.seed) {
         body.insert("seed".into(), seed.into());
     }
-    if let Some(effort) = &asked.reasoning_effort {
+    if let Some(effort) = asked.reasoning_effort.as_ref().or(route.defaults.reasoning.effort.as_ref()) {
         body.insert("reasoning_effort".into(), effort.clone().into());
     }
 }
@@ -121,6 +123,7 @@ fn parameters(body: &Map<String, Value>, probe: &Probe, dialect: &Dialect) -> Sa
         stream_usage: body.get("stream").and_then(Value::as_bool).filter(|stream| *stream).map(|_| {
             body.get("stream_options").and_then(|options| options.get("include_usage")) == Some(&Value::Bool(true))
         }),
+        thought_marks: dialect.thought_marks.clone(),
         traits: Some(probe.traits()),
     }
 }
@@ -190,6 +193,7 @@ fn merge_value(into: &mut Value, extra: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Reasoning;
     use crate::probe::{Delivery, Parameters};
     use insta::assert_json_snapshot;
 
@@ -419,6 +423,27 @@ mod tests {
         assert_eq!((ask.body.get("max_tokens"), ask.parameters_sent().max_tokens), (None, None));
         assert_eq!((&ask.body["seed"], &ask.body["reasoning_effort"]), (&json!(9), &json!("low")));
         assert_eq!(ask.parameters_sent().seed, Some(9));
+    }
+
+    #[test]
+    fn the_allowance_for_thinking_is_added_to_every_cap_and_the_effort_sent_where_a_probe_sets_none() {
+        let reasoning = Reasoning { effort: Some("low".into()), allowance: 2048 };
+        let defaults = Defaults { reasoning, ..Defaults::default() };
+        let sent = |parameters: Parameters| {
+            let probe = Probe { parameters, ..probe(Asking::Greedy, vec![says(Role::User, "Hi")]) };
+            let endpoint = endpoint(&Value::Null);
+            let route = Route { endpoint: &endpoint, dialect: &Dialect::default(), defaults: &defaults };
+            let sent = Ask::new(&probe, route, 0, None).parameters_sent().clone();
+            (sent.max_tokens, sent.reasoning_effort)
+        };
+        let low = Some("low".to_owned());
+        assert_eq!(sent(Parameters::default()), (Some(64 + 2048), low.clone()));
+        let canary = Parameters { max_tokens: Some(Cap::Tokens(5)), ..Parameters::default() };
+        assert_eq!(sent(canary), (Some(5 + 2048), low.clone()));
+        let uncapped = Parameters { max_tokens: Some(Cap::Unsent), ..Parameters::default() };
+        assert_eq!(sent(uncapped), (None, low));
+        let high = Parameters { reasoning_effort: Some("high".into()), ..Parameters::default() };
+        assert_eq!(sent(high).1.as_deref(), Some("high"));
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl ToolCalls {
         older.is_some() || !calls.is_empty()
     }
 
+    /// Whether there are none so far.
+    pub fn is_empty(&self) -> bool {
+        self.partial.is_empty()
+    }
+
     /// The calls in order of their first pieces.
     pub fn finish(self) -> Vec<ToolCall> {
         self.partial.into_iter().map(|call| ToolCall { name: call.name, arguments: call.arguments }).collect()

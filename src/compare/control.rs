@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{GreedySummary, Settings, pairs, test_settings};
+use super::view::{View, pairs};
+use super::{GreedySummary, Settings, test_settings};
 use crate::sample::Asking;
-use crate::signal::answers::Answers;
+use crate::signal::answers::{Answer, Answers};
 use crate::stats::Pair;
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure, divergence};
-use crate::stats::permutation::two_sample;
+use crate::stats::permutation::{TwoSample, two_sample};
 
 /// Divergences for each token that count as another model where no control says otherwise. Token-DiFR (arXiv 2511.20621)
 /// found that another model changes over 20 % of tokens, another system prompt 5–20 %, and 8-bit weights 1–3 %.
@@ -27,12 +28,22 @@ pub struct Control {
     pub endpoint: Option<String>,
     /// The control's p-value, when it was tested: the same test that judges the endpoints.
     pub p_value: Option<f64>,
+    /// The unit where content is compared.
+    pub content: Units,
+    /// The unit where all that was generated is.
+    pub generated: Units,
+    /// Characters of a token, from the reference's greedy answers; absent where no host reports token counts, or none that can be
+    /// those of what it shows.
+    pub characters_per_token: Option<f64>,
+}
+
+/// What another model looks like in one view.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Units {
     /// MMD² of the control for each sampled probe (mean of the combined kernels).
     pub sampled: BTreeMap<String, f64>,
     /// How soon greedy answers leave the reference's.
     pub pace: Pace,
-    /// Characters of a token, from the reference's greedy answers; absent where no host reports token counts.
-    pub characters_per_token: Option<f64>,
 }
 
 /// How soon another model's greedy answers leave the reference's, beyond how soon the reference leaves itself.
@@ -91,37 +102,43 @@ impl Control {
     /// From the control's answers where there are any, else built in.
     pub fn establish(reference: &Answers<'_>, control: Option<(&str, Answers<'_>)>, settings: &Settings) -> Self {
         let characters_per_token = characters_per_token(reference);
-        let per_token = characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN);
-        let mut out = Self {
-            endpoint: None,
-            p_value: None,
-            sampled: BTreeMap::new(),
-            pace: Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / per_token),
-            characters_per_token,
+        let pace = Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN));
+        let control = control.filter(|(_, answers)| answers.count() > 0);
+        let found = |view| {
+            let measure = |(name, answers): &(&str, Answers<'_>)| {
+                let test = test_settings(settings, name);
+                (
+                    two_sample(&pairs(reference, answers, Asking::Sampled, view), test),
+                    divergence(&pairs(reference, answers, Asking::Greedy, view), test),
+                )
+            };
+            control.as_ref().map_or((None, None), measure)
         };
-        if let Some((name, answers)) = control.filter(|(_, answers)| answers.count() > 0) {
-            out.measure(name, reference, &answers, settings);
+        let content = found(View::Content);
+        let units = |(sampled, greedy): &(Option<TwoSample>, Option<Divergence>), view| Units {
+            sampled: match sampled {
+                Some(sampled) => sampled.probes.iter().map(|p| (p.probe.clone(), p.t)).collect(),
+                None => other_probes(reference, view, settings),
+            },
+            pace: greedy.as_ref().and_then(Pace::measured).unwrap_or(pace),
+        };
+        let thinks = reference.compared().any(|a| a.thought.is_some());
+        let content_units = units(&content, View::Content);
+        Self {
+            endpoint: control.as_ref().map(|(name, _)| (*name).to_owned()),
+            p_value: smallest_p(&content),
+            generated: if thinks { units(&found(View::Generated), View::Generated) } else { content_units.clone() },
+            content: content_units,
+            characters_per_token,
         }
-        if out.sampled.is_empty() {
-            out.sampled = other_probes(reference, settings);
-        }
-        out
     }
 
-    fn measure(&mut self, name: &str, reference: &Answers<'_>, answers: &Answers<'_>, settings: &Settings) {
-        let test = test_settings(settings, name);
-        self.endpoint = Some(name.to_owned());
-        let mut p_values = Vec::new();
-        if let Some(found) = two_sample(&pairs(reference, answers, Asking::Sampled), test) {
-            p_values.push(found.p);
-            self.sampled = found.probes.into_iter().map(|p| (p.probe, p.t)).collect();
+    /// The unit of a view.
+    pub fn units(&self, view: View) -> &Units {
+        match view {
+            View::Content | View::AfterEqualThoughts => &self.content,
+            View::Generated => &self.generated,
         }
-        if let Some(found) = divergence(&pairs(reference, answers, Asking::Greedy), test) {
-            p_values.extend(found.p);
-            self.pace = Pace::measured(&found).unwrap_or(self.pace);
-        }
-        let smallest = p_values.iter().copied().reduce(f64::min);
-        self.p_value = smallest.map(|p| (p * p_values.len() as f64).min(1.0));
     }
 
     /// The greedy hazards for people: for each token where token counts are known, else for each character.
@@ -133,11 +150,19 @@ impl Control {
             probes: found.probes.len(),
             hazard: cross(found).hazard() * scale,
             own_hazard: own.map(|o| o.hazard() * scale),
-            control_hazard: self.pace.hazard * scale,
+            control_hazard: self.content.pace.hazard * scale,
             differing: cross(found).events / m,
             own_differing: own.map(|o| o.events / m),
         }
     }
+}
+
+/// The smaller p-value of both ways of asking, doubled when both were tested.
+fn smallest_p((sampled, greedy): &(Option<TwoSample>, Option<Divergence>)) -> Option<f64> {
+    let p_values: Vec<f64> =
+        [sampled.as_ref().map(|s| s.p), greedy.as_ref().and_then(|g| g.p)].into_iter().flatten().collect();
+    let smallest = p_values.iter().copied().reduce(f64::min)?;
+    Some((smallest * p_values.len() as f64).min(1.0))
 }
 
 /// Exposure between endpoint and reference, over all probes.
@@ -151,28 +176,44 @@ pub(super) fn own(found: &Divergence) -> Option<Exposure> {
     (sum.characters > 0.0).then_some(sum)
 }
 
+/// Fewest characters for each token that text in Latin letters and text in any other has, and the most: a count outside these is
+/// of tokens that are not shown, or of none. Tokenizers of large models make three to five characters of English a token, and one
+/// or two of Chinese.
+const PLAUSIBLE_LATIN: f64 = 1.5;
+const PLAUSIBLE: (f64, f64) = (0.4, 12.0);
+
+/// Over the reference's greedy answers; `None` where the host counts nothing, or what cannot be the tokens of what it shows.
 fn characters_per_token(reference: &Answers<'_>) -> Option<f64> {
-    let (mut characters, mut tokens) = (0_u64, 0_u64);
-    for (_, answers) in reference.probes(Asking::Greedy) {
-        for answer in answers {
-            if let Some(count) = answer.sample.usage.and_then(|u| u.completion_tokens) {
-                characters += answer.text.chars().count() as u64;
-                tokens += count;
-            }
+    let (mut characters, mut latin, mut tokens) = (0_usize, 0_usize, 0_u64);
+    for answer in reference.probes(Asking::Greedy).flat_map(|(_, answers)| answers) {
+        if let Some(count) = shown_tokens(answer) {
+            characters += answer.generated().chars().count();
+            latin += answer.generated().chars().filter(char::is_ascii).count();
+            tokens += count;
         }
     }
-    (tokens > 0 && characters > 0).then(|| characters as f64 / tokens as f64)
+    let ratio = characters as f64 / tokens as f64;
+    let fewest = if 2 * latin > characters { PLAUSIBLE_LATIN } else { PLAUSIBLE.0 };
+    (tokens > 0 && (fewest..=PLAUSIBLE.1).contains(&ratio)).then_some(ratio)
+}
+
+/// Tokens of what an answer shows: hosts count those of hidden thoughts among the answer's.
+fn shown_tokens(answer: &Answer<'_>) -> Option<u64> {
+    let hidden = answer.reasoning_tokens().filter(|_| answer.thought.is_none()).unwrap_or(0);
+    answer.completion_tokens()?.checked_sub(hidden)
 }
 
 /// Each probe's reference answers against those to the next probe.
-fn other_probes(reference: &Answers<'_>, settings: &Settings) -> BTreeMap<String, f64> {
-    let probes: Vec<_> = reference.probes(Asking::Sampled).collect();
+fn other_probes(reference: &Answers<'_>, view: View, settings: &Settings) -> BTreeMap<String, f64> {
+    // Each probe beside itself: a pair's reference side is what one side shows in this view.
+    let probes = pairs(reference, reference, Asking::Sampled, view);
     if probes.len() < 2 {
         return BTreeMap::new();
     }
-    let texts = |i: usize| -> Vec<&str> { probes[i % probes.len()].1.iter().map(|a| &*a.text).collect() };
-    let shifted: Vec<Pair<'_>> =
-        (0..probes.len()).map(|i| Pair { probe: probes[i].0, reference: texts(i), endpoint: texts(i + 1) }).collect();
+    let texts = |i: usize| probes[i % probes.len()].reference.clone();
+    let shifted: Vec<Pair<'_>> = (0..probes.len())
+        .map(|i| Pair { probe: probes[i].probe, reference: texts(i), endpoint: texts(i + 1) })
+        .collect();
     // Only the statistic is wanted, so one permutation is enough.
     let test = crate::stats::permutation::Settings { permutations: 1, ..test_settings(settings, "other probes") };
     two_sample(&shifted, test)

@@ -30,6 +30,10 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     if endpoint.answers == 0 {
         return judge(Verdict::Unmeasured, "no answers".into(), None);
     }
+    let exact = endpoint.findings.iter().find(|f| f.is_certain_drift());
+    if let Some(finding) = exact.filter(|_| endpoint.probes.is_empty()) {
+        return judge(Verdict::Drifted, finding.evidence.clone(), None);
+    }
     if endpoint.probes.is_empty() {
         let reason = "no probe that both it and the reference answered often enough to compare";
         return judge(Verdict::Unmeasured, reason.into(), None);
@@ -42,14 +46,31 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         return judge(Verdict::Drifted, describe(&found.effect), Some(&found.effect));
     }
     let tightest = share(&endpoint.effects).min_by(|a, b| a.high.total_cmp(&b.high));
-    if let Some(finding) = endpoint.findings.iter().find(|f| f.is_certain_drift()) {
+    if let Some(finding) = exact {
         return judge(Verdict::Drifted, finding.evidence.clone(), surest(&endpoint.effects));
     }
     if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
-        return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
+        let missing = endpoint.thinking.missing();
+        // Whatever is missing may differ: at most all of it.
+        if effect.high.max(0.0) * (1.0 - missing) + missing < settings.tolerance {
+            return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
+        }
+        let missing = endpoint.thinking.what_is_missing().unwrap_or_default();
+        return judge(
+            Verdict::Inconclusive,
+            format!("what there is agrees, and too much is missing: {missing}"),
+            Some(effect),
+        );
+    }
+    if let Some(missing) = endpoint.thinking.what_is_missing().filter(|_| endpoint.thinking.missing() > MOSTLY_MISSING)
+    {
+        return judge(Verdict::Inconclusive, missing, tightest);
     }
     judge(Verdict::Inconclusive, what_is_missing(endpoint, significant), tightest)
 }
+
+/// From this share on what is missing is the first thing to say of a verdict that cannot be had.
+const MOSTLY_MISSING: f64 = 0.2;
 
 /// The effects that bound the share of answers as if from another model. Departures show a share of requests that go elsewhere
 /// and are coarse about anything else, so they may contradict a bound and set none.

@@ -5,7 +5,7 @@
 //! a bootstrap over probes and are never narrower than the permutation noise of equal sources.
 
 use super::Settings;
-use super::control::{Control, early};
+use super::control::{Units, early};
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure};
 use crate::stats::interval::{Interval, clustered, normal_quantile};
 use crate::stats::permutation::{self, Null, TwoSample};
@@ -34,6 +34,40 @@ pub struct Sized {
 }
 
 impl Sized {
+    /// The larger of the same effect in two views, which both bound it: where either is far it is far, and where either is wide it
+    /// is wide.
+    #[must_use]
+    pub fn or_larger(self, other: Self, settings: &Settings) -> Self {
+        let high = self.effect.high.max(other.effect.high);
+        let (low, larger) =
+            if other.clearance(settings) > self.clearance(settings) { (self, other) } else { (other, self) };
+        let high = if larger.effect.name == EffectName::Dispersion { larger.effect.high } else { high };
+        let alarm = (larger.alarm.0, larger.alarm.1.max(low.alarm.1));
+        Self { effect: Effect { high, ..larger.effect }, alarm, p: larger.p }
+    }
+
+    /// The same effect, unless another view contradicts it: one that bounds nothing by itself.
+    #[must_use]
+    pub fn unless_contradicted(self, other: Self, settings: &Settings) -> Self {
+        if other.effect.low > settings.tolerance && other.clearance(settings) > self.clearance(settings) {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// The effect as one that raises no alarm, where what is not shown may have caused it.
+    #[must_use]
+    pub fn without_alarm(self) -> Self {
+        Self { alarm: (f64::NEG_INFINITY, f64::INFINITY), ..self }
+    }
+
+    /// The effect as found in one of so many views.
+    #[must_use]
+    pub fn among(self, views: usize) -> Self {
+        Self { p: self.p.map(|p| (p * views as f64).min(1.0)), ..self }
+    }
+
     fn new(name: EffectName, interval: Interval, alarm: Interval, p: Option<f64>) -> Self {
         let Interval { estimate, low, high } = interval;
         Self { effect: Effect { name, estimate, low, high }, alarm: (alarm.low, alarm.high), p }
@@ -75,9 +109,9 @@ fn both_levels(
 }
 
 /// The equivalent substitution fraction, between 0 and 1; `None` without a unit for any probe.
-pub fn substitution(found: &TwoSample, control: &Control, test: permutation::Settings<'_>) -> Option<Sized> {
+pub fn substitution(found: &TwoSample, units: &Units, test: permutation::Settings<'_>) -> Option<Sized> {
     let probes: Vec<(f64, f64)> =
-        found.probes.iter().filter_map(|p| Some((p.t, *control.sampled.get(&p.probe)?))).collect();
+        found.probes.iter().filter_map(|p| Some((p.t, *units.sampled.get(&p.probe)?))).collect();
     let unit = probes.iter().map(|p| p.1).sum::<f64>() / probes.len() as f64;
     if probes.is_empty() || unit <= 0.0 {
         return None;
@@ -117,7 +151,7 @@ pub fn dispersion(found: &TwoSample, test: permutation::Settings<'_>) -> Option<
 }
 
 /// The excess hazard of leaving the reference's greedy answer, as a share of the control's.
-pub fn divergence(found: &Divergence, control: &Control, test: permutation::Settings<'_>) -> Option<Sized> {
+pub fn divergence(found: &Divergence, units: &Units, test: permutation::Settings<'_>) -> Option<Sized> {
     let m = found.probes.len();
     let total = |at: &[usize], of: fn(&ProbeExposure) -> Exposure| {
         at.iter().fold(Exposure::default(), |sum, &i| sum + of(&found.probes[i]))
@@ -127,8 +161,8 @@ pub fn divergence(found: &Divergence, control: &Control, test: permutation::Sett
     if characters <= 0.0 {
         return None;
     }
-    let excess = |at: &[usize]| (total(at, |p| p.cross).hazard() - total(at, |p| p.own).hazard()) / control.pace.hazard;
-    let unseen = |level: f64| unseen(m, level) * m as f64 / characters / control.pace.hazard;
+    let excess = |at: &[usize]| (total(at, |p| p.cross).hazard() - total(at, |p| p.own).hazard()) / units.pace.hazard;
+    let unseen = |level: f64| unseen(m, level) * m as f64 / characters / units.pace.hazard;
     let margin = unseen(ALARM_LEVEL);
     let null = Null { sd: unseen(LEVEL) / normal_quantile(f64::midpoint(1.0, LEVEL)), low: -margin, high: margin };
     let (interval, alarm) = both_levels(m, &["interval", "divergence", test.label], test.seed, null, excess);
@@ -139,12 +173,12 @@ pub fn divergence(found: &Divergence, control: &Control, test: permutation::Sett
 /// The share of greedy answers that leave the reference's as soon as another model's do, beyond the reference's own. Where some
 /// requests go to another model this is their share, since almost all that leave early are its answers; the hazard is lower
 /// there, since the others stay at risk to their ends. `None` without probes.
-pub fn departure(found: &Divergence, control: &Control, test: permutation::Settings<'_>) -> Option<Sized> {
+pub fn departure(found: &Divergence, units: &Units, test: permutation::Settings<'_>) -> Option<Sized> {
     let m = found.probes.len();
     if m == 0 {
         return None;
     }
-    let pace = control.pace;
+    let pace = units.pace;
     let share = |at: &[usize]| early(at.iter().map(|&i| &found.probes[i]), pace.horizon) / pace.early;
     let unseen = |level: f64| unseen(m, level) / pace.early;
     let margin = unseen(ALARM_LEVEL);
@@ -161,9 +195,8 @@ fn unseen(m: usize, level: f64) -> f64 {
 
 /// Answers per probe and side with which the noise would be small enough to decide at the tolerance, with a chance of 80 %
 /// (`sd₀ ∝ 1/n` for equal sides).
-pub fn samples_to_decide(found: &TwoSample, control: &Control, settings: &Settings) -> Option<u32> {
-    let unit =
-        found.probes.iter().filter_map(|p| control.sampled.get(&p.probe)).sum::<f64>() / found.probes.len() as f64;
+pub fn samples_to_decide(found: &TwoSample, units: &Units, settings: &Settings) -> Option<u32> {
+    let unit = found.probes.iter().filter_map(|p| units.sampled.get(&p.probe)).sum::<f64>() / found.probes.len() as f64;
     let target = settings.tolerance.powi(2) * unit;
     let needed = (normal_quantile(f64::midpoint(1.0, LEVEL)) + normal_quantile(POWER)) * found.t_null.sd;
     if target <= 0.0 || needed <= target {
@@ -210,13 +243,10 @@ mod tests {
         diverge(&pairs, TEST).expect("probes")
     }
 
-    fn control() -> Control {
-        Control {
-            endpoint: None,
-            p_value: None,
+    fn control() -> Units {
+        Units {
             sampled: std::collections::BTreeMap::new(),
             pace: Pace::measured(&greedy(200)).expect("another model leaves"),
-            characters_per_token: None,
         }
     }
 

@@ -1,7 +1,10 @@
 //! All that is seen of one endpoint beside the reference, before it is judged.
 
 use super::control::{Control, Pace};
-use super::{EndpointComparison, GreedySummary, Known, Observed, Settings, effect, pairs, test_settings};
+use super::effect::Sized;
+use super::thinking::Thinking;
+use super::view::{Disclosure, View, pairs};
+use super::{EndpointComparison, GreedySummary, Known, Observed, Settings, effect, test_settings};
 use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
@@ -21,14 +24,42 @@ pub(super) struct Measured<'a> {
     pub endpoint: String,
     answers: &'a Answers<'a>,
     reference: &'a Answers<'a>,
-    sampled: Option<TwoSample>,
-    greedy: Option<Divergence>,
-    effects: Vec<effect::Sized>,
+    disclosure: Disclosure,
+    sampled: Option<Seen<TwoSample>>,
+    greedy: Option<Seen<Divergence>>,
     summary: Option<GreedySummary>,
     features: Vec<SignalResult>,
     tokens: PromptTokens<'a>,
     samples_to_decide: Option<u32>,
     pace: Pace,
+}
+
+/// What one way of asking shows, in the view that shows most.
+struct Seen<T> {
+    found: T,
+    view: View,
+    /// The p-value, corrected for the number of views; `None` where nothing was tested.
+    p: Option<f64>,
+    /// Over all views.
+    effects: Vec<Sized>,
+}
+
+/// How the same effect in a further view is joined to the one in the first.
+type Join = fn(Sized, Sized, &Settings) -> Sized;
+
+/// The views of one way of asking as one: the one with the smallest p-value, with the effects of all joined by name.
+fn over_views<T>(mut views: Vec<Seen<T>>, join: Join, settings: &Settings) -> Option<Seen<T>> {
+    let n = views.len();
+    let mut effects: Vec<Sized> = Vec::new();
+    for other in views.iter_mut().flat_map(|seen| std::mem::take(&mut seen.effects)).map(|effect| effect.among(n)) {
+        match effects.iter_mut().find(|effect| effect.effect.name == other.effect.name) {
+            Some(effect) => *effect = join(effect.clone(), other, settings),
+            None => effects.push(other),
+        }
+    }
+    let p = |seen: &Seen<T>| seen.p.unwrap_or(1.0);
+    let most = views.into_iter().reduce(|best, next| if p(&next) < p(&best) { next } else { best })?;
+    Some(Seen { p: most.p.map(|p| (p * n as f64).min(1.0)), effects, ..most })
 }
 
 impl<'a> Measured<'a> {
@@ -41,31 +72,41 @@ impl<'a> Measured<'a> {
         settings: &Settings,
     ) -> Self {
         let test = test_settings(settings, name);
-        let sampled = two_sample(&pairs(reference, answers, Asking::Sampled), test);
-        let greedy = divergence(&pairs(reference, answers, Asking::Greedy), test);
-        let mut effects = Vec::new();
-        if let Some(found) = &sampled {
-            effects.extend(effect::substitution(found, control, test));
-            effects.extend(effect::dispersion(found, test));
+        let disclosure = Disclosure::between(reference, answers);
+        let sampled = disclosure.views(Asking::Sampled).iter().filter_map(|&view| {
+            let found = two_sample(&pairs(reference, answers, Asking::Sampled, view), test)?;
+            let units = control.units(view);
+            let effects = effect::substitution(&found, units, test).into_iter().chain(effect::dispersion(&found, test));
+            Some(Seen { effects: effects.collect(), p: Some(found.p), found, view })
+        });
+        let sampled = over_views(sampled.collect(), Sized::or_larger, settings);
+        let greedy = disclosure.views(Asking::Greedy).iter().filter_map(|&view| {
+            let found = divergence(&pairs(reference, answers, Asking::Greedy, view), test)?;
+            let units = control.units(view);
+            let effects =
+                effect::divergence(&found, units, test).into_iter().chain(effect::departure(&found, units, test));
+            Some(Seen { effects: effects.collect(), p: found.p, found, view })
+        });
+        let mut greedy = over_views(greedy.collect(), Sized::unless_contradicted, settings);
+        if let Some(greedy) = greedy.as_mut().filter(|_| disclosure.is_hidden()) {
+            // Content follows from thoughts: where those are hidden and part by honest noise, it parts at once.
+            greedy.effects = std::mem::take(&mut greedy.effects).into_iter().map(Sized::without_alarm).collect();
+            greedy.p = None;
         }
-        if let Some(found) = &greedy {
-            effects.extend(effect::divergence(found, control, test));
-            effects.extend(effect::departure(found, control, test));
-        }
-        let summary = greedy.as_ref().map(|found| control.greedy_summary(found));
-        let samples_to_decide = sampled.as_ref().and_then(|found| effect::samples_to_decide(found, control, settings));
         Self {
             endpoint: name.to_owned(),
             features: features_of(reference, answers, test),
             tokens: PromptTokens::compare(reference, answers),
+            summary: greedy.as_ref().map(|greedy| control.greedy_summary(&greedy.found)),
+            samples_to_decide: sampled
+                .as_ref()
+                .and_then(|seen| effect::samples_to_decide(&seen.found, control.units(seen.view), settings)),
+            pace: greedy.as_ref().map_or(control.content.pace, |seen| control.units(seen.view).pace),
             answers,
             reference,
+            disclosure,
             sampled,
             greedy,
-            effects,
-            summary,
-            samples_to_decide,
-            pace: control.pace,
         }
     }
 
@@ -78,41 +119,48 @@ impl<'a> Measured<'a> {
 
     /// The smaller p-value of both ways of asking, doubled when both were tested.
     fn p_value(&self) -> Option<f64> {
-        let tests = [self.sampled.as_ref().map(|s| s.p), self.greedy.as_ref().and_then(|g| g.p)];
+        let tests = [self.sampled.as_ref().and_then(|s| s.p), self.greedy.as_ref().and_then(|g| g.p)];
         let found: Vec<f64> = tests.into_iter().flatten().collect();
         let smallest = found.iter().copied().reduce(f64::min)?;
         Some((smallest * found.len() as f64).min(1.0))
     }
 
+    fn effects(&self) -> Vec<Sized> {
+        let sampled = self.sampled.iter().flat_map(|seen| &seen.effects);
+        sampled.chain(self.greedy.iter().flat_map(|seen| &seen.effects)).cloned().collect()
+    }
+
     /// Everything but the correction over endpoints, which needs all of them.
     pub fn judge(&self, known: Known<'_>, settings: &Settings) -> EndpointComparison {
         let p_value = self.p_value();
+        let effects = self.effects();
+        let thinking = Thinking::new(self.reference, self.answers, self.disclosure);
         let findings = diagnose::diagnose(&Evidence {
             reference: self.reference,
             answers: self.answers,
             tokens: &self.tokens,
             counts: Counts::of(&self.tokens),
             asked_model: known.model,
-            sampled: self.sampled.as_ref(),
-            greedy: self.greedy.as_ref(),
+            sampled: self.sampled.as_ref().map(|seen| &seen.found),
+            greedy: self.greedy.as_ref().map(|seen| &seen.found),
             features: &self.features,
-            effects: &self.effects,
+            effects: &effects,
+            thinking: &thinking,
             pace: &self.pace,
             settings,
         });
         EndpointComparison {
             p_value,
             e_value: p_value.map(multiple::e_value),
-            effects: self.effects.clone(),
             answers: self.answers.count(),
-            greedy_probes_to_decide: self
-                .summary
-                .and_then(|g| effect::probes_to_decide(g.probes, &self.effects, settings)),
+            greedy_probes_to_decide: self.summary.and_then(|g| effect::probes_to_decide(g.probes, &effects, settings)),
+            effects,
             samples_to_decide: self.samples_to_decide,
             signals: self.signals(),
             probes: self.probes(),
             greedy: self.summary,
             observed: Observed::new(reasons(self.answers), Metadata::gather(self.answers)),
+            thinking,
             findings,
             ..EndpointComparison::unmeasured(&self.endpoint, "")
         }
@@ -125,7 +173,7 @@ impl<'a> Measured<'a> {
             p_value,
         };
         let mut out = Vec::new();
-        if let Some(s) = &self.sampled {
+        if let Some(Seen { found: s, .. }) = &self.sampled {
             out.push(signal("mmd", mean_of_combined(&s.t), Some(s.mmd_p)));
             out.push(signal("mmd_hamming", s.pooled_hamming1000, Some(lane(&s.t_p, Lane::Hamming1000))));
             for (name, l) in [
@@ -139,7 +187,7 @@ impl<'a> Measured<'a> {
             out.push(signal("dispersion", mean_of_combined(&s.d), Some(s.dispersion_p)));
             out.push(signal("duplicates", lane(&s.d, Lane::Equal), Some(lane(&s.d_p, Lane::Equal))));
         }
-        if let Some(g) = &self.greedy {
+        if let Some(Seen { found: g, .. }) = &self.greedy {
             out.push(SignalResult { name: "greedy_divergence".into(), statistic: g.statistic, p_value: g.p });
         }
         if !self.tokens.probes.is_empty() {
@@ -150,12 +198,12 @@ impl<'a> Measured<'a> {
     }
 
     fn probes(&self) -> Vec<ProbeResult> {
-        let sampled = self.sampled.iter().flat_map(|s| &s.probes).map(|p| ProbeResult {
+        let sampled = self.sampled.iter().flat_map(|s| &s.found.probes).map(|p| ProbeResult {
             probe: p.probe.clone(),
             p_value: Some(p.p),
             effect: Some(p.t),
         });
-        let greedy = self.greedy.iter().flat_map(|g| &g.probes).map(|p| ProbeResult {
+        let greedy = self.greedy.iter().flat_map(|g| &g.found.probes).map(|p| ProbeResult {
             probe: p.probe.clone(),
             p_value: None,
             effect: Some(p.cross.events),
@@ -165,14 +213,14 @@ impl<'a> Measured<'a> {
 
     /// The sampled probe with the largest difference, or the greedy one that leaves the reference soonest.
     pub fn contrast(&self) -> Option<Contrast> {
-        let sampled = self.sampled.iter().flat_map(|s| &s.probes).max_by(|a, b| a.t.total_cmp(&b.t));
-        let greedy = self.greedy.iter().flat_map(|g| &g.probes);
+        let sampled = self.sampled.iter().flat_map(|s| &s.found.probes).max_by(|a, b| a.t.total_cmp(&b.t));
+        let greedy = self.greedy.iter().flat_map(|g| &g.found.probes);
         let soonest = greedy
             .filter(|p| p.cross.events > p.own.events)
             .min_by(|a, b| a.cross.characters.total_cmp(&b.cross.characters));
         // Under greedy asking one difference is a difference; sampled answers differ by nature.
-        let stronger = match (&self.sampled, self.greedy.as_ref().and_then(|g| g.p)) {
-            (Some(s), Some(p)) if s.p <= p => Asking::Sampled,
+        let stronger = match (&self.sampled, self.greedy.as_ref().and_then(|g| g.found.p)) {
+            (Some(s), Some(p)) if s.found.p <= p => Asking::Sampled,
             (Some(_), None) => Asking::Sampled,
             _ => Asking::Greedy,
         };
@@ -181,9 +229,12 @@ impl<'a> Measured<'a> {
             (_, _, Some(p)) => (Asking::Sampled, &p.probe),
             (_, None, None) => return None,
         };
-        let texts =
-            |answers: &'a Answers<'_>| -> Vec<&str> { answers.of(asking, probe).iter().map(|a| &*a.text).collect() };
-        contrast(probe, &texts(self.reference), &texts(self.answers))
+        let view = match asking {
+            Asking::Sampled => self.sampled.as_ref().map(|seen| seen.view),
+            Asking::Greedy => self.greedy.as_ref().map(|seen| seen.view),
+        };
+        let pair = pairs(self.reference, self.answers, asking, view?).into_iter().find(|pair| pair.probe == probe)?;
+        contrast(probe, &pair.reference, &pair.endpoint)
     }
 }
 

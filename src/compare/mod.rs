@@ -1,13 +1,14 @@
 //! Comparison: samples of many endpoints against one reference, up to the verdict.
 //!
 //! Layer 2, pure: the same samples and settings give the same comparison to the bit. [`effect`] sizes differences,
-//! [`decide`] turns them into verdicts, [`control`] finds the unit in which they are measured; [`past`] holds endpoints against
+//! [`decide`] turns them into verdicts, [`control`] finds the unit in which they are measured; [`view`] says
+//! what of answers is compared and [`thinking`] what is missing of them; [`past`] holds endpoints against
 //! answers of their own. `measured` gathers all that is seen of one endpoint, and `outcome` holds what comes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sample::{Asking, Sample};
-use crate::signal::answers::Answers;
+use crate::signal::answers::{Answer, Answers};
 use crate::stats::permutation::{self, two_sample};
 use crate::stats::{Pair, multiple, rng};
 use crate::suggest::nearest;
@@ -19,6 +20,8 @@ pub mod effect;
 mod measured;
 mod outcome;
 pub mod past;
+pub mod thinking;
+pub mod view;
 
 pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
 
@@ -52,6 +55,8 @@ pub struct Roles<'a> {
     pub control: Option<&'a str>,
     /// What is known of endpoints beforehand, by name.
     pub known: BTreeMap<&'a str, Known<'a>>,
+    /// Planned requests whose answers were to be compared and that stayed without one, by endpoint.
+    pub unanswered: BTreeMap<&'a str, usize>,
 }
 
 /// What is known of an endpoint beforehand.
@@ -66,7 +71,7 @@ pub struct Known<'a> {
 impl<'a> Roles<'a> {
     /// These endpoints against this reference, without a control.
     pub fn new(reference: &'a str, endpoints: Vec<&'a str>) -> Self {
-        Self { reference, endpoints, control: None, known: BTreeMap::new() }
+        Self { reference, endpoints, control: None, known: BTreeMap::new(), unanswered: BTreeMap::new() }
     }
 
     /// The endpoints that get a verdict.
@@ -106,7 +111,8 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
     }
     let control = Control::establish(&reference, roles.control.map(|name| (name, of(name))), settings);
     let sides: Vec<Side<'_>> = roles.judged().map(|name| Side { name, answers: of(name), against: 0 }).collect();
-    let endpoints = judged(&sides, &[(reference.clone(), control.clone())], roles, settings);
+    let roles = Roles { unanswered: unanswered(samples, &roles.unanswered), ..roles.clone() };
+    let endpoints = judged(&sides, &[(reference.clone(), control.clone())], &roles, settings);
     Ok(Comparison {
         reference: roles.reference.to_owned(),
         reference_answers: reference.count(),
@@ -115,6 +121,18 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         control,
         endpoints,
     })
+}
+
+/// Requests without an answer, by endpoint: those known of beforehand, or those of which the samples hold errors alone.
+fn unanswered<'a>(samples: &'a [Sample], known: &BTreeMap<&'a str, usize>) -> BTreeMap<&'a str, usize> {
+    let request = |s: &'a Sample| (s.endpoint.as_str(), s.probe.as_str(), s.replicate);
+    let answered: BTreeSet<_> = samples.iter().filter(|s| s.is_answer()).map(request).collect();
+    let failed: BTreeSet<_> = samples.iter().map(request).filter(|request| !answered.contains(request)).collect();
+    let mut out = known.clone();
+    for endpoint in failed.iter().map(|(endpoint, ..)| *endpoint).filter(|endpoint| !known.contains_key(endpoint)) {
+        *out.entry(endpoint).or_default() += 1;
+    }
+    out
 }
 
 /// The answers among these samples that are of this endpoint.
@@ -146,6 +164,11 @@ fn judged(
         .collect();
     let mut endpoints: Vec<EndpointComparison> =
         measured.iter().map(|m| m.judge(known(&m.endpoint), settings)).collect();
+    let unanswered = |name: &str| roles.unanswered.get(name).copied().unwrap_or(0);
+    for endpoint in &mut endpoints {
+        endpoint.thinking.endpoint.unanswered = unanswered(&endpoint.endpoint);
+        endpoint.thinking.reference.unanswered = unanswered(roles.reference);
+    }
     correct_for_endpoints(&mut endpoints, settings);
     for (endpoint, measured) in endpoints.iter_mut().zip(&measured).filter(|(e, _)| e.verdict == Verdict::Drifted) {
         endpoint.contrast = measured.contrast();
@@ -161,19 +184,6 @@ fn unknown_reference(samples: &[Sample], name: &str) -> CompareError {
     CompareError::UnknownReference { name: name.to_owned(), known: known.join(", "), suggestion }
 }
 
-/// Pairs of answers to all probes that both sides answered in one way of asking.
-pub(crate) fn pairs<'a>(reference: &'a Answers<'_>, endpoint: &'a Answers<'_>, asking: Asking) -> Vec<Pair<'a>> {
-    reference
-        .probes(asking)
-        .filter(|(probe, _)| !endpoint.is_set_aside(probe))
-        .filter_map(|(probe, r)| {
-            let e = endpoint.of(asking, probe);
-            let texts = |answers: &'a [crate::signal::answers::Answer<'_>]| answers.iter().map(|a| &*a.text).collect();
-            (!e.is_empty()).then(|| Pair { probe, reference: texts(r), endpoint: texts(e) })
-        })
-        .collect()
-}
-
 pub(crate) fn test_settings<'a>(settings: &Settings, label: &'a str) -> permutation::Settings<'a> {
     permutation::Settings { permutations: settings.permutations, seed: settings.seed, label }
 }
@@ -182,8 +192,8 @@ pub(crate) fn test_settings<'a>(settings: &Settings, label: &'a str) -> permutat
 fn self_check(reference: &Answers<'_>, settings: &Settings) -> Option<SelfCheck> {
     use rand::seq::SliceRandom as _;
     let mut pairs: Vec<Pair<'_>> = Vec::new();
-    for (probe, answers) in reference.probes(Asking::Sampled) {
-        let mut texts: Vec<&str> = answers.iter().map(|a| &*a.text).collect();
+    for (probe, answers) in reference.with_blanks(Asking::Sampled) {
+        let mut texts: Vec<&str> = answers.iter().map(Answer::generated).filter(|text| !text.is_empty()).collect();
         texts.shuffle(&mut rng::derive(settings.seed, &["self-check", probe]));
         let endpoint = texts.split_off(texts.len() / 2);
         pairs.push(Pair { probe, reference: texts, endpoint });

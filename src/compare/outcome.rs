@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::control::Control;
+use super::thinking::Thinking;
 use super::{Settings, effect};
 use crate::signal::contrast::Contrast;
 use crate::signal::metadata::Metadata;
@@ -73,6 +74,8 @@ pub struct EndpointComparison {
     pub contrast: Option<Contrast>,
     /// What its answers say of themselves.
     pub observed: Observed,
+    /// What both sides show of their thinking, and what is missing of their answers.
+    pub thinking: Thinking,
 }
 
 /// What the answers of an endpoint say of themselves, with the number of answers.
@@ -120,6 +123,7 @@ impl EndpointComparison {
             findings: Vec::new(),
             contrast: None,
             observed: Observed::default(),
+            thinking: Thinking::default(),
         }
     }
 }

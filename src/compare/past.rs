@@ -87,7 +87,7 @@ mod tests {
         let texts = (0..12).flat_map(|probe| (0..10).map(move |n| (probe, n)));
         let answer = |(probe, n): (usize, usize)| Sample {
             replicate: n as u32,
-            usage: Some(Usage { prompt_tokens: Some(prompt_tokens), completion_tokens: None }),
+            usage: Some(Usage { prompt_tokens: Some(prompt_tokens), ..Usage::default() }),
             ..Sample::new(endpoint, format!("p{probe}"), format!("{} {}", words[(n * 7 + probe) % words.len()], n % 3))
         };
         texts.map(answer).collect()

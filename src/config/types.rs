@@ -49,8 +49,10 @@ pub struct Defaults {
     pub greedy_samples: u32,
     /// Temperature of sampled probes, above 0 and at most 2.
     pub temperature: f64,
-    /// Cap on the tokens of an answer, wherever a probe sets none.
+    /// Cap on the visible tokens of an answer, wherever a probe sets none.
     pub max_tokens: u32,
+    /// How models think before they answer.
+    pub reasoning: Reasoning,
     /// Whether answers are streamed.
     pub stream: bool,
     /// Whether each request carries a seed of its own.
@@ -81,6 +83,7 @@ impl Default for Defaults {
             greedy_samples: 2,
             temperature: 1.0,
             max_tokens: 64,
+            reasoning: Reasoning::default(),
             stream: true,
             send_seed: false,
             alpha: 0.05,
@@ -93,6 +96,18 @@ impl Default for Defaults {
             timeout: Timeouts::default(),
         }
     }
+}
+
+/// How a model thinks before it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reasoning {
+    /// How much it is to think, sent as `reasoning_effort` with every probe that sets none, such as "low".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// Tokens for thinking. They are added to every cap that is sent, since hosts count thoughts among an answer's tokens: the caps
+    /// of probes are for what is visible.
+    pub allowance: u32,
 }
 
 /// How failures are met.
@@ -201,6 +216,9 @@ pub struct Dialect {
     pub seed: bool,
     /// Statuses that mean "slow down" beside 429.
     pub rate_limit_statuses: Vec<u16>,
+    /// What opens and closes a thought within the content, as pairs, for a host that leaves thoughts there with marks of its own.
+    /// Those of common formats, such as `<think>` and `</think>`, are known.
+    pub thought_marks: Vec<[String; 2]>,
 }
 
 impl Default for Dialect {
@@ -212,6 +230,7 @@ impl Default for Dialect {
             zero_temperature: 0.0,
             seed: true,
             rate_limit_statuses: Vec::new(),
+            thought_marks: Vec::new(),
         }
     }
 }
@@ -248,6 +267,9 @@ pub struct Model {
     /// Cap on the tokens of an answer, where it differs from the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    /// How it thinks before it answers, in the place of what the defaults say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
     /// The tolerance, where it differs from the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
@@ -353,7 +375,7 @@ pub struct Endpoint {
     pub price: Option<Price>,
     /// Fields added to each request's body, such as a router's instructions. Not those that the program sets itself:
     /// `messages`, `model`, `stream`, `stream_options`, `temperature`, `max_tokens`, `max_completion_tokens`, `seed`,
-    /// `n`.
+    /// `n`, `reasoning_effort`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_body: Option<BTreeMap<String, Value>>,
     /// Whether answers are streamed, where it differs from the defaults.

@@ -9,12 +9,12 @@ use super::alerting::{AlertReceiver, Alerting, ReceiverKind};
 use super::key_path::KeyPath;
 use super::secret::names_a_credential;
 use super::timetable::{cron, time_zone};
-use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reference, Timeouts};
+use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reasoning, Reference, Timeouts};
 use super::watch::{History, Lab, Tier, Watch};
 use crate::suggest::hint;
 
 /// Fields of a request's body that the program sets itself: another value would falsify what a sample says of itself.
-const RESERVED_FIELDS: [&str; 9] = [
+const RESERVED_FIELDS: [&str; 10] = [
     "messages",
     "model",
     "stream",
@@ -24,7 +24,11 @@ const RESERVED_FIELDS: [&str; 9] = [
     "max_completion_tokens",
     "seed",
     "n",
+    "reasoning_effort",
 ];
+
+/// More tokens than any model thinks.
+const MOST_ALLOWANCE: u32 = 1_000_000;
 
 /// One rule that a configuration breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +86,7 @@ impl Rules {
             let help = "this is the temperature of sampled probes; a greedy probe sets its own to 0";
             self.violation(&path.child("temperature"), "must be above 0 and at most 2", Some(help.into()));
         }
+        self.reasoning(&defaults.reasoning, &path.child("reasoning"));
         let retry = (&defaults.retry, &path.child("retry"));
         self.at_least(1, retry.0.tries, &retry.1.child("tries"));
         self.at_least(1, retry.0.down_after, &retry.1.child("down_after"));
@@ -90,6 +95,17 @@ impl Rules {
         self.positive(retry.0.longest_asked_wait, &retry.1.child("longest_asked_wait"));
         self.positive(retry.0.total, &retry.1.child("total"));
         self.timeouts(&defaults.timeout, &path.child("timeout"));
+    }
+
+    fn reasoning(&mut self, reasoning: &Reasoning, path: &KeyPath) {
+        if reasoning.effort.as_ref().is_some_and(|effort| effort.trim().is_empty()) {
+            let help = "such as \"low\"; leave the key out to send none";
+            self.violation(&path.child("effort"), "must be a word that the host knows", Some(help.into()));
+        }
+        if reasoning.allowance > MOST_ALLOWANCE {
+            let message = format!("must be at most {MOST_ALLOWANCE}, not {}", reasoning.allowance);
+            self.violation(&path.child("allowance"), &message, None);
+        }
     }
 
     fn watch(&mut self, watch: &Watch, config: &Config) {
@@ -188,6 +204,10 @@ impl Rules {
     }
 
     fn dialect(&mut self, dialect: &Dialect, path: &KeyPath) {
+        if dialect.thought_marks.iter().flatten().any(|mark| mark.trim().is_empty()) {
+            let help = "pairs of what opens and what closes a thought, such as [[\"<think>\", \"</think>\"]]";
+            self.violation(&path.child("thought_marks"), "must not be empty", Some(help.into()));
+        }
         if dialect.path.is_empty() || dialect.path.starts_with('/') || dialect.path.contains("://") {
             let help = "it follows the base URL and its `/`, such as `chat/completions`";
             self.violation(&path.child("path"), "must be a relative path", Some(help.into()));

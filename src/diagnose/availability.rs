@@ -17,7 +17,8 @@ const LEVEL: f64 = 0.95;
 const NOT_THE_LINE: f64 = 0.01;
 
 /// Classes of failures that say something of the host: a limit on the caller's rate, a wrong key or a refused request do not.
-const OF_THE_HOST: [&str; 7] = ["connect", "reset", "cut_stream", "timeout", "server", "malformed", "too_large"];
+const OF_THE_HOST: [&str; 8] =
+    ["connect", "reset", "cut_stream", "timeout", "server", "malformed", "too_large", "blank"];
 
 /// Counts attempts that failed for the host's part, among all but those that failed for the caller's.
 pub fn failing<'a>(attempts: usize, failures: impl IntoIterator<Item = (&'a str, usize)>) -> Share {

@@ -7,7 +7,8 @@ use super::{Evidence, finding};
 use crate::sample::script::scripts;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
-use crate::signal::marks::{holds_call, holds_thought, special_tokens};
+use crate::signal::marks::{holds_call, special_tokens};
+use crate::signal::thought::holds_thought;
 use crate::stats::exact::Share;
 use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::Finding;
@@ -35,7 +36,7 @@ fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answers<'_>, &Answer<'_>) -> Opti
 fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
     let leaks = |a: &Answer<'_>| {
         let tools = evidence.traits(&a.sample.probe).is_some_and(|t| !t.tools.is_empty());
-        special_tokens(&a.sample.text).next().is_some() && !(tools && holds_call(&a.sample.text, &[]))
+        special_tokens(&a.text).next().is_some() && !(tools && holds_call(&a.sample.text, &[]))
     };
     let tally = tally(evidence, |_, a| Some(leaks(a)));
     let confidence = match tally.never() {
@@ -44,27 +45,17 @@ fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
         None => return None,
     };
     let leaking = evidence.answers.all().filter(|a| leaks(a));
-    let tokens: BTreeSet<&str> = leaking.flat_map(|a| special_tokens(&a.sample.text)).collect();
+    let tokens: BTreeSet<&str> = leaking.flat_map(|a| special_tokens(&a.text)).collect();
     let some: Vec<&str> = tokens.into_iter().take(5).collect();
     let evidence = format!("special tokens in the text of {}: {}", tally.words(), some.join(" "));
     Some(finding("leaked-tokens", confidence, evidence))
 }
 
-/// Thoughts in the answer's text: their marks are there, or the reference has a channel for them and the endpoint none.
+/// Thoughts in the answer's text: their marks are there, and not in the reference's.
 fn thoughts_in_answers(evidence: &Evidence<'_>) -> Option<Finding> {
     let marked = tally(evidence, |_, a| Some(holds_thought(&a.sample.text)));
-    if let Some(confidence) = marked.never() {
-        let evidence = format!("thoughts in the text of {}", marked.words());
-        return Some(finding("reasoning-misplaced", confidence, evidence));
-    }
-    let thinking: BTreeSet<&str> =
-        evidence.reference.all().filter(|a| thinks(a)).map(|a| a.sample.probe.as_str()).collect();
-    let silent = tally(evidence, |_, a| thinking.contains(a.sample.probe.as_str()).then(|| !thinks(a)));
-    let all = silent.endpoint.showing == silent.endpoint.all;
-    silent.seldom().filter(|_| all).map(|_| {
-        let evidence = format!("no thoughts with {}: left out, or part of the text", silent.words());
-        finding("reasoning-misplaced", Possible, evidence)
-    })
+    let confidence = marked.never()?;
+    Some(finding("reasoning-misplaced", confidence, format!("thoughts in the text of {}", marked.words())))
 }
 
 /// Everything among the thoughts and nothing in the answer, although the answer is said to be complete. Models break off behind a

@@ -8,6 +8,7 @@ use self::tally::{RULED_OUT, Tally};
 use crate::compare::Settings;
 use crate::compare::control::Pace;
 use crate::compare::effect::Sized;
+use crate::compare::thinking::Thinking;
 use crate::sample::Traits;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::repeats::greedy_that_change;
@@ -26,6 +27,7 @@ mod ending;
 mod prompt;
 mod sampling;
 pub mod tally;
+mod thinking;
 mod tools;
 
 pub use prompt::Counts;
@@ -59,6 +61,8 @@ pub struct Evidence<'a> {
     pub features: &'a [SignalResult],
     /// The effects.
     pub effects: &'a [Sized],
+    /// What both sides show of their thinking, and what is missing.
+    pub thinking: &'a Thinking,
     /// How soon another model's greedy answers leave the reference's.
     pub pace: &'a Pace,
     /// The tolerances and the level of tests.
@@ -111,6 +115,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = prompt::findings(evidence);
     findings.extend(ending::findings(evidence));
     findings.extend(channels::findings(evidence));
+    findings.extend(thinking::findings(evidence));
     // What a model writes that was offered no tools says nothing of the parser.
     let dropped = findings.iter().any(|f| f.fault == "tools-dropped");
     let of_tools = if dropped { Vec::new() } else { tools::findings(evidence) };

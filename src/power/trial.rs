@@ -19,7 +19,7 @@ use crate::plan::{Budget, Plan};
 use crate::probe::Probe;
 use crate::redact::Redactor;
 use crate::report::{Account, Origin, Report};
-use crate::runner::{Arm, RunOutcome, Runner};
+use crate::runner::{Arm, RunOutcome, Runner, Watched};
 use crate::sample::Sample;
 use crate::stats::rng;
 use crate::store::{RunId, RunRecord, SqliteStore, Store as _, StoreError};
@@ -113,6 +113,7 @@ impl Trial<'_> {
             run: run.id,
             window: defaults.window as usize,
             budget: Budget::new(None, 0.0),
+            watched: Watched::Nobody,
             stop: self.stop.clone(),
             events: self.events,
         };
@@ -196,6 +197,7 @@ fn model(endpoint: Vec<Endpoint>) -> Model {
         samples: None,
         greedy_samples: None,
         max_tokens: None,
+        reasoning: None,
         tolerance: None,
         endpoint,
     }

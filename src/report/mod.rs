@@ -40,6 +40,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::compare::thinking::Thinking;
 use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
 use crate::diagnose::availability::{failing, flaky};
 use crate::sample::Sample;
@@ -244,6 +245,9 @@ pub struct EndpointReport {
     /// What its answers say of themselves.
     #[serde(default)]
     pub observed: Observed,
+    /// What both sides show of their thinking, and what is missing of their answers.
+    #[serde(default)]
+    pub thinking: Thinking,
 }
 
 /// Where the samples of a report come from.
@@ -370,6 +374,12 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
             100.0 * alpha
         ));
     }
+    let told = |e: &EndpointComparison| {
+        let missing = e.thinking.blanks_in_words().filter(|_| e.thinking.missing() > comparison.settings.tolerance);
+        let hidden = e.thinking.what_is_hidden().map(str::to_owned);
+        missing.into_iter().chain(hidden).map(|what| format!("`{}`: {what}", e.endpoint)).collect::<Vec<_>>()
+    };
+    out.extend(comparison.endpoints.iter().flat_map(told));
     out
 }
 
@@ -429,6 +439,7 @@ impl EndpointReport {
             findings: e.findings,
             contrast: e.contrast,
             observed: e.observed,
+            thinking: e.thinking,
         }
     }
 }

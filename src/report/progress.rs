@@ -90,6 +90,7 @@ impl<C: Fn() -> Duration> Progress<C> {
                 let (spent, skipped) = (words::dollars(*spent), words::count(*skipped, "request"));
                 self.say(&format!("the budget is reached: {spent} spent, {skipped} left out"));
             }
+            Event::ThoughtAway { advice } => self.say(advice),
             Event::Stopping => self.say("stopping: requests under way are being finished"),
             Event::Finished => return self.finish(now),
         }
@@ -205,7 +206,7 @@ impl Tally {
                 self.given_up += 1;
             }
             Event::EndpointDown { skipped, .. } | Event::BudgetReached { skipped, .. } => self.skipped += skipped,
-            Event::Stopping | Event::Finished => {}
+            Event::ThoughtAway { .. } | Event::Stopping | Event::Finished => {}
         }
     }
 

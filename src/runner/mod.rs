@@ -2,7 +2,8 @@
 //!
 //! Layer 4. It owns the loop and decides nothing: the plan gives the order, [`retry`] says whether to try again,
 //! the limiter when. Every attempt is in the store before anything else is told of it, so a killed run loses nothing that
-//! it has acknowledged. [`window`] keeps endpoints in step, [`arm`] holds what is known of one endpoint during a run.
+//! it has acknowledged. [`window`] keeps endpoints in step, [`arm`] holds what is known of one endpoint during a run, and
+//! [`guard`] what its first answers show.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,10 +22,12 @@ use crate::stats::rng;
 use crate::store::{Recorded, RunId, Store, StoreError};
 
 pub mod arm;
+pub mod guard;
 pub mod window;
 
 pub use arm::Arm;
 use arm::State;
+use guard::Thoughts;
 use window::Window;
 
 /// How long requests under way may go on after the run was asked to stop.
@@ -46,6 +49,8 @@ pub struct Runner<'a> {
     pub window: usize,
     /// What may be spent.
     pub budget: Budget,
+    /// Whose first answers are looked at.
+    pub watched: Watched,
     /// Cancelled when the run shall stop.
     pub stop: CancellationToken,
     /// Who is told what happens.
@@ -61,6 +66,19 @@ pub enum RunOutcome {
     Stopped,
     /// The next request might have passed the budget.
     BudgetReached,
+    /// Many of the first answers were used up by thinking, so that asking on would have been waste.
+    ThoughtAway(Thoughts),
+}
+
+/// Whose first answers are looked at, to stop a run whose caps leave no room to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// Those of this endpoint of the plan: the reference, since one host that thinks too long is a finding and no reason to stop.
+    Endpoint(usize),
+    /// Those of all endpoints.
+    All,
+    /// Nobody's: a run that is gone on with was told once.
+    Nobody,
 }
 
 impl Runner<'_> {
@@ -83,14 +101,19 @@ impl Runner<'_> {
         for (arm, queue) in &queues {
             window.enter(arm.index, queue.iter().map(|r| r.block));
         }
-        let shared = Shared { runner: &self, window: &window, budget: Mutex::new(self.budget.clone()) };
+        let shared = Shared {
+            runner: &self,
+            window: &window,
+            budget: Mutex::new(self.budget.clone()),
+            thoughts: Mutex::default(),
+        };
         let all = futures_util::future::try_join_all(queues.into_iter().map(|(arm, queue)| shared.serve(arm, queue)));
         all.await?;
         (self.events)(Event::Finished);
-        let broke = shared.broke();
-        Ok(match (broke, self.stop.is_cancelled()) {
+        let away = shared.thoughts().1;
+        Ok(match (shared.broke(), self.stop.is_cancelled()) {
             (true, _) => RunOutcome::BudgetReached,
-            (false, true) => RunOutcome::Stopped,
+            (false, true) => away.map_or(RunOutcome::Stopped, RunOutcome::ThoughtAway),
             (false, false) => RunOutcome::Complete,
         })
     }
@@ -110,6 +133,8 @@ struct Shared<'a> {
     runner: &'a Runner<'a>,
     window: &'a Window,
     budget: Mutex<Budget>,
+    /// What the first answers showed, and what they showed when that stopped the run.
+    thoughts: Mutex<(Thoughts, Option<Thoughts>)>,
 }
 
 /// Why a request ended without an answer.
@@ -196,6 +221,7 @@ impl Shared<'_> {
                     tracing::debug!(endpoint, probe, replicate, "answered");
                     let cost = self.paid(arm, request, &attempt);
                     (runner.events)(Event::Answered { slot, cost });
+                    self.look_at(request, &attempt, &asked);
                 }
                 return Ok(End::Answered);
             };
@@ -256,6 +282,26 @@ impl Shared<'_> {
         Ok(attempt)
     }
 
+    /// Stops the run where its first answers show that its caps are too low.
+    fn look_at(&self, request: Request, attempt: &Attempt, asked: &Asked) {
+        let is_watched = match self.runner.watched {
+            Watched::Endpoint(index) => request.endpoint == index,
+            Watched::All => true,
+            Watched::Nobody => false,
+        };
+        let mut thoughts = self.thoughts();
+        if is_watched && thoughts.0.see(attempt, asked) {
+            thoughts.1 = Some(thoughts.0);
+            (self.runner.events)(Event::ThoughtAway { advice: thoughts.0.to_string() });
+            self.runner.stop.cancel();
+        }
+    }
+
+    fn thoughts(&self) -> std::sync::MutexGuard<'_, (Thoughts, Option<Thoughts>)> {
+        // Nothing under the lock can panic halfway through a change.
+        self.thoughts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn budget(&self) -> std::sync::MutexGuard<'_, Budget> {
         // Nothing under the lock can panic halfway through a change.
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
@@ -294,11 +340,11 @@ impl Shared<'_> {
 /// Whether a host may have generated, and so charged, before it failed in this way.
 pub fn may_have_cost(kind: FailureKind) -> bool {
     use FailureKind::{
-        Connect, CutStream, Filtered, Malformed, NotFound, PaymentRequired, RateLimited, Redirect, Rejected, Reset,
-        Server, Timeout, TooLarge, Unauthorized,
+        Blank, Connect, CutStream, Filtered, Malformed, NotFound, PaymentRequired, RateLimited, Redirect, Rejected,
+        Reset, Server, Timeout, TooLarge, Unauthorized,
     };
     match kind {
-        Reset | CutStream | Timeout | Server | Filtered | Malformed | TooLarge => true,
+        Reset | CutStream | Timeout | Server | Filtered | Malformed | TooLarge | Blank => true,
         Connect | RateLimited | Unauthorized | NotFound | PaymentRequired | Rejected | Redirect => false,
     }
 }

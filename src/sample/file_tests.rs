@@ -187,7 +187,7 @@ prop_compose! {
             system_fingerprint: word(),
             provider: word(),
             response_id: word(),
-            usage: usage.map(|(prompt_tokens, completion_tokens)| Usage { prompt_tokens, completion_tokens }),
+            usage: usage.map(|(prompt_tokens, completion_tokens)| Usage { prompt_tokens, completion_tokens, ..Usage::default() }),
             tool_calls: calls.into_iter().map(|(name, arguments)| ToolCall { name, arguments }).collect(),
             logprobs: logprob.map(|value| serde_json::json!({ "content": [{ "logprob": value }] })),
             latency_ms: latency.map(|(first_token, total)| Latency { first_token, total }),

@@ -124,12 +124,12 @@ impl Sample {
         self.error.is_none()
     }
 
-    /// What is compared: the text, followed by the tool calls, each on a line of its own.
-    pub fn compared_text(&self) -> Cow<'_, str> {
+    /// A text of this answer, followed by its tool calls, each on a line of its own.
+    pub fn with_calls<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.tool_calls.is_empty() {
-            return Cow::Borrowed(&self.text);
+            return Cow::Borrowed(text);
         }
-        let mut out = self.text.clone();
+        let mut out = text.to_owned();
         for call in &self.tool_calls {
             let _ = write!(out, "\n{} {}", call.name, call.arguments);
         }
@@ -164,6 +164,9 @@ pub struct Usage {
     /// Tokens of the answer.
     #[serde(default)]
     pub completion_tokens: Option<u64>,
+    /// Tokens of thinking, where the host counts them apart; nearly all hosts count them among the answer's as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
 }
 
 /// One tool call of an answer.
@@ -222,6 +225,9 @@ pub struct SampleParameters {
     /// Whether a stream was to bring token counts; absent where no stream was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_usage: Option<bool>,
+    /// What opens and closes a thought within the content at this host, beside the marks of common formats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thought_marks: Vec<[String; 2]>,
     /// What the probe had in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits: Option<Traits>,

@@ -3,26 +3,73 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::blank::Blank;
+use super::thought::{Parts, split};
 use crate::sample::{Asking, Purpose, Sample, Traits};
 
 /// The answers of one endpoint; samples with an error are left out, since they are no answers.
 #[derive(Debug, Clone, Default)]
 pub struct Answers<'a> {
-    probes: BTreeMap<Asking, BTreeMap<&'a str, Vec<Answer<'a>>>>,
+    probes: BTreeMap<Asking, BTreeMap<&'a str, OfProbe<'a>>>,
     traits: BTreeMap<&'a str, &'a Traits>,
     set_aside: BTreeSet<&'a str>,
 }
 
-/// One answer with the text that is compared.
+/// The answers to one probe, those with content first and in order of their text, the blank ones behind them.
+#[derive(Debug, Clone, Default)]
+struct OfProbe<'a> {
+    all: Vec<Answer<'a>>,
+    visible: usize,
+}
+
+/// One answer with the texts that are compared.
 #[derive(Debug, Clone)]
 pub struct Answer<'a> {
     /// The sample it comes from.
     pub sample: &'a Sample,
-    /// Text and tool calls, see [`Sample::compared_text`].
+    /// What was thought before it, where the host discloses that.
+    pub thought: Option<&'a str>,
+    /// Its content without thoughts, and its tool calls, see [`Sample::with_calls`].
     pub text: Cow<'a, str>,
+    /// Both as one text, where there are both.
+    whole: Option<String>,
 }
 
+/// What stands between a thought and the content where both are taken as one text.
+const BETWEEN: &str = "\n\n";
+
 impl<'a> Answer<'a> {
+    /// Takes a sample's texts apart.
+    pub fn new(sample: &'a Sample) -> Self {
+        let marks = sample.parameters.as_ref().map_or(&[][..], |p| &p.thought_marks);
+        let Parts { thought, content } = split(&sample.text, marks);
+        let told = sample.reasoning.as_deref().map(str::trim).filter(|told| !told.is_empty());
+        // A host that sends thoughts apart leaves the blank lines behind them in the content, or does not.
+        let content = if told.is_some() { content.trim_start() } else { content };
+        let (thought, text) = (told.or(thought), sample.with_calls(content));
+        let whole = thought.filter(|_| !text.is_empty()).map(|thought| [thought, BETWEEN, &text].concat());
+        Self { sample, thought, text, whole }
+    }
+
+    /// All that was generated, in its order: the thought, then the content and the calls.
+    pub fn generated(&self) -> &str {
+        match (&self.whole, self.thought) {
+            (Some(whole), _) => whole,
+            (None, Some(thought)) => thought,
+            (None, None) => &self.text,
+        }
+    }
+
+    /// Why nothing is answered; `None` where there is content or a call.
+    pub fn blank(&self) -> Option<Blank> {
+        self.text.trim().is_empty().then(|| Blank::of(self))
+    }
+
+    /// Tokens of thinking, where the host counts them apart.
+    pub fn reasoning_tokens(&self) -> Option<u64> {
+        self.sample.usage?.reasoning_tokens
+    }
+
     fn probe(&self) -> &'a str {
         &self.sample.probe
     }
@@ -62,13 +109,18 @@ impl<'a> Answers<'a> {
     /// Groups the answers among these samples, whatever their endpoint; within a probe in order of text, so
     /// that it does not matter which of several equal requests was answered first.
     pub fn new(samples: impl IntoIterator<Item = &'a Sample>) -> Self {
-        let mut probes: BTreeMap<_, BTreeMap<_, Vec<Answer<'a>>>> = BTreeMap::new();
+        let mut probes: BTreeMap<_, BTreeMap<_, OfProbe<'a>>> = BTreeMap::new();
         for sample in samples.into_iter().filter(|s| s.is_answer()) {
-            let answer = Answer { sample, text: sample.compared_text() };
-            probes.entry(sample.asking()).or_default().entry(sample.probe.as_str()).or_default().push(answer);
+            let of_probe: &mut OfProbe<'a> =
+                probes.entry(sample.asking()).or_default().entry(sample.probe.as_str()).or_default();
+            of_probe.all.push(Answer::new(sample));
         }
-        probes.values_mut().flat_map(BTreeMap::values_mut).for_each(|answers| {
-            answers.sort_by(|a, b| (&a.text, a.sample.replicate).cmp(&(&b.text, b.sample.replicate)));
+        probes.values_mut().flat_map(BTreeMap::values_mut).for_each(|of_probe| {
+            fn place<'k>(a: &'k Answer<'_>) -> (bool, &'k str, Option<&'k str>, u32) {
+                (a.blank().is_some(), &a.text, a.thought, a.sample.replicate)
+            }
+            of_probe.all.sort_by(|a, b| place(a).cmp(&place(b)));
+            of_probe.visible = of_probe.all.iter().take_while(|a| a.blank().is_none()).count();
         });
         let mut out = Self { probes, ..Self::default() };
         out.traits = out.all().filter_map(|a| Some((a.probe(), a.traits()?))).collect();
@@ -76,17 +128,25 @@ impl<'a> Answers<'a> {
         out
     }
 
-    /// The probes to compare that were asked in this way, in order of their ids, with their answers.
+    /// The probes to compare that were asked in this way, in order of their ids, with the answers that are not blank; probes
+    /// without any are left out.
     pub fn probes(&self, asking: Asking) -> impl Iterator<Item = (&'a str, &[Answer<'a>])> {
-        let of_this = self.probes.get(&asking).into_iter().flatten();
-        of_this.filter(|(probe, _)| !self.is_set_aside(probe)).map(|(probe, answers)| (*probe, answers.as_slice()))
+        self.with_blanks(asking)
+            .map(move |(probe, _)| (probe, self.of(asking, probe)))
+            .filter(|(_, visible)| !visible.is_empty())
     }
 
-    /// All probes, those set aside among them, with how they were asked and their answers.
+    /// The probes to compare that were asked in this way, in order of their ids, with all their answers.
+    pub fn with_blanks(&self, asking: Asking) -> impl Iterator<Item = (&'a str, &[Answer<'a>])> {
+        let of_this = self.probes.get(&asking).into_iter().flatten();
+        of_this.filter(|(probe, _)| !self.is_set_aside(probe)).map(|(probe, answers)| (*probe, answers.all.as_slice()))
+    }
+
+    /// All probes, those set aside among them, with how they were asked and their answers, blank ones too.
     pub fn everything(&self) -> impl Iterator<Item = (Asking, &'a str, &[Answer<'a>])> {
         self.probes
             .iter()
-            .flat_map(|(asking, probes)| probes.iter().map(|(probe, answers)| (*asking, *probe, answers.as_slice())))
+            .flat_map(|(asking, probes)| probes.iter().map(|(probe, answers)| (*asking, *probe, &*answers.all)))
     }
 
     /// Whether a probe's answers take no part in the statistical comparison: those of canaries, and those that one seed
@@ -100,14 +160,28 @@ impl<'a> Answers<'a> {
         self.traits.get(probe).copied()
     }
 
-    /// The answers to one probe; empty when there are none.
+    fn of_probe(&self, asking: Asking, probe: &str) -> Option<&OfProbe<'a>> {
+        self.probes.get(&asking)?.get(probe)
+    }
+
+    /// The answers to one probe that are not blank; empty when there are none.
     pub fn of(&self, asking: Asking, probe: &str) -> &[Answer<'a>] {
-        self.probes.get(&asking).and_then(|probes| probes.get(probe)).map_or(&[], Vec::as_slice)
+        self.of_probe(asking, probe).map_or(&[], |of| &of.all[..of.visible])
+    }
+
+    /// All answers to one probe; empty when there are none.
+    pub fn all_of(&self, asking: Asking, probe: &str) -> &[Answer<'a>] {
+        self.of_probe(asking, probe).map_or(&[], |of| &of.all)
+    }
+
+    /// The answers that take part in the statistical comparison, blank ones among them.
+    pub fn compared(&self) -> impl Iterator<Item = &Answer<'a>> {
+        [Asking::Greedy, Asking::Sampled].into_iter().flat_map(|asking| self.with_blanks(asking)).flat_map(|of| of.1)
     }
 
     /// All answers.
     pub fn all(&self) -> impl Iterator<Item = &Answer<'a>> {
-        self.probes.values().flat_map(BTreeMap::values).flatten()
+        self.probes.values().flat_map(BTreeMap::values).flat_map(|of| &of.all)
     }
 
     /// The number of answers.

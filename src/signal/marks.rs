@@ -31,15 +31,6 @@ pub fn without_special_tokens(text: &str) -> String {
     out
 }
 
-/// What begins or ends a thought in the formats of models that think aloud.
-const THOUGHTS: [&str; 8] =
-    ["<think>", "</think>", "<thinking>", "</thinking>", "<thought>", "◁think▷", "<|channel|>analysis", "<seed:think>"];
-
-/// Whether a thought's marks stand in a text.
-pub fn holds_thought(text: &str) -> bool {
-    THOUGHTS.iter().any(|mark| text.contains(mark))
-}
-
 /// What begins a tool call in the formats of models.
 const CALLS: [&str; 10] = [
     "<tool_call>",
@@ -95,7 +86,6 @@ mod tests {
     #[test]
     fn thoughts_are_no_special_tokens() {
         assert_eq!(special_tokens("<think>hm</think> yes").count(), 0);
-        assert!(holds_thought("<think>hm</think> yes") && !holds_thought("I think: yes"));
     }
 
     #[test]
@@ -120,7 +110,7 @@ mod tests {
         fn any_text_is_searched_without_panic(text in "(<\\||\\|>|<s>|<｜|｜>|\\PC){0,20}") {
             let found: usize = special_tokens(&text).map(str::len).sum();
             prop_assert!(found <= 2 * text.len());
-            let _ = (without_special_tokens(&text), holds_thought(&text), holds_call(&text, &["x".into()]));
+            let _ = (without_special_tokens(&text), holds_call(&text, &["x".into()]));
             let _ = holds_whole_call(&text, &["x".into()]);
         }
     }

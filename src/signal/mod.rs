@@ -1,12 +1,14 @@
 //! Signals: what can be seen of one endpoint beside the reference without a test.
 //!
 //! Layer 2, pure. [`answers`] groups samples; [`tokens`], [`finish`], [`repeats`], [`marks`] and [`metadata`] are layer 0 of the
-//! statistics, exact observations; [`contrast`] picks the two answers that show a difference best.
+//! statistics, exact observations; [`thought`] tells thinking from answers and [`blank`] says what is missing; [`contrast`] picks the two answers that show a difference best.
 
 pub mod answers;
+pub mod blank;
 pub mod contrast;
 pub mod finish;
 pub mod marks;
 pub mod metadata;
 pub mod repeats;
+pub mod thought;
 pub mod tokens;

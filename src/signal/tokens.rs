@@ -114,7 +114,7 @@ mod tests {
     use crate::sample::{Sample, SampleParameters, Usage};
 
     fn sample(probe: &str, replicate: u32, tokens: Option<u64>) -> Sample {
-        let usage = tokens.map(|n| Usage { prompt_tokens: Some(n), completion_tokens: None });
+        let usage = tokens.map(|n| Usage { prompt_tokens: Some(n), ..Usage::default() });
         let parameters = SampleParameters { stream: Some(false), ..SampleParameters::default() };
         Sample { replicate, usage, parameters: Some(parameters), ..Sample::new("e", probe, "x") }
     }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::AskedWith;
 use crate::probe::Probe;
 use crate::sample::{Sample, SampleParameters, ToolCall, Usage};
 use crate::verdict::{Effect, Finding, Verdict};
@@ -159,6 +160,9 @@ pub struct Facets {
     /// Its tokens, as the host counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Its tokens of thinking, where the host counted them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// The prompt's tokens, where the head does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_tokens: Option<u64>,
@@ -235,7 +239,7 @@ impl Snapshot {
     }
 
     /// Why its answers are to something else than `probe` as it is asked now with `parameters`; nothing when they are not.
-    pub fn staleness(&self, probe: &Probe, now: &Asked) -> Option<String> {
+    pub fn staleness(&self, probe: &Probe, now: &AskedWith) -> Option<String> {
         let then = &self.head.parameters;
         if self.head.comparison != COMPARISON {
             return Some(format!(
@@ -246,24 +250,8 @@ impl Snapshot {
         if self.head.digest != probe.digest() {
             return Some("the probe has changed".to_owned());
         }
-        if then.temperature.is_some_and(|t| t.total_cmp(&now.temperature).is_ne()) {
-            return Some(format!("it was asked at temperature {}", then.temperature.unwrap_or_default()));
-        }
-        if then.max_tokens != now.max_tokens {
-            let cap = then.max_tokens.map_or_else(|| "no cap".to_owned(), |cap| format!("a cap of {cap} tokens"));
-            return Some(format!("it was asked with {cap}"));
-        }
-        None
+        now.otherwise(then).map(|how| format!("it was asked {how}"))
     }
-}
-
-/// What the configuration sends with a probe and its digest does not cover.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Asked {
-    /// The temperature.
-    pub temperature: f64,
-    /// The cap on an answer's tokens, where one is sent.
-    pub max_tokens: Option<u32>,
 }
 
 /// What all say, if they say the same.
@@ -285,6 +273,7 @@ impl Answer {
             facets: Facets {
                 finish_reason: sample.finish_reason.clone(),
                 tokens: usage.completion_tokens,
+                reasoning_tokens: usage.reasoning_tokens,
                 prompt_tokens: usage.prompt_tokens.filter(|_| head.prompt_tokens.is_none()),
                 response_model: sample.response_model.clone().filter(|_| head.response_model.is_none()),
                 seed: parameters.and_then(|p| p.seed),
@@ -296,7 +285,11 @@ impl Answer {
 
     fn sample(&self, head: &Head, probe: &Probe, replicate: usize) -> Sample {
         let prompt_tokens = self.facets.prompt_tokens.or(head.prompt_tokens);
-        let usage = Usage { prompt_tokens, completion_tokens: self.facets.tokens };
+        let usage = Usage {
+            prompt_tokens,
+            completion_tokens: self.facets.tokens,
+            reasoning_tokens: self.facets.reasoning_tokens,
+        };
         let call = |(name, arguments): &(String, String)| ToolCall { name: name.clone(), arguments: arguments.clone() };
         Sample {
             model: Some(head.model.clone()),

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Change, ChangeKind, Snapshot};
+use super::{Change, ChangeKind, Snapshot};
 use crate::compare::{Comparison, EndpointComparison};
 use crate::plan::{Plan, PlannedProbe};
-use crate::probe::{Cap, Probe};
-use crate::sample::{Asking, Sample};
+use crate::sample::Sample;
 use crate::verdict::Verdict;
 
 /// How the approved snapshot of one probe at one endpoint stands.
@@ -34,7 +33,7 @@ impl Approved {
         let standing = |snapshot: Snapshot| {
             let planned = planned.get(snapshot.head.probe.as_str())?;
             let key = (snapshot.head.endpoint.clone(), snapshot.head.probe.clone());
-            let stale = snapshot.staleness(&planned.probe, &asked(plan, planned));
+            let stale = snapshot.staleness(&planned.probe, &planned.asked_with(&plan.sampling));
             Some((key, stale.map_or_else(|| Standing::Current(Box::new(snapshot)), Standing::Stale)))
         };
         let asked = |(key, _): &((String, String), Standing)| plan.endpoints.contains(&key.0);
@@ -104,21 +103,6 @@ impl Tally {
     }
 }
 
-/// What the configuration sends with a probe.
-fn asked(plan: &Plan, planned: &PlannedProbe) -> Asked {
-    let probe: &Probe = &planned.probe;
-    let temperature = match probe.asking {
-        Asking::Greedy => 0.0,
-        Asking::Sampled => probe.parameters.temperature.unwrap_or(plan.sampling.temperature),
-    };
-    let max_tokens = match probe.parameters.max_tokens {
-        Some(Cap::Unsent) => None,
-        Some(Cap::Tokens(cap)) => Some(cap),
-        None => Some(plan.sampling.max_tokens),
-    };
-    Asked { temperature, max_tokens }
-}
-
 /// Snapshots of what a run's endpoints answered, one for each probe of which every planned answer came: what is missing may not
 /// be like what is not.
 pub fn taken(plan: &Plan, endpoints: &[String], samples: &[Sample], source: &str) -> Vec<Snapshot> {
@@ -177,6 +161,7 @@ mod tests {
     use super::*;
     use crate::compare::past::{Past, compare_with_past};
     use crate::compare::{Roles, Settings};
+    use crate::config::Reasoning;
     use crate::plan::Sampling;
 
     fn plan(probes: &[&str], answers: u32) -> Plan {
@@ -184,7 +169,13 @@ mod tests {
             schema: crate::plan::SCHEMA.to_owned(),
             model: "llama".to_owned(),
             seed: 1,
-            sampling: Sampling { temperature: 1.0, max_tokens: 64, stream: true, send_seed: false },
+            sampling: Sampling {
+                temperature: 1.0,
+                max_tokens: 64,
+                reasoning: Reasoning::default(),
+                stream: true,
+                send_seed: false,
+            },
             endpoints: vec!["together".to_owned()],
             probes: probes
                 .iter()

@@ -18,7 +18,7 @@ pub(crate) fn sample(text: &str, replicate: u32) -> Sample {
     Sample {
         replicate,
         finish_reason: Some("stop".into()),
-        usage: Some(Usage { prompt_tokens: Some(12), completion_tokens: Some(text.len() as u64) }),
+        usage: Some(Usage { prompt_tokens: Some(12), completion_tokens: Some(text.len() as u64), ..Usage::default() }),
         response_model: Some("m-fp8".into()),
         latency_ms: Some(Latency { first_token: Some(3), total: 9 }),
         at: Some("2026-11-25T12:00:00Z".parse().expect("a time")),

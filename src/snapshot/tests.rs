@@ -26,7 +26,8 @@ fn samples_come_back_as_the_comparison_takes_them() {
     let all: Vec<&Sample> = samples.iter().collect();
     let taken = Snapshot::of_samples("llama", &asked, &all, "run 1").expect("answers");
     let again = taken.samples(&asked);
-    let told = |s: &Sample| (s.compared_text().into_owned(), s.usage, s.finish_reason.clone(), s.parameters.clone());
+    let told =
+        |s: &Sample| (s.with_calls(&s.text).into_owned(), s.usage, s.finish_reason.clone(), s.parameters.clone());
     let mut expected: Vec<_> = samples.iter().map(told).collect();
     expected.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(again.iter().map(told).collect::<Vec<_>>(), expected);
@@ -48,7 +49,7 @@ fn failures_are_no_answers() {
 fn what_differs_between_answers_is_said_of_each() {
     let asked = probe("core/haiku", "Write a haiku.");
     let mut samples = [sample("a", 0), sample("a", 1)];
-    samples[1].usage = Some(Usage { prompt_tokens: Some(13), completion_tokens: Some(1) });
+    samples[1].usage = Some(Usage { prompt_tokens: Some(13), completion_tokens: Some(1), ..Usage::default() });
     samples[1].response_model = None;
     let all: Vec<&Sample> = samples.iter().collect();
     let taken = Snapshot::of_samples("llama", &asked, &all, "run 1").expect("answers");
@@ -60,15 +61,18 @@ fn what_differs_between_answers_is_said_of_each() {
 #[test]
 fn a_changed_probe_temperature_cap_or_comparison_makes_a_snapshot_stale() {
     let taken = snapshot(&["a", "b"]);
-    let (asked, now) = (probe("core/haiku", "Write a haiku."), Asked { temperature: 1.0, max_tokens: Some(64) });
+    let asked = probe("core/haiku", "Write a haiku.");
+    let now = AskedWith { temperature: 1.0, max_tokens: Some(64), reasoning_effort: None };
     assert_eq!(taken.staleness(&asked, &now), None);
-    let because = |snapshot: &Snapshot, probe: &Probe, now: Asked| snapshot.staleness(probe, &now).expect("stale");
-    assert!(because(&taken, &probe("core/haiku", "Write two."), now).contains("probe has changed"));
-    assert!(because(&taken, &asked, Asked { temperature: 0.7, ..now }).contains("temperature 1"));
-    assert!(because(&taken, &asked, Asked { max_tokens: None, ..now }).contains("a cap of 64"));
+    let because = |snapshot: &Snapshot, probe: &Probe, now: &AskedWith| snapshot.staleness(probe, now).expect("stale");
+    assert!(because(&taken, &probe("core/haiku", "Write two."), &now).contains("probe has changed"));
+    assert!(because(&taken, &asked, &AskedWith { temperature: 0.7, ..now.clone() }).contains("temperature 1"));
+    assert!(because(&taken, &asked, &AskedWith { max_tokens: None, ..now.clone() }).contains("a cap of 64"));
+    let effort = AskedWith { reasoning_effort: Some("low".into()), ..now.clone() };
+    assert!(because(&taken, &asked, &effort).contains("no effort"));
     let mut older = taken;
     older.head.comparison = 0;
-    assert!(because(&older, &asked, now).contains("version 0"));
+    assert!(because(&older, &asked, &now).contains("version 0"));
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn any_answer() -> impl Strategy<Value = Sample> {
                 tool_calls: calls.into_iter().map(call).collect(),
                 finish_reason: why.clone(),
                 response_model: why,
-                usage: n.map(|n| Usage { prompt_tokens: Some(n), completion_tokens: Some(n / 2) }),
+                usage: n.map(|n| Usage { prompt_tokens: Some(n), completion_tokens: Some(n / 2), ..Usage::default() }),
                 ..sample(&text, 0)
             }
         },

@@ -176,6 +176,7 @@ pub(super) struct SampleRow {
     pub(super) finish_reason: Option<String>,
     pub(super) prompt_tokens: Option<i64>,
     pub(super) completion_tokens: Option<i64>,
+    pub(super) reasoning_tokens: Option<i64>,
     pub(super) tool_calls: String,
     pub(super) logprobs: Option<String>,
     pub(super) response_model: Option<String>,
@@ -211,6 +212,7 @@ impl SampleRow {
             finish_reason: told(&sample.finish_reason),
             prompt_tokens: usage.prompt_tokens.map(count_column),
             completion_tokens: usage.completion_tokens.map(count_column),
+            reasoning_tokens: usage.reasoning_tokens.map(count_column),
             tool_calls: json_column(&sample.tool_calls, redactor),
             logprobs: sample.logprobs.as_ref().map(|logprobs| json_column(logprobs, redactor)),
             response_model: told(&sample.response_model),
@@ -236,6 +238,7 @@ impl SampleRow {
         let usage = Usage {
             prompt_tokens: count("prompt_tokens", self.prompt_tokens)?,
             completion_tokens: count("completion_tokens", self.completion_tokens)?,
+            reasoning_tokens: count("reasoning_tokens", self.reasoning_tokens)?,
         };
         let first_token = count("first_token_ms", self.first_token_ms)?;
         Ok(Sample {

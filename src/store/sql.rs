@@ -13,7 +13,8 @@ macro_rules! sample_columns {
     () => {
         "id, run, attempt, endpoint, probe, probe_digest, replicate, model, answered_at, text, reasoning, \
          finish_reason, prompt_tokens, completion_tokens, tool_calls, logprobs, response_model, system_fingerprint, \
-         provider, first_token_ms, total_ms, temperature, parameters, headers, error_kind, error_message, response_id"
+         provider, first_token_ms, total_ms, temperature, parameters, headers, error_kind, error_message, response_id, \
+         reasoning_tokens"
     };
 }
 
@@ -56,7 +57,7 @@ pub(super) const INSERT_SAMPLE: &str = concat!(
     "INSERT INTO sample (",
     sample_columns!(),
     ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27) ON CONFLICT (run, endpoint, probe, replicate) WHERE error_kind IS NULL DO NOTHING"
+     $23, $24, $25, $26, $27, $28) ON CONFLICT (run, endpoint, probe, replicate) WHERE error_kind IS NULL DO NOTHING"
 );
 
 pub(super) const ANSWERED: &str = "SELECT endpoint, probe, replicate FROM sample WHERE run = $1 AND error_kind IS NULL";

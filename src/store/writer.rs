@@ -162,6 +162,7 @@ pub(super) fn insert_sample(row: &SampleRow) -> Insert<'_> {
         .bind(row.error_kind.as_deref())
         .bind(row.error_message.as_deref())
         .bind(row.response_id.as_deref())
+        .bind(row.reasoning_tokens)
 }
 
 /// The statement that adds a run.

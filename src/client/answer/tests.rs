@@ -45,7 +45,7 @@ fn a_whole_answer_is_read_with_all_that_came_with_it() {
             text: "hé".into(),
             reasoning: Some("why".into()),
             finish_reason: Some("eos".into()),
-            usage: Some(Usage { prompt_tokens: Some(12), completion_tokens: Some(9) }),
+            usage: Some(Usage { prompt_tokens: Some(12), completion_tokens: Some(9), reasoning_tokens: None }),
             tool_calls: vec![ToolCall { name: "f".into(), arguments: "{".into() }],
             logprobs: Some(json!({"content": [{"token": "a"}]})),
             response_model: Some("m-fp8".into()),
@@ -83,7 +83,9 @@ fn a_stream_gives_what_the_whole_answer_gives() {
 #[test]
 fn content_may_be_null_absent_or_a_list_of_parts() {
     let text = |message: Value| {
-        let answer = read(&json!({"choices": [{"message": message, "finish_reason": "stop"}]})).unwrap();
+        let usage = json!({"completion_tokens": 1});
+        let answer =
+            read(&json!({"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})).unwrap();
         (answer.text, answer.reasoning.unwrap_or_default())
     };
     assert_eq!(text(json!({"content": null})), (String::new(), String::new()));
@@ -96,7 +98,8 @@ fn content_may_be_null_absent_or_a_list_of_parts() {
 #[test]
 fn a_missing_finish_reason_stays_missing_and_an_odd_one_is_kept() {
     assert_eq!(stream(&[delta(&json!({"content": "a"}))], &["[DONE]"]).unwrap().finish_reason, None);
-    let reason = |reason: Value| stream(&[finish(&reason)], &[]).unwrap().finish_reason;
+    let some = delta(&json!({"content": "a"}));
+    let reason = |reason: Value| stream(&[some.clone(), finish(&reason)], &[]).unwrap().finish_reason;
     assert_eq!(reason(json!("abort")).as_deref(), Some("abort"));
     assert_eq!(reason(json!(7)).as_deref(), Some("7"));
     let whole = read(&json!({"choices": [{"message": {"content": "a"}}]})).unwrap();
@@ -157,10 +160,14 @@ fn token_counts_are_found_in_every_place_they_come_in() {
         json!({"choices": [], "usage": null, "x_groq": {"usage": usage}}),
         json!({"choices": [{"delta": {}, "usage": usage}]}),
     ] {
-        let answer = stream(&[finish(&json!("stop")), chunk], &["[DONE]"]).unwrap();
-        assert_eq!(answer.usage, Some(Usage { prompt_tokens: Some(5), completion_tokens: Some(1) }));
+        let answer = stream(&[delta(&json!({"content": "a"})), finish(&json!("stop")), chunk], &["[DONE]"]).unwrap();
+        assert_eq!(
+            answer.usage,
+            Some(Usage { prompt_tokens: Some(5), completion_tokens: Some(1), reasoning_tokens: None })
+        );
     }
-    let answer = stream(&[finish(&json!("stop")), json!({"choices": [], "usage": {}})], &[]).unwrap();
+    let some = delta(&json!({"content": "a"}));
+    let answer = stream(&[some, finish(&json!("stop")), json!({"choices": [], "usage": {}})], &[]).unwrap();
     assert_eq!(answer.usage, None);
 }
 
@@ -240,5 +247,100 @@ proptest! {
         let text = pieces.concat();
         let body = json!({"choices": [{"message": {"content": text}, "finish_reason": null}]});
         prop_assert_eq!(stream(&chunks, &["[DONE]"]), read(&body));
+    }
+}
+
+fn message(message: &Value, reason: &str) -> Value {
+    json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}]})
+}
+
+#[test]
+fn thoughts_are_read_in_every_field_that_holds_them() {
+    let thought = |part: Value| stream(&[delta(&part), finish(&json!("stop"))], &[]).unwrap().reasoning;
+    for part in [
+        json!({"reasoning": "hm"}),
+        json!({"reasoning_content": "hm"}),
+        json!({"reasoning": "hm", "reasoning_content": "hm"}),
+        json!({"reasoning_text": "hm"}),
+        json!({"thinking": "hm"}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": "h"}, {"type": "reasoning.text", "text": "m"}]}),
+        json!({"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
+        json!({"content": [{"type": "reasoning", "text": "hm"}]}),
+    ] {
+        assert_eq!(thought(part.clone()).as_deref(), Some("hm"), "{part}");
+    }
+    let summary = json!({"content": "a", "reasoning": "It thought.",
+        "reasoning_details": [{"type": "reasoning.summary", "summary": "It thought."}]});
+    assert_eq!(thought(summary), None, "a summary was not generated");
+}
+
+#[test]
+fn the_whole_answer_at_the_end_of_its_pieces_is_no_more_of_it() {
+    let pieces = [
+        delta(&json!({"reasoning_content": "Let me "})),
+        delta(&json!({"reasoning_content": "see."})),
+        delta(&json!({"content": "The answer "})),
+        delta(&json!({"content": "is four"})),
+        delta(&json!({"content": ", so it is."})),
+    ];
+    let whole = "The answer is four, so it is.";
+    let call = json!([{"id": "c", "function": {"name": "f", "arguments": "{}"}}]);
+    for last in [
+        message(&json!({"role": "assistant", "content": whole, "reasoning_content": "Let me see."}), "stop"),
+        message(&json!({"content": whole, "reasoning_content": ""}), "stop"),
+        message(&json!({"content": whole.trim_end_matches('.')}), "stop"),
+        delta(&json!({"content": whole})),
+        json!({"choices": [{"index": 0, "delta": {}, "message": {"content": whole}, "finish_reason": "stop"}]}),
+    ] {
+        let answer = stream(&[&pieces[..], &[last.clone(), finish(&json!("stop"))]].concat(), &[]).unwrap();
+        assert_eq!((answer.text.as_str(), answer.reasoning.as_deref()), (whole, Some("Let me see.")), "{last}");
+    }
+    let more = message(&json!({"content": format!("{whole} Yes."), "tool_calls": call}), "stop");
+    let answer = stream(&[&pieces[..], &[more]].concat(), &[]).unwrap();
+    assert_eq!((answer.text, answer.tool_calls.len()), (format!("{whole} Yes."), 1), "what the pieces left out is new");
+}
+
+#[test]
+fn pieces_that_hold_all_so_far_are_told_from_pieces_that_go_on() {
+    let text = |pieces: &[&str]| {
+        let deltas: Vec<Value> = pieces.iter().map(|piece| delta(&json!({"content": piece}))).collect();
+        stream(&[&deltas[..], &[finish(&json!("stop"))]].concat(), &[]).unwrap().text
+    };
+    assert_eq!(text(&["a", "a b", "a b c", "a b c d"]), "a b c d");
+    assert_eq!(text(&["ha", "ha", "haha", "!"]), "hahahaha!");
+    assert_eq!(text(&["1", "12", "3"]), "1123");
+}
+
+#[test]
+fn messages_instead_of_pieces_are_joined() {
+    let said = |text: &str| json!({"choices": [{"index": 0, "message": {"content": text}, "finish_reason": null}]});
+    let first = delta(&json!({"role": "assistant", "content": ""}));
+    let answer = stream(&[first, said("a"), said("b"), finish(&json!("stop"))], &[]).unwrap();
+    assert_eq!(answer.text, "ab");
+}
+
+#[test]
+fn an_answer_of_which_nothing_was_generated_is_a_failure_and_one_that_a_cap_cut_is_not() {
+    let blank = |reason: &str, usage: Value| {
+        let message = json!({"role": "assistant", "content": "", "tool_calls": null});
+        read(&json!({"choices": [{"index": 0, "message": message, "finish_reason": reason}], "usage": usage}))
+    };
+    assert_eq!(kind(blank("stop", json!({"prompt_tokens": 0, "completion_tokens": 0}))), FailureKind::Blank);
+    assert_eq!(kind(blank("length", json!({"completion_tokens": 0}))), FailureKind::Blank);
+    assert_eq!(kind(blank("stop", Value::Null)), FailureKind::Blank);
+    assert!(blank("length", Value::Null).is_ok(), "hidden thoughts used it up");
+    assert!(blank("stop", json!({"completion_tokens": 1})).is_ok(), "the model ended at once");
+}
+
+#[test]
+fn tokens_of_thinking_are_found_where_hosts_count_them() {
+    for usage in [
+        json!({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 4}}),
+        json!({"completion_tokens": 9, "output_tokens_details": {"reasoning_tokens": 4}}),
+        json!({"completion_tokens": 9, "reasoning_tokens": 4}),
+    ] {
+        let answer =
+            read(&json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "usage": usage}));
+        assert_eq!(answer.unwrap().usage.and_then(|usage| usage.reasoning_tokens), Some(4), "{usage}");
     }
 }

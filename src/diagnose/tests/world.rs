@@ -172,6 +172,7 @@ fn draft(name: &str, kind: Kind, number: u32, replicate: u32) -> Draft {
         usage: Some(Usage {
             prompt_tokens: Some(prompt_tokens(kind, number)),
             completion_tokens: Some(if kind == Tools { 18 } else { tokens(&text) }),
+            reasoning_tokens: None,
         }),
         parameters: Some(SampleParameters {
             temperature: Some(if matches!(kind, Sampled | Seeded) { 1.0 } else { 0.0 }),

@@ -55,7 +55,7 @@ fn attempt(replicate: u32, outcome: Outcome) -> Attempt {
 }
 
 fn answered(replicate: u32, text: &str) -> (Attempt, Sample) {
-    let usage = Usage { prompt_tokens: Some(12), completion_tokens: Some(9) };
+    let usage = Usage { prompt_tokens: Some(12), completion_tokens: Some(9), reasoning_tokens: Some(4) };
     let answer = Answer { text: text.into(), usage: Some(usage), ..Answer::default() };
     let attempt = attempt(replicate, Outcome::Answered(Box::new(answer)));
     let parameters = SampleParameters { temperature: Some(0.7), ..SampleParameters::default() };
@@ -190,7 +190,7 @@ async fn tokens_are_summed_by_probe_and_what_may_have_cost_uncounted_is_told() {
 async fn absurd_counts_of_a_host_break_no_sum() {
     let dir = tempfile::tempdir().unwrap();
     let (store, run) = with_run(dir.path()).await;
-    let usage = Usage { prompt_tokens: Some(u64::MAX), completion_tokens: Some(1) };
+    let usage = Usage { prompt_tokens: Some(u64::MAX), completion_tokens: Some(1), reasoning_tokens: None };
     for replicate in 0..3 {
         let answer = Answer { usage: Some(usage), ..Answer::default() };
         store.record(&run, &attempt(replicate, Outcome::Answered(Box::new(answer))), None).await.unwrap();
@@ -248,6 +248,7 @@ fn as_kept(mut samples: Vec<Sample>) -> Vec<Sample> {
         sample.usage = sample.usage.filter(|usage| *usage != Usage::default()).map(|usage| Usage {
             prompt_tokens: usage.prompt_tokens.map(at_most_i64),
             completion_tokens: usage.completion_tokens.map(at_most_i64),
+            reasoning_tokens: usage.reasoning_tokens.map(at_most_i64),
         });
         sample.latency_ms = sample.latency_ms.map(|latency| Latency {
             first_token: latency.first_token.map(at_most_i64),

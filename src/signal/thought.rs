@@ -1,0 +1,146 @@
+//! Thoughts: what a model generated before its answer, in whatever form a host passes it on.
+//!
+//! A host that knows its model's format sends thoughts in a field of their own. One that does not leaves them in the content,
+//! between the marks of the model's format, or behind a closing mark alone where the template has opened the thought.
+
+/// The marks of one format: what opens a thought, what closes it, and what opens the answer behind it, empty where nothing does.
+struct Marks {
+    open: &'static str,
+    close: &'static str,
+    answer: &'static str,
+}
+
+/// The formats of models that think aloud.
+const FORMATS: [Marks; 9] = [
+    Marks { open: "<think>", close: "</think>", answer: "" },
+    Marks { open: "<thinking>", close: "</thinking>", answer: "" },
+    Marks { open: "<thought>", close: "</thought>", answer: "" },
+    Marks { open: "<seed:think>", close: "</seed:think>", answer: "" },
+    Marks { open: "◁think▷", close: "◁/think▷", answer: "" },
+    Marks { open: "[THINK]", close: "[/THINK]", answer: "" },
+    Marks { open: "<|START_THINKING|>", close: "<|END_THINKING|>", answer: "<|START_RESPONSE|>" },
+    // Harmony, as it is generated, and with its special tokens taken out.
+    Marks {
+        open: "<|channel|>analysis<|message|>",
+        close: "<|end|>",
+        answer: "<|start|>assistant<|channel|>final<|message|>",
+    },
+    Marks { open: "analysis", close: "assistantfinal", answer: "" },
+];
+
+/// A text taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The thought without its marks and without white space at its ends; `None` where the text holds none.
+    pub thought: Option<&'a str>,
+    /// The answer; without the white space at its beginning that a thought leaves there.
+    pub content: &'a str,
+}
+
+/// Takes the thought at the beginning of a content's text out of it. A thought that is opened and not closed, as a cap leaves it,
+/// is all there is.
+///
+/// `marks` are pairs of an opening and a closing mark that are known of the host beside those of common formats.
+pub fn split<'a>(text: &'a str, marks: &[[String; 2]]) -> Parts<'a> {
+    let begun = text.trim_start();
+    let own = marks.iter().map(|[open, close]| (open.as_str(), close.as_str(), ""));
+    let known = || FORMATS.iter().map(|marks| (marks.open, marks.close, marks.answer));
+    let opened = own.clone().chain(known()).find_map(|(open, close, answer)| {
+        let rest = begun.strip_prefix(open).filter(|_| !open.is_empty())?;
+        let thought = rest.split_once(close);
+        // A word may begin an answer too: that format is only known by both its marks.
+        if thought.is_none() && open.chars().all(char::is_alphabetic) {
+            return None;
+        }
+        Some(thought.map_or((rest, ""), |(thought, content)| (thought, behind(content, answer))))
+    });
+    let closed = || {
+        own.chain(known()).filter(|(open, close, _)| is_mirrored(open, close)).find_map(|(_, close, answer)| {
+            let (thought, content) = text.split_once(close)?;
+            Some((thought, behind(content, answer)))
+        })
+    };
+    match opened.or_else(closed) {
+        Some((thought, content)) => {
+            let thought = thought.trim();
+            Parts { thought: (!thought.is_empty()).then_some(thought), content: content.trim_start() }
+        }
+        None => Parts { thought: None, content: text },
+    }
+}
+
+fn behind<'a>(content: &'a str, answer: &str) -> &'a str {
+    content.trim_start().strip_prefix(answer).unwrap_or(content)
+}
+
+/// Whether a closing mark can belong to nothing but its opening one, so that it closes a thought that the template has opened.
+fn is_mirrored(open: &str, close: &str) -> bool {
+    let plain = |mark: &str| mark.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    close.contains('/') && plain(open) == plain(close)
+}
+
+/// Whether a thought stands in a content's text.
+pub fn holds_thought(text: &str) -> bool {
+    split(text, &[]).content.len() < text.trim_start().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parts(text: &str) -> (Option<&str>, &str) {
+        let Parts { thought, content } = split(text, &[]);
+        (thought, content)
+    }
+
+    #[test]
+    fn a_thought_in_any_format_is_taken_out_of_the_answer() {
+        for text in [
+            "<think>\nhm\n</think>\n\nYes.",
+            "  <thinking>hm</thinking>Yes.",
+            "[THINK]hm[/THINK]Yes.",
+            "◁think▷hm◁/think▷Yes.",
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
+            "analysishmassistantfinalYes.",
+        ] {
+            assert_eq!(parts(text), (Some("hm"), "Yes."), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_thought_that_the_template_opened_ends_at_its_closing_mark() {
+        assert_eq!(parts("hm, so\n</think>\n\nYes."), (Some("hm, so"), "Yes."));
+        assert_eq!(parts("Press </b> and <|end|> it"), (None, "Press </b> and <|end|> it"));
+    }
+
+    #[test]
+    fn a_thought_that_was_cut_is_all_there_is_and_an_empty_one_is_none() {
+        assert_eq!(parts("<think>\nOkay, the user"), (Some("Okay, the user"), ""));
+        assert_eq!(parts("<think>\n\n</think>\n\nYes."), (None, "Yes."));
+        assert_eq!(parts("analysis of the text"), (None, "analysis of the text"));
+        assert_eq!(parts(" Yes."), (None, " Yes."));
+    }
+
+    #[test]
+    fn marks_of_a_host_are_known_beside_the_common_ones() {
+        let marks = [["{{".to_owned(), "}}".to_owned()]];
+        assert_eq!(split("{{hm}} Yes.", &marks), Parts { thought: Some("hm"), content: "Yes." });
+        assert_eq!(split("{{hm}} Yes.", &[]).thought, None);
+    }
+
+    #[test]
+    fn a_text_holds_a_thought_where_its_marks_stand() {
+        assert!(holds_thought("<think>hm</think> yes") && holds_thought("<think></think>yes"));
+        assert!(!holds_thought("I think: yes") && !holds_thought("  yes"));
+    }
+
+    proptest! {
+        #[test]
+        fn both_parts_stand_in_the_text_in_their_order(text in "(<think>|</think>|analysis|assistantfinal|<\\|end\\|>|[THINK]|\\PC| ){0,12}") {
+            let Parts { thought, content } = split(&text, &[]);
+            let at = thought.map_or(0, |thought| text.find(thought).map_or(usize::MAX, |at| at + thought.len()));
+            prop_assert!(at <= text.len() && text[at.min(text.len())..].ends_with(content));
+        }
+    }
+}
