@@ -59,6 +59,8 @@ pub enum EffectName {
     Substitution,
     /// Share of the reference's diversity that is lost (or gained) within the endpoint's own answers.
     Dispersion,
+    /// How much less surprising the endpoint's answers are than the reference's, as a share of how surprising those are.
+    Surprisal,
     /// Excess hazard of leaving the reference's greedy answer, as a share of that of another model.
     Divergence,
     /// Share of greedy answers that leave the reference's as soon as another model's do.
@@ -66,11 +68,18 @@ pub enum EffectName {
 }
 
 impl EffectName {
+    /// Whether it is about how answers are drawn (temperature, `top_k`, `top_p`, penalties) and not about what is computed (weights,
+    /// prompt, kernels).
+    pub fn is_of_drawing(self) -> bool {
+        matches!(self, Self::Dispersion | Self::Surprisal)
+    }
+
     /// The word used in files and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Substitution => "substitution",
             Self::Dispersion => "dispersion",
+            Self::Surprisal => "surprisal",
             Self::Divergence => "divergence",
             Self::Departure => "departure",
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::pattern::Scope;
 use super::state::{Alert, Facts, Firing, Kind, Phase, Severity, Subject, Told};
 use crate::config::Alerting;
-use crate::verdict::{Confidence, Effect, EffectName};
+use crate::verdict::{Confidence, Effect};
 
 /// What a run saw of one subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -298,7 +298,7 @@ fn certain_causes(facts: &Facts) -> impl Iterator<Item = &str> {
 fn has_grown(told: &Told, facts: &Facts) -> bool {
     let new_cause = certain_causes(facts).any(|cause| !told.causes.iter().any(|known| known == cause));
     // All sizes are shares of what another model would show, but for that of variety.
-    let is_of_variety = |effect: &Effect| effect.name == EffectName::Dispersion;
+    let is_of_variety = |effect: &Effect| effect.name.is_of_drawing();
     let larger = match (&told.effect, &facts.effect) {
         (Some(then), Some(now)) => is_of_variety(then) == is_of_variety(now) && bounds(now).0 > bounds(then).1,
         _ => false,

@@ -173,6 +173,7 @@ impl Judging<'_> {
             endpoints,
             control: session.model.control.as_deref(),
             known: known.collect(),
+            twins: session.model.endpoint.iter().filter(|e| e.twin).map(|e| e.name.as_str()).collect(),
             unanswered: BTreeMap::new(),
         }
     }

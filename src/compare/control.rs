@@ -12,7 +12,7 @@ use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::stats::Pair;
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure, divergence};
-use crate::stats::permutation::{TwoSample, two_sample};
+use crate::stats::permutation::{TwoSample, two_sample, two_sample_by_kernels};
 
 /// Divergences for each token that count as another model where no control says otherwise. Token-DiFR (arXiv 2511.20621)
 /// found that another model changes over 20 % of tokens, another system prompt 5–20 %, and 8-bit weights 1–3 %.
@@ -115,12 +115,15 @@ impl Control {
             control.as_ref().map_or((None, None), measure)
         };
         let content = found(View::Content);
+        // A control that is not told apart from the reference is no other model as far as anybody sees, and no unit.
+        let told_apart = |p: Option<f64>| p.is_some_and(|p| p <= settings.alpha);
         let units = |(sampled, greedy): &(Option<TwoSample>, Option<Divergence>), view| Units {
-            sampled: match sampled {
+            sampled: match sampled.as_ref().filter(|s| told_apart(Some(s.p))) {
                 Some(sampled) => sampled.probes.iter().map(|p| (p.probe.clone(), p.t)).collect(),
                 None => other_probes(reference, view, settings),
             },
-            pace: greedy.as_ref().and_then(Pace::measured).unwrap_or(pace),
+            // One reference answer a probe leaves no test, and what is measured stands.
+            pace: greedy.as_ref().filter(|g| g.p.is_none() || told_apart(g.p)).and_then(Pace::measured).unwrap_or(pace),
         };
         let thinks = reference.compared().any(|a| a.thought.is_some());
         let content_units = units(&content, View::Content);
@@ -216,6 +219,6 @@ fn other_probes(reference: &Answers<'_>, view: View, settings: &Settings) -> BTr
         .collect();
     // Only the statistic is wanted, so one permutation is enough.
     let test = crate::stats::permutation::Settings { permutations: 1, ..test_settings(settings, "other probes") };
-    two_sample(&shifted, test)
+    two_sample_by_kernels(&shifted, test)
         .map_or_else(BTreeMap::new, |found| found.probes.into_iter().map(|p| (p.probe, p.t)).collect())
 }

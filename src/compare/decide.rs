@@ -2,13 +2,15 @@
 //!
 //! Equivalence testing with a tolerance. *Drifted*: significant after correction over endpoints, and an effect whose whole
 //! interval, at the alarm's level, lies beyond its tolerance; or an exact disagreement, such as one prompt token more on
-//! every probe, which shows that the model is not asked the same thing. *Consistent*: the share of answers as if from another
-//! model lies within the tolerance with its whole interval, and so does the dispersion. Otherwise *inconclusive*.
+//! every probe, which shows that the model is not asked the same thing. *Consistent*: both of what is computed and how answers are
+//! drawn. The share of answers as if from another model lies within the tolerance with its whole interval, and so do the
+//! dispersion and the surprisal of sampled answers. Otherwise *inconclusive*.
 //!
 //! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
 //! hold it with 95 %, and the tighter of the two upper ends decides.
 
 use super::effect::Sized;
+use super::outcome::{Question, Questions};
 use super::{EndpointComparison, Settings};
 use crate::verdict::{Effect, EffectName, Verdict};
 
@@ -49,10 +51,18 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     if let Some(finding) = exact {
         return judge(Verdict::Drifted, finding.evidence.clone(), surest(&endpoint.effects));
     }
-    if let Some(effect) = tightest.filter(|_| is_consistent(&endpoint.effects, settings)) {
+    let Questions { computed, drawn } = &endpoint.questions;
+    if computed.verdict == Verdict::Consistent && drawn.verdict != Verdict::Consistent {
+        let how = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive);
+        let how =
+            how.map_or_else(String::new, |n| format!(": about {n} answers for each sampled probe would settle it"));
+        return judge(Verdict::Inconclusive, format!("weights agree; sampling is not settled{how}"), tightest);
+    }
+    if let Some(effect) = tightest.filter(|_| computed.verdict == Verdict::Consistent) {
         let missing = endpoint.thinking.missing();
         // Whatever is missing may differ: at most all of it.
-        if effect.high.max(0.0) * (1.0 - missing) + missing < settings.tolerance {
+        let allowed = endpoint.effects.iter().map(|s| s.band.agreed).fold(settings.tolerance, f64::max);
+        if effect.high.max(0.0) * (1.0 - missing) + missing <= allowed {
             return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
         }
         let missing = endpoint.thinking.what_is_missing().unwrap_or_default();
@@ -75,8 +85,11 @@ const MOSTLY_MISSING: f64 = 0.2;
 /// The effects that bound the share of answers as if from another model. Departures show a share of requests that go elsewhere
 /// and are coarse about anything else, so they may contradict a bound and set none.
 fn share(effects: &[Sized]) -> impl Iterator<Item = &Effect> {
-    let bounds = [EffectName::Substitution, EffectName::Divergence];
-    effects.iter().map(|s| &s.effect).filter(move |e| bounds.contains(&e.name))
+    effects.iter().map(|s| &s.effect).filter(|e| bounds_share(e))
+}
+
+fn bounds_share(effect: &Effect) -> bool {
+    [EffectName::Substitution, EffectName::Divergence].contains(&effect.name)
 }
 
 /// The effect that surely leaves the most to explain, and the tighter one where none does: beside an exact disagreement, a bound that
@@ -87,13 +100,27 @@ fn surest(effects: &[Sized]) -> Option<&Effect> {
         .max_by(|a, b| beyond_nothing(a).total_cmp(&beyond_nothing(b)).then_with(|| b.high.total_cmp(&a.high)))
 }
 
-fn is_consistent(effects: &[Sized], settings: &Settings) -> bool {
-    let bounded = share(effects).any(|e| e.high < settings.tolerance);
-    let is_share = |e: &Effect| e.name != EffectName::Dispersion;
-    let contradicted = effects.iter().any(|s| is_share(&s.effect) && s.effect.low > settings.tolerance);
-    let mut dispersions = effects.iter().map(|s| &s.effect).filter(|e| e.name == EffectName::Dispersion);
-    let limit = settings.dispersion_tolerance;
-    bounded && !contradicted && dispersions.all(|e| e.low > -limit && e.high < limit)
+/// Both parts of the verdict, given whether the endpoint's p-value is significant.
+pub fn questions(effects: &[Sized], significant: bool, settings: &Settings) -> Questions {
+    let (drawn, computed): (Vec<&Sized>, Vec<&Sized>) = effects.iter().partition(|s| s.effect.name.is_of_drawing());
+    let part = |of: &[&Sized], is_within: bool, shown: Option<&Effect>| {
+        let farthest = of.iter().max_by(|a, b| a.clearance(settings).total_cmp(&b.clearance(settings)));
+        let (verdict, effect) = match farthest {
+            None => (Verdict::Unmeasured, None),
+            Some(found) if significant && found.clearance(settings) > 0.0 => (Verdict::Drifted, Some(&found.effect)),
+            Some(_) if is_within => (Verdict::Consistent, shown),
+            Some(found) => (Verdict::Inconclusive, shown.or(Some(&found.effect))),
+        };
+        Question { verdict, effect: effect.cloned() }
+    };
+    let bounded = computed.iter().any(|s| bounds_share(&s.effect) && s.is_within(settings));
+    let contradicted = computed.iter().any(|s| s.effect.low > s.limit(settings));
+    let tightest = share(effects).min_by(|a, b| a.high.total_cmp(&b.high));
+    let widest = drawn.iter().map(|s| &s.effect).max_by(|a, b| a.estimate.abs().total_cmp(&b.estimate.abs()));
+    Questions {
+        computed: part(&computed, bounded && !contradicted, tightest),
+        drawn: part(&drawn, drawn.iter().all(|s| s.is_within(settings)), widest),
+    }
 }
 
 fn what_is_missing(endpoint: &EndpointComparison, significant: bool) -> String {
@@ -121,6 +148,18 @@ fn describe(effect: &Effect) -> String {
                 "{estimate} ({low} to {high}) of greedy answers leave the reference's as soon as another model's do"
             )
         }
+        EffectName::Surprisal if effect.estimate > 0.0 => {
+            format!(
+                "its answers are {estimate} less surprising ({low} to {high}) than the reference's: their tail is missing"
+            )
+        }
+        EffectName::Surprisal => {
+            let (low, high) = (percent(-effect.high), percent(-effect.low));
+            format!(
+                "its answers are {} more surprising ({low} to {high}) than the reference's",
+                percent(-effect.estimate)
+            )
+        }
         EffectName::Dispersion if effect.estimate > 0.0 => {
             format!("its answers vary {estimate} less ({low} to {high}) than the reference's")
         }
@@ -134,6 +173,7 @@ fn describe(effect: &Effect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::band::{Band, Source};
     use crate::verdict::{Confidence, Finding, ProbeResult};
 
     const SETTINGS: Settings =
@@ -144,6 +184,7 @@ mod tests {
             effect: Effect { name, estimate: f64::midpoint(low, high), low, high },
             alarm: (low, high),
             p: None,
+            band: Band::default(),
         });
         EndpointComparison {
             answers: 10,
@@ -154,11 +195,20 @@ mod tests {
         }
     }
 
+    /// The verdict where sampled answers are drawn as the reference's are, unless the effects say otherwise.
     fn verdict(q_value: Option<f64>, effects: &[(EffectName, f64, f64)]) -> Verdict {
-        decide(&endpoint(q_value, effects), &SETTINGS).verdict
+        let settled = (Surprisal, -0.01, 0.01);
+        let all: Vec<(EffectName, f64, f64)> = effects.iter().copied().chain([settled]).collect();
+        judged(endpoint(q_value, &all)).verdict
     }
 
-    use EffectName::{Departure, Dispersion, Divergence, Substitution};
+    fn judged(mut found: EndpointComparison) -> Judgement {
+        let significant = found.q_value.is_none_or(|q| q <= SETTINGS.alpha);
+        found.questions = questions(&found.effects, significant, &SETTINGS);
+        decide(&found, &SETTINGS)
+    }
+
+    use EffectName::{Departure, Dispersion, Divergence, Substitution, Surprisal};
 
     #[test]
     fn a_large_effect_that_is_significant_is_drift() {
@@ -198,9 +248,36 @@ mod tests {
     }
 
     #[test]
+    fn what_honest_hosts_show_is_no_drift_and_agreement_only_where_hosts_were_seen_to_agree() {
+        let with = |honest, agreed, low, high| {
+            let mut found = endpoint(Some(0.01), &[(Divergence, low, high), (Surprisal, -0.01, 0.01)]);
+            found.effects[0].band = Band { honest, agreed, source: Source::Fleet };
+            judged(found).verdict
+        };
+        assert_eq!(with(0.25, 0.0, 0.09, 0.17), Verdict::Inconclusive);
+        assert_eq!(with(0.25, 0.2, 0.09, 0.17), Verdict::Consistent);
+        assert_eq!(with(0.25, 0.2, 0.09, 0.21), Verdict::Inconclusive);
+        assert_eq!(with(0.25, 0.2, 0.3, 0.5), Verdict::Drifted);
+    }
+
+    #[test]
     fn without_a_test_the_tolerance_alone_decides() {
         assert_eq!(verdict(None, &[(Divergence, 0.1, 0.3)]), Verdict::Drifted);
         assert_eq!(verdict(None, &[(Divergence, 0.0, 0.03)]), Verdict::Consistent);
+    }
+
+    #[test]
+    fn weights_that_agree_are_no_consistency_until_it_is_settled_how_answers_are_drawn() {
+        let weights = (Divergence, 0.0, 0.02);
+        let of = |effects: &[(EffectName, f64, f64)]| judged(endpoint(Some(0.9), effects));
+        for drawn in [&[][..], &[(Surprisal, 0.01, 0.08)], &[(Surprisal, -0.01, 0.01), (Dispersion, -0.02, 0.2)]] {
+            let found = of(&[&[weights], drawn].concat());
+            assert_eq!(found.verdict, Verdict::Inconclusive, "{drawn:?}");
+            assert!(found.reason.starts_with("weights agree; sampling is not settled"), "{}", found.reason);
+        }
+        assert_eq!(of(&[weights, (Surprisal, -0.02, 0.04)]).verdict, Verdict::Consistent);
+        let found = judged(endpoint(Some(0.01), &[weights, (Surprisal, 0.1, 0.2)]));
+        assert_eq!((found.verdict, found.effect.map(|e| e.name)), (Verdict::Drifted, Some(Surprisal)));
     }
 
     #[test]
@@ -230,10 +307,10 @@ mod tests {
     #[test]
     fn a_host_that_fails_or_is_slow_has_not_drifted() {
         for fault in ["flaky-host", "slow"] {
-            let mut found = endpoint(Some(0.5), &[(Divergence, 0.0, 0.01)]);
+            let mut found = endpoint(Some(0.5), &[(Divergence, 0.0, 0.01), (Surprisal, -0.01, 0.01)]);
             found.findings =
                 vec![Finding { fault: fault.into(), confidence: Confidence::Certain, evidence: String::new() }];
-            assert_eq!(decide(&found, &SETTINGS).verdict, Verdict::Consistent);
+            assert_eq!(judged(found).verdict, Verdict::Consistent);
         }
     }
 

@@ -5,12 +5,20 @@
 //! a bootstrap over probes and are never narrower than the permutation noise of equal sources.
 
 use super::Settings;
-use super::control::{Units, early};
+use super::band::{Band, HONEST_HAZARD_PER_TOKEN};
+use super::control::{BUILT_IN_HAZARD_PER_TOKEN, Units, early};
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure};
-use crate::stats::interval::{Interval, clustered, normal_quantile};
+use crate::stats::interval::{Interval, clustered, normal_quantile, normal_tail};
 use crate::stats::permutation::{self, Null, TwoSample};
 use crate::stats::rng;
 use crate::verdict::{Effect, EffectName};
+
+/// How much of a change of diversity shows in surprisal: at temperature 0.9 a model's entropy falls by about a tenth, and counts
+/// from a dozen answers, which have seen little of the tail, show about half of that.
+const SURPRISAL_MOVES: f64 = 0.5;
+
+/// What honest hosts may show where a control gives the unit, if that is less than the tolerance.
+const BUILT_IN_BAND: f64 = HONEST_HAZARD_PER_TOKEN / BUILT_IN_HAZARD_PER_TOKEN;
 
 /// The level of the intervals that are reported, two-sided.
 pub const LEVEL: f64 = 0.95;
@@ -31,6 +39,8 @@ pub struct Sized {
     pub alarm: (f64, f64),
     /// p-value of its own test; absent where there is none.
     pub p: Option<f64>,
+    /// What honest hosts may show, where that is more than the tolerance.
+    pub band: Band,
 }
 
 impl Sized {
@@ -41,15 +51,15 @@ impl Sized {
         let high = self.effect.high.max(other.effect.high);
         let (low, larger) =
             if other.clearance(settings) > self.clearance(settings) { (self, other) } else { (other, self) };
-        let high = if larger.effect.name == EffectName::Dispersion { larger.effect.high } else { high };
+        let high = if larger.effect.name.is_of_drawing() { larger.effect.high } else { high };
         let alarm = (larger.alarm.0, larger.alarm.1.max(low.alarm.1));
-        Self { effect: Effect { high, ..larger.effect }, alarm, p: larger.p }
+        Self { effect: Effect { high, ..larger.effect }, alarm, ..larger }
     }
 
     /// The same effect, unless another view contradicts it: one that bounds nothing by itself.
     #[must_use]
     pub fn unless_contradicted(self, other: Self, settings: &Settings) -> Self {
-        if other.effect.low > settings.tolerance && other.clearance(settings) > self.clearance(settings) {
+        if other.effect.low > other.limit(settings) && other.clearance(settings) > self.clearance(settings) {
             other
         } else {
             self
@@ -70,18 +80,59 @@ impl Sized {
 
     fn new(name: EffectName, interval: Interval, alarm: Interval, p: Option<f64>) -> Self {
         let Interval { estimate, low, high } = interval;
-        Self { effect: Effect { name, estimate, low, high }, alarm: (alarm.low, alarm.high), p }
+        Self { effect: Effect { name, estimate, low, high }, alarm: (alarm.low, alarm.high), p, band: Band::default() }
+    }
+
+    /// The effect beside what honest hosts may show of it. A test of equality says that greedy answers of two servers are not the
+    /// same, which honest ones are not either: its p-value becomes that of lying beyond the band, or beyond the tolerance where that
+    /// is less, by the normal approximation.
+    #[must_use]
+    pub fn beside(self, band: Band, settings: &Settings) -> Self {
+        let of_departures = |share: f64| if share > 0.0 { left_at(share) } else { 0.0 };
+        let band = match self.effect.name {
+            EffectName::Departure => {
+                Band { honest: of_departures(band.honest), agreed: of_departures(band.agreed), ..band }
+            }
+            _ => band,
+        };
+        let limit = if band.honest > 0.0 { band.honest } else { settings.tolerance.min(BUILT_IN_BAND) };
+        let sd = (self.effect.high - self.effect.low) / (2.0 * normal_quantile(f64::midpoint(1.0, LEVEL)));
+        let beyond = normal_tail((self.effect.estimate - limit) / sd.max(f64::MIN_POSITIVE));
+        Self { p: self.p.map(|p| p.max(beyond)), band, ..self }
+    }
+
+    /// The largest share that does not matter.
+    pub fn limit(&self, settings: &Settings) -> f64 {
+        match self.effect.name {
+            EffectName::Dispersion => settings.dispersion_tolerance,
+            EffectName::Surprisal => SURPRISAL_MOVES * settings.dispersion_tolerance,
+            EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+                settings.tolerance.max(self.band.honest)
+            }
+        }
+    }
+
+    /// Whether its whole interval lies within the tolerance, or within what agreeing hosts show.
+    pub fn is_within(&self, settings: &Settings) -> bool {
+        match self.effect.name {
+            EffectName::Dispersion | EffectName::Surprisal => {
+                self.effect.low > -self.limit(settings) && self.effect.high < self.limit(settings)
+            }
+            EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+                self.effect.high < settings.tolerance || self.effect.high <= self.band.agreed
+            }
+        }
     }
 
     /// By how much the nearer end of the alarm's interval lies beyond the tolerance; negative when it does not.
     pub fn clearance(&self, settings: &Settings) -> f64 {
         match self.effect.name {
-            EffectName::Dispersion => {
-                (self.alarm.0 - settings.dispersion_tolerance).max(-settings.dispersion_tolerance - self.alarm.1)
+            EffectName::Dispersion | EffectName::Surprisal => {
+                (self.alarm.0 - self.limit(settings)).max(-self.limit(settings) - self.alarm.1)
             }
             // Leaving the reference less often than it leaves itself is no drift.
             EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
-                self.alarm.0 - settings.tolerance
+                self.alarm.0 - self.limit(settings)
             }
         }
     }
@@ -150,6 +201,25 @@ pub fn dispersion(found: &TwoSample, test: permutation::Settings<'_>) -> Option<
     Some(Sized::new(EffectName::Dispersion, interval.map(share), alarm.map(share), Some(found.dispersion_p)))
 }
 
+/// How much less surprising the endpoint's answers are, as a share of how surprising the reference's are; negative where they are
+/// more so. `None` where the reference always answers the same.
+pub fn surprisal(found: &TwoSample, test: permutation::Settings<'_>) -> Option<Sized> {
+    let level = |at: &[usize]| at.iter().map(|&i| found.probes[i].reference_surprisal).sum::<f64>();
+    let all: Vec<usize> = (0..found.probes.len()).collect();
+    let unit = level(&all) / all.len() as f64;
+    if unit <= 0.0 {
+        return None;
+    }
+    let lost =
+        |at: &[usize]| -at.iter().map(|&i| found.probes[i].surprisal).sum::<f64>() / level(at).max(f64::MIN_POSITIVE);
+    let label = ["interval", "surprisal", test.label];
+    let Null { sd, low, high } = scaled(found.surprisal_null, unit);
+    let null = Null { sd, low: -high, high: -low };
+    let (interval, alarm) = both_levels(all.len(), &label, test.seed, null, lost);
+    let share = |x: f64| x.clamp(-1.0, 1.0);
+    Some(Sized::new(EffectName::Surprisal, interval.map(share), alarm.map(share), Some(found.surprisal_p)))
+}
+
 /// The excess hazard of leaving the reference's greedy answer, as a share of the control's.
 pub fn divergence(found: &Divergence, units: &Units, test: permutation::Settings<'_>) -> Option<Sized> {
     let m = found.probes.len();
@@ -188,6 +258,12 @@ pub fn departure(found: &Divergence, units: &Units, test: permutation::Settings<
     Some(Sized::new(EffectName::Departure, interval.map(share), alarm.map(share), found.p))
 }
 
+/// The share of answers that have left within the horizon of [`EffectName::Departure`], as a part of another model's, where all of
+/// them leave at the rate `r` of another model's: of its answers three quarters have, so that it is `(1 − 4^−r) / 0.75`.
+pub fn left_at(rate: f64) -> f64 {
+    (1.0 - 4.0_f64.powf(-rate)) / 0.75
+}
+
 /// The share of probes that may show something although none of `m` did (the exact binomial bound).
 fn unseen(m: usize, level: f64) -> f64 {
     1.0 - (1.0 - level).powf(1.0 / m as f64)
@@ -203,6 +279,19 @@ pub fn samples_to_decide(found: &TwoSample, units: &Units, settings: &Settings) 
         return None;
     }
     Some((found.answers_per_probe * needed / target).ceil().min(f64::from(u32::MAX)) as u32)
+}
+
+/// Answers per probe and side with which the intervals of what is drawn would lie within their tolerances, if the estimates stay
+/// what they are; `None` when they lie there or no number would do.
+pub fn samples_to_settle(answers_per_probe: f64, effects: &[Sized], settings: &Settings) -> Option<u32> {
+    let drawn = effects.iter().filter(|s| s.effect.name.is_of_drawing() && !s.is_within(settings));
+    let factors = drawn.map(|s| {
+        let room = s.limit(settings) - s.effect.estimate.abs();
+        let half = (s.effect.high - s.effect.low) / 2.0;
+        (room > 0.0).then_some((half / room).powi(2))
+    });
+    let factor = factors.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)?;
+    Some((answers_per_probe * factor).ceil().min(f64::from(u32::MAX)) as u32)
 }
 
 /// Greedy probes with which the interval of the divergence would lie within the tolerance, if the estimate stays what it

@@ -1,5 +1,6 @@
 //! All that is seen of one endpoint beside the reference, before it is judged.
 
+use super::band::Band;
 use super::control::{Control, Pace};
 use super::effect::Sized;
 use super::thinking::Thinking;
@@ -31,6 +32,8 @@ pub(super) struct Measured<'a> {
     features: Vec<SignalResult>,
     tokens: PromptTokens<'a>,
     samples_to_decide: Option<u32>,
+    samples_to_settle: Option<u32>,
+    band: Band,
     pace: Pace,
 }
 
@@ -68,15 +71,17 @@ impl<'a> Measured<'a> {
         name: &str,
         reference: &'a Answers<'a>,
         answers: &'a Answers<'a>,
-        control: &Control,
+        units: (&Control, Band),
         settings: &Settings,
     ) -> Self {
+        let (control, band) = units;
         let test = test_settings(settings, name);
         let disclosure = Disclosure::between(reference, answers);
         let sampled = disclosure.views(Asking::Sampled).iter().filter_map(|&view| {
             let found = two_sample(&pairs(reference, answers, Asking::Sampled, view), test)?;
             let units = control.units(view);
-            let effects = effect::substitution(&found, units, test).into_iter().chain(effect::dispersion(&found, test));
+            let drawn = effect::dispersion(&found, test).into_iter().chain(effect::surprisal(&found, test));
+            let effects = effect::substitution(&found, units, test).into_iter().chain(drawn);
             Some(Seen { effects: effects.collect(), p: Some(found.p), found, view })
         });
         let sampled = over_views(sampled.collect(), Sized::or_larger, settings);
@@ -85,7 +90,10 @@ impl<'a> Measured<'a> {
             let units = control.units(view);
             let effects =
                 effect::divergence(&found, units, test).into_iter().chain(effect::departure(&found, units, test));
-            Some(Seen { effects: effects.collect(), p: found.p, found, view })
+            let effects: Vec<Sized> = effects.map(|effect| effect.beside(band, settings)).collect();
+            // The test of equality is one of honest servers' kernels as well.
+            let beyond = effects.iter().filter_map(|s| s.p).reduce(f64::min);
+            Some(Seen { effects, p: found.p.and(beyond), found, view })
         });
         let mut greedy = over_views(greedy.collect(), Sized::unless_contradicted, settings);
         if let Some(greedy) = greedy.as_mut().filter(|_| disclosure.is_hidden()) {
@@ -98,10 +106,14 @@ impl<'a> Measured<'a> {
             features: features_of(reference, answers, test),
             tokens: PromptTokens::compare(reference, answers),
             summary: greedy.as_ref().map(|greedy| control.greedy_summary(&greedy.found)),
+            samples_to_settle: sampled
+                .as_ref()
+                .and_then(|seen| effect::samples_to_settle(seen.found.answers_per_probe, &seen.effects, settings)),
             samples_to_decide: sampled
                 .as_ref()
                 .and_then(|seen| effect::samples_to_decide(&seen.found, control.units(seen.view), settings)),
             pace: greedy.as_ref().map_or(control.content.pace, |seen| control.units(seen.view).pace),
+            band,
             answers,
             reference,
             disclosure,
@@ -156,6 +168,8 @@ impl<'a> Measured<'a> {
             greedy_probes_to_decide: self.summary.and_then(|g| effect::probes_to_decide(g.probes, &effects, settings)),
             effects,
             samples_to_decide: self.samples_to_decide,
+            samples_to_settle: self.samples_to_settle,
+            band: self.band,
             signals: self.signals(),
             probes: self.probes(),
             greedy: self.summary,
@@ -185,6 +199,8 @@ impl<'a> Measured<'a> {
                 out.push(signal(name, lane(&s.t, l), Some(lane(&s.t_p, l))));
             }
             out.push(signal("dispersion", mean_of_combined(&s.d), Some(s.dispersion_p)));
+            out.push(signal("surprisal", s.surprisal, Some(s.surprisal_p)));
+            out.push(SignalResult { name: "presence".into(), statistic: None, p_value: Some(s.presence_p) });
             out.push(signal("duplicates", lane(&s.d, Lane::Equal), Some(lane(&s.d_p, Lane::Equal))));
         }
         if let Some(Seen { found: g, .. }) = &self.greedy {

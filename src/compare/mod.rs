@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sample::{Asking, Sample};
 use crate::signal::answers::{Answer, Answers};
-use crate::stats::permutation::{self, two_sample};
+use crate::stats::permutation::{self, permutations_for, two_sample};
 use crate::stats::{Pair, multiple, rng};
 use crate::suggest::nearest;
 use crate::verdict::Verdict;
 
+pub mod band;
 pub mod control;
 pub mod decide;
 pub mod effect;
@@ -23,11 +24,13 @@ pub mod past;
 pub mod thinking;
 pub mod view;
 
-pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
+pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, Question, Questions, SelfCheck};
 
-use control::Control;
+use band::{Band, Fleet};
+use control::{CHARACTERS_PER_TOKEN, Control};
 use decide::Judgement;
 use measured::Measured;
+use view::View;
 
 /// How to compare.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +58,8 @@ pub struct Roles<'a> {
     pub control: Option<&'a str>,
     /// What is known of endpoints beforehand, by name.
     pub known: BTreeMap<&'a str, Known<'a>>,
+    /// Endpoints that are declared to be twins of the reference: the same model, honestly served.
+    pub twins: BTreeSet<&'a str>,
     /// Planned requests whose answers were to be compared and that stayed without one, by endpoint.
     pub unanswered: BTreeMap<&'a str, usize>,
 }
@@ -71,7 +76,14 @@ pub struct Known<'a> {
 impl<'a> Roles<'a> {
     /// These endpoints against this reference, without a control.
     pub fn new(reference: &'a str, endpoints: Vec<&'a str>) -> Self {
-        Self { reference, endpoints, control: None, known: BTreeMap::new(), unanswered: BTreeMap::new() }
+        Self {
+            reference,
+            endpoints,
+            control: None,
+            known: BTreeMap::new(),
+            twins: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
+        }
     }
 
     /// The endpoints that get a verdict.
@@ -112,7 +124,8 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
     let control = Control::establish(&reference, roles.control.map(|name| (name, of(name))), settings);
     let sides: Vec<Side<'_>> = roles.judged().map(|name| Side { name, answers: of(name), against: 0 }).collect();
     let roles = Roles { unanswered: unanswered(samples, &roles.unanswered), ..roles.clone() };
-    let endpoints = judged(&sides, &[(reference.clone(), control.clone())], &roles, settings);
+    let bands = bands(&reference, &sides, &control, &roles);
+    let endpoints = judged(&sides, &[(reference.clone(), control.clone())], &bands, (&roles, settings));
     Ok(Comparison {
         reference: roles.reference.to_owned(),
         reference_answers: reference.count(),
@@ -147,19 +160,39 @@ struct Side<'a> {
     against: usize,
 }
 
-/// The verdicts on all sides together.
+/// What honest hosts may show, by endpoint: as twins, the fleet, the control or the literature have it.
+fn bands<'a>(
+    reference: &Answers<'_>,
+    sides: &[Side<'a>],
+    control: &Control,
+    roles: &Roles<'_>,
+) -> BTreeMap<&'a str, Band> {
+    let twins = sides.iter().enumerate().filter(|(_, side)| roles.twins.contains(side.name)).map(|(i, _)| i).collect();
+    let others: Vec<&Answers<'_>> = sides.iter().map(|side| &side.answers).collect();
+    let fleet = Fleet::new(reference, &others, twins);
+    let thinks = reference.compared().any(|a| a.thought.is_some());
+    let pace = control.units(if thinks { View::Generated } else { View::Content }).pace;
+    let per_token = control.characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN);
+    sides.iter().enumerate().map(|(i, side)| (side.name, fleet.band(i, &pace, per_token))).collect()
+}
+
+/// The verdicts on all sides together, with the bands that are known.
 fn judged(
     sides: &[Side<'_>],
     references: &[(Answers<'_>, Control)],
-    roles: &Roles<'_>,
-    settings: &Settings,
+    bands: &BTreeMap<&str, Band>,
+    (roles, settings): (&Roles<'_>, &Settings),
 ) -> Vec<EndpointComparison> {
     let known = |name: &str| roles.known.get(name).copied().unwrap_or_default();
+    // Each endpoint has a test for each way of asking, and Holm corrects for all endpoints.
+    let permutations = permutations_for(2 * sides.len(), settings.alpha, settings.permutations);
+    let settings = &Settings { permutations, ..settings.clone() };
     let measured: Vec<Measured<'_>> = sides
         .iter()
         .map(|side| {
             let (reference, control) = &references[side.against];
-            Measured::new(side.name, reference, &side.answers, control, settings).allow(known(side.name))
+            let band = bands.get(side.name).copied().unwrap_or_else(|| Band::of_unit(&control.content.pace));
+            Measured::new(side.name, reference, &side.answers, (control, band), settings).allow(known(side.name))
         })
         .collect();
     let mut endpoints: Vec<EndpointComparison> =
@@ -211,6 +244,8 @@ fn correct_for_endpoints(endpoints: &mut [EndpointComparison], settings: &Settin
         endpoints[i].q_value = Some(q);
     }
     for endpoint in endpoints {
+        let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
+        endpoint.questions = decide::questions(&endpoint.effects, significant, settings);
         let Judgement { verdict, reason, effect } = decide::decide(endpoint, settings);
         if verdict != Verdict::Inconclusive {
             (endpoint.samples_to_decide, endpoint.greedy_probes_to_decide) = (None, None);

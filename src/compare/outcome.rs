@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::band::Band;
 use super::control::Control;
 use super::thinking::Thinking;
 use super::{Settings, effect};
@@ -60,6 +61,12 @@ pub struct EndpointComparison {
     pub answers: usize,
     /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
     pub samples_to_decide: Option<u32>,
+    /// Answers per sampled probe with which it would be settled how answers are drawn.
+    pub samples_to_settle: Option<u32>,
+    /// What is said of each of both questions: what is computed, and how answers are drawn.
+    pub questions: Questions,
+    /// What greedy answers of honest hosts may show.
+    pub band: Band,
     /// Greedy probes with which it would, which is usually cheaper.
     pub greedy_probes_to_decide: Option<u32>,
     /// What was compared.
@@ -76,6 +83,31 @@ pub struct EndpointComparison {
     pub observed: Observed,
     /// What both sides show of their thinking, and what is missing of their answers.
     pub thinking: Thinking,
+}
+
+/// A verdict in its two parts: greedy answers see what is computed (weights, prompt, kernels) and cannot see how answers are drawn
+/// (temperature, `top_k`, `top_p`, `min_p`, penalties).
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Questions {
+    /// What is computed.
+    pub computed: Question,
+    /// How answers are drawn.
+    pub drawn: Question,
+}
+
+/// One part of a verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Question {
+    /// What can be said of it.
+    pub verdict: Verdict,
+    /// The effect that it rests on.
+    pub effect: Option<Effect>,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        Self { verdict: Verdict::Unmeasured, effect: None }
+    }
 }
 
 /// What the answers of an endpoint say of themselves, with the number of answers.
@@ -116,6 +148,9 @@ impl EndpointComparison {
             effects: Vec::new(),
             answers: 0,
             samples_to_decide: None,
+            samples_to_settle: None,
+            questions: Questions::default(),
+            band: Band::default(),
             greedy_probes_to_decide: None,
             signals: Vec::new(),
             probes: Vec::new(),

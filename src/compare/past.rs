@@ -3,6 +3,8 @@
 //! Layer 2, pure. The same tests, effects and verdicts as between endpoints. A reference that is no longer what it was says nothing
 //! of others, so verdicts that rest on it are held back.
 
+use std::collections::BTreeMap;
+
 use super::control::Control;
 use super::{Comparison, EndpointComparison, Roles, Settings, Side, answers_of, judged};
 use crate::sample::Sample;
@@ -42,7 +44,7 @@ pub fn compare_with_past(samples: &[Sample], past: &Past<'_>, roles: &Roles<'_>,
         let control = control(&reference);
         references.push((reference, control));
     }
-    let mut endpoints = judged(&sides, &references, roles, settings);
+    let mut endpoints = judged(&sides, &references, &BTreeMap::new(), (roles, settings));
     endpoints.extend(unmeasured);
     endpoints.sort_by_key(|e| roles.endpoints.iter().position(|name| *name == e.endpoint));
     let told_apart_least = references.iter().map(|(_, control)| control).max_by(|a, b| {

@@ -381,6 +381,10 @@ pub struct Endpoint {
     /// Whether answers are streamed, where it differs from the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<bool>,
+    /// Whether this host is known to serve the reference's model honestly, such as a second server of your own: how far its greedy
+    /// answers are from the reference's is what honest hosts may show, and no other endpoint is said to drift within that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub twin: bool,
     /// How many prompt tokens more than the reference this host is known to count, negative for fewer: a known way of
     /// counting is no drift.
     #[serde(default, skip_serializing_if = "is_zero")]

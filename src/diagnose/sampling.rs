@@ -93,7 +93,7 @@ fn closeness(evidence: &Evidence<'_>) -> Option<bool> {
         let kernels = Kernels::new(&texts);
         let mean = |pairs: &mut dyn Iterator<Item = (usize, usize)>| {
             let (sum, n) =
-                pairs.fold((0.0, 0.0), |(sum, n), (i, j)| (sum + mean_of_combined(&kernels.row(i)[j]), n + 1.0));
+                pairs.fold((0.0, 0.0), |(sum, n), (i, j)| (sum + mean_of_combined(&kernels.between(i, j)), n + 1.0));
             sum / n
         };
         let r = ours.len();

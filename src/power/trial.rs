@@ -213,6 +213,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
         extra_body: None,
         stream: None,
         prompt_tokens_offset: 0,
+        twin: false,
     }
 }
 

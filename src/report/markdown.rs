@@ -10,7 +10,7 @@ use super::escape::{html, markdown_block, markdown_code, markdown_text};
 use super::layout::wrap;
 use super::{EndpointReport, Report, escape, words};
 use crate::signal::contrast::{Contrast, Side};
-use crate::verdict::{EffectName, Verdict};
+use crate::verdict::Verdict;
 
 /// Characters of a line of quoted answers; code blocks do not wrap by themselves.
 const QUOTE: usize = 100;
@@ -70,7 +70,7 @@ fn table(report: &Report) -> String {
         ];
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
-    let dispersion = |e: &EndpointReport| e.effect.as_ref().is_some_and(|x| x.name == EffectName::Dispersion);
+    let dispersion = |e: &EndpointReport| e.effect.as_ref().is_some_and(|x| x.name.is_of_drawing());
     let variety =
         if report.endpoints.iter().any(dispersion) { format!("; {}", words::VARIETY_LEGEND) } else { String::new() };
     let legend =

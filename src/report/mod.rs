@@ -40,8 +40,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::compare::band::Band;
 use crate::compare::thinking::Thinking;
-use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, SelfCheck};
+use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, Questions, SelfCheck};
 use crate::diagnose::availability::{failing, flaky};
 use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
@@ -248,6 +249,15 @@ pub struct EndpointReport {
     /// What both sides show of their thinking, and what is missing of their answers.
     #[serde(default)]
     pub thinking: Thinking,
+    /// The verdict in its two parts: what is computed, and how answers are drawn.
+    #[serde(default)]
+    pub questions: Questions,
+    /// Answers per sampled probe with which it would be settled how answers are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_to_settle: Option<u32>,
+    /// What greedy answers of honest hosts may show.
+    #[serde(default)]
+    pub band: Band,
 }
 
 /// Where the samples of a report come from.
@@ -440,6 +450,9 @@ impl EndpointReport {
             contrast: e.contrast,
             observed: e.observed,
             thinking: e.thinking,
+            questions: e.questions,
+            samples_to_settle: e.samples_to_settle,
+            band: e.band,
         }
     }
 }

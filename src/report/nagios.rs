@@ -5,7 +5,7 @@
 
 use super::escape::{nagios, nagios_label};
 use super::{EndpointReport, Report, words};
-use crate::verdict::{EffectName, Verdict};
+use crate::verdict::Verdict;
 
 /// The states of a monitored service, with the plugins' exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ fn performance(e: &EndpointReport, report: &Report) -> [String; 2] {
     let effect = match &e.effect {
         None => "U;;;0;1".to_owned(),
         // The direction is in the text; the series shows the size.
-        Some(x) if x.name == EffectName::Dispersion => {
+        Some(x) if x.name.is_of_drawing() => {
             format!("{:.4};{};;0;1", x.estimate.abs(), report.dispersion_tolerance)
         }
         Some(x) => format!("{:.4};{};;0;1", x.estimate.max(0.0), report.tolerance),

@@ -8,7 +8,7 @@ use super::{EndpointReport, ReferenceState, Report};
 use crate::alert::{Alert, Condition, Example, Facts, Kind, Observation, Phase, Severity, Subject};
 use crate::config::{Alerting, Reference};
 use crate::store::EndpointResult;
-use crate::verdict::{EffectName, Verdict};
+use crate::verdict::Verdict;
 
 /// The fewest endpoints that must leave the reference at once before it is the reference that is taken to have moved.
 const FEWEST_MOVED: usize = 3;
@@ -42,7 +42,7 @@ fn result(e: &EndpointReport, report: &Report) -> EndpointResult {
 /// The tolerance for the endpoint's effect.
 fn tolerance(e: &EndpointReport, report: &Report) -> f64 {
     match e.effect.as_ref().map(|effect| effect.name) {
-        Some(EffectName::Dispersion) => report.dispersion_tolerance,
+        Some(name) if name.is_of_drawing() => report.dispersion_tolerance,
         _ => report.tolerance,
     }
 }
@@ -182,6 +182,7 @@ mod tests {
     use super::*;
     use crate::compare::SelfCheck;
     use crate::report::fixture;
+    use crate::verdict::EffectName;
 
     fn config() -> Alerting {
         Alerting::default()

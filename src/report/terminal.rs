@@ -8,7 +8,7 @@ use super::layout::{self, Paint, Span, Tone, left, right, wrap, wrap_spans};
 use super::words::{self, Detail};
 use super::{EndpointReport, Report, escape};
 use crate::signal::contrast::{Contrast, Side};
-use crate::verdict::{EffectName, Verdict};
+use crate::verdict::Verdict;
 
 /// Below this width lines are too short to be read; narrower screens wrap by themselves.
 const NARROWEST: usize = 72;
@@ -151,7 +151,7 @@ impl Page {
     fn legend(&mut self, report: &Report) {
         let has = |dispersion: bool| {
             let mut names = report.endpoints.iter().filter_map(|e| e.effect.as_ref()).map(|e| e.name);
-            names.any(|name| (name == EffectName::Dispersion) == dispersion)
+            names.any(|name| name.is_of_drawing() == dispersion)
         };
         if has(false) {
             self.labelled("effect", words::EFFECT_LEGEND, Tone::Faint);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{EndpointReport, Report};
+use crate::compare::{Question, Questions};
 use crate::config::Reference;
 use crate::verdict::{Confidence, Effect, EffectName, Finding, ProbeResult, SignalResult, Verdict};
 
@@ -44,8 +45,10 @@ pub fn effect(effect: &Effect) -> String {
         EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
             ("", effect.estimate, effect.low, effect.high)
         }
-        EffectName::Dispersion if effect.estimate >= 0.0 => ("↓ ", effect.estimate, effect.low, effect.high),
-        EffectName::Dispersion => ("↑ ", -effect.estimate, -effect.high, -effect.low),
+        EffectName::Dispersion | EffectName::Surprisal if effect.estimate >= 0.0 => {
+            ("↓ ", effect.estimate, effect.low, effect.high)
+        }
+        EffectName::Dispersion | EffectName::Surprisal => ("↑ ", -effect.estimate, -effect.high, -effect.low),
     };
     let decimal = high < 0.0995;
     let [estimate, low, high] = [estimate, low, high].map(|x| number_of_percent(x, decimal));
@@ -223,6 +226,10 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
     if e.verdict != Verdict::Consistent {
         out.push(detail("why", e.reason.clone()));
     }
+    if e.questions != Questions::default() {
+        out.push(detail("weights", question(&e.questions.computed)));
+        out.push(detail("sampling", question(&e.questions.drawn)));
+    }
     out.extend(e.findings.iter().map(|f| detail("fault", fault(f))));
     if e.verdict == Verdict::Drifted {
         out.push(detail("signals", signals(&e.signals, report.alpha)));
@@ -233,6 +240,17 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
     out.push(detail("next", next(e)));
     out.retain(|d| !d.text.is_empty());
     out
+}
+
+/// One part of a verdict: `agree, 0.4 % (0–1.2)`.
+fn question(question: &Question) -> String {
+    let verdict = match question.verdict {
+        Verdict::Consistent => "agrees",
+        Verdict::Drifted => "differs",
+        Verdict::Inconclusive => "not settled",
+        Verdict::Unmeasured => "not measured",
+    };
+    question.effect.as_ref().map_or_else(|| verdict.to_owned(), |shown| format!("{verdict}, {}", effect(shown)))
 }
 
 fn fault(finding: &Finding) -> String {

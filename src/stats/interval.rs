@@ -77,6 +77,11 @@ pub fn normal_quantile(q: f64) -> f64 {
     Normal::standard().inverse_cdf(q)
 }
 
+/// The chance that a standard normal variable is at least `z`.
+pub fn normal_tail(z: f64) -> f64 {
+    Normal::standard().sf(z)
+}
+
 fn student_quantile(q: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(q))
 }

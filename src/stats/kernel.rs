@@ -1,7 +1,8 @@
 //! Kernels between answers to one probe.
 //!
 //! All kernels of one pair of answers are computed in one pass over symbols that were renamed to small integers, and
-//! stand side by side in one array, so that a permutation adds them together in one sweep.
+//! stand side by side in one array of whole numbers, so that a permutation adds them together in one sweep. Whole
+//! numbers also make equal sums equal to the bit, in whatever order they were added.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,11 @@ pub const LANES: usize = 6;
 /// One number for each kernel.
 pub type Lanes = [f64; LANES];
 
+/// What a kernel's value of 1 is as a whole number in [`Packed`].
+pub const UNITS: Lanes = [50.0, 200.0, PREFIX_UNIT, 1000.0, 1.0, 200.0];
+
+const PREFIX_UNIT: f64 = 1000.0;
+
 /// Position of a kernel in [`Lanes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -19,7 +25,8 @@ pub enum Lane {
     Hamming50 = 0,
     /// The same among the first 200.
     Hamming200 = 1,
-    /// `1 − 0.8^lcp` with lcp the length of the common prefix in characters: near 1 once two answers share a dozen.
+    /// `1 − 0.8^lcp` in thousandths, with lcp the length of the common prefix in characters: near 1 once two answers share
+    /// a dozen. The prefix ends where the shorter answer ends; equal answers have 1, however short.
     Prefix = 2,
     /// Share of equal characters among the first 1000: the kernel of Model Equality Testing (arXiv 2410.20247, § 3.2).
     Hamming1000 = 3,
@@ -27,6 +34,33 @@ pub enum Lane {
     Equal = 4,
     /// [`Lane::Hamming200`] on text whose white space was normalised.
     Hamming200Normalised = 5,
+}
+
+/// Kernels of one pair, or sums of them, as whole numbers in [`UNITS`]: 16 bits each, so that one addition of two words adds
+/// them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Packed([u64; 2]);
+
+impl Packed {
+    /// So many pairs can be added without overflow from one kernel into the next: none is above 1000.
+    pub const SUMMANDS: usize = 64;
+
+    fn set(&mut self, lane: Lane, value: u16) {
+        self.0[lane as usize / 4] |= u64::from(value) << (16 * (lane as usize % 4));
+    }
+
+    /// Adds all kernels at once.
+    #[inline]
+    pub fn add(&mut self, other: &Self) {
+        self.0[0] = self.0[0].wrapping_add(other.0[0]);
+        self.0[1] = self.0[1].wrapping_add(other.0[1]);
+    }
+
+    /// One kernel.
+    #[inline]
+    pub fn get(&self, lane: usize) -> u16 {
+        (self.0[lane / 4] >> (16 * (lane % 4))) as u16
+    }
 }
 
 /// The three kernels whose combination makes the test of layer 1.
@@ -42,27 +76,31 @@ pub fn mean_of_combined(lanes: &Lanes) -> f64 {
 pub struct Kernels {
     answers: usize,
     /// Row-major, `answers × answers`, symmetric, with zeros on the diagonal: no statistic here uses it.
-    values: Vec<Lanes>,
-    /// Equal characters among the first 1000, as whole numbers, for the exact pooled statistic.
-    matches: Vec<u32>,
+    values: Vec<Packed>,
 }
 
 impl Kernels {
     /// Computes all pairs; `O(answers² × 1000)` comparisons of bytes.
     pub fn new(texts: &[&str]) -> Self {
         let raw = Symbols::new(texts, LONG);
-        let normal: Vec<String> = texts.iter().map(|t| normalise_white_space(t, MIDDLE)).collect();
-        let normal = Symbols::new(&normal.iter().map(String::as_str).collect::<Vec<_>>(), MIDDLE);
+        let normal = normalised(texts);
+        let prefix = prefix_values();
         let n = texts.len();
-        let mut out = Self { answers: n, values: vec![[0.0; LANES]; n * n], matches: vec![0; n * n] };
+        let mut out = Self { answers: n, values: vec![Packed::default(); n * n] };
         for i in 0..n {
             for j in 0..i {
                 let matches = raw.compare(i, j);
-                let lanes = lanes_of(&matches, &normal.compare(i, j), texts[i] == texts[j]);
-                for at in [i * n + j, j * n + i] {
-                    out.values[at] = lanes;
-                    out.matches[at] = matches.long;
-                }
+                let equal = texts[i] == texts[j];
+                let mut packed = Packed::default();
+                packed.set(Lane::Hamming50, matches.short);
+                packed.set(Lane::Hamming200, matches.middle);
+                packed.set(Lane::Prefix, if equal { PREFIX_UNIT as u16 } else { prefix[raw.common_prefix(i, j)] });
+                packed.set(Lane::Hamming1000, matches.long);
+                packed.set(Lane::Equal, u16::from(equal));
+                let normal = normal.as_ref().map_or(matches.middle, |normal| normal.compare(i, j).middle);
+                packed.set(Lane::Hamming200Normalised, normal);
+                out.values[i * n + j] = packed;
+                out.values[j * n + i] = packed;
             }
         }
         out
@@ -73,14 +111,20 @@ impl Kernels {
         self.answers
     }
 
-    /// The kernel values of one answer with all, `answers` of them.
-    pub fn row(&self, i: usize) -> &[Lanes] {
+    /// The kernel values of one answer with all, `answers` of them, in [`UNITS`].
+    pub fn row(&self, i: usize) -> &[Packed] {
         &self.values[i * self.answers..(i + 1) * self.answers]
+    }
+
+    /// The kernels of two answers, each between 0 and 1.
+    pub fn between(&self, i: usize, j: usize) -> Lanes {
+        let packed = &self.row(i)[j];
+        std::array::from_fn(|lane| f64::from(packed.get(lane)) / UNITS[lane])
     }
 
     /// Equal characters among the first 1000 of two answers.
     pub fn matches(&self, i: usize, j: usize) -> u32 {
-        self.matches[i * self.answers + j]
+        u32::from(self.row(i)[j].get(Lane::Hamming1000 as usize))
     }
 }
 
@@ -88,22 +132,31 @@ const SHORT: usize = 50;
 const MIDDLE: usize = 200;
 const LONG: usize = 1000;
 
-struct Matches {
-    short: u32,
-    middle: u32,
-    long: u32,
-    prefix: u32,
+/// Longer common prefixes than this differ from 1 by less than half a thousandth; all of it is in the first section.
+const PREFIX: usize = 40;
+
+/// The prefix kernel for common prefixes of 0 to [`PREFIX`] characters.
+fn prefix_values() -> [u16; PREFIX + 1] {
+    let mut rest = PREFIX_UNIT;
+    std::array::from_fn(|lcp| {
+        rest *= if lcp == 0 { 1.0 } else { 0.8 };
+        (PREFIX_UNIT - rest).round() as u16
+    })
 }
 
-fn lanes_of(raw: &Matches, normal: &Matches, equal: bool) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    lanes[Lane::Hamming50 as usize] = f64::from(raw.short) / SHORT as f64;
-    lanes[Lane::Hamming200 as usize] = f64::from(raw.middle) / MIDDLE as f64;
-    lanes[Lane::Hamming1000 as usize] = f64::from(raw.long) / LONG as f64;
-    lanes[Lane::Prefix as usize] = 1.0 - 0.8_f64.powf(f64::from(raw.prefix));
-    lanes[Lane::Equal as usize] = f64::from(u8::from(equal));
-    lanes[Lane::Hamming200Normalised as usize] = f64::from(normal.middle) / MIDDLE as f64;
-    lanes
+/// Equal characters among the first 50, 200 and 1000.
+struct Matches {
+    short: u16,
+    middle: u16,
+    long: u16,
+}
+
+/// The texts with normalised white space; `None` where that changes nothing in what the kernel sees.
+fn normalised(texts: &[&str]) -> Option<Symbols> {
+    let normal: Vec<String> = texts.iter().map(|t| normalise_white_space(t, MIDDLE)).collect();
+    let same = texts.iter().zip(&normal).all(|(raw, n)| raw.chars().take(MIDDLE).eq(n.chars().take(MIDDLE)));
+    let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
+    (!same).then(|| Symbols::new(&normal, MIDDLE))
 }
 
 /// Texts as symbols renamed to the smallest type that holds them, padded with one symbol that is no character.
@@ -112,10 +165,21 @@ enum Symbols {
     Wide(Padded<u32>),
 }
 
+/// Rows of one width. Each of the sections that end after 50, 200 and 1000 characters begins anew at a multiple of
+/// [`VECTOR`], so that comparing them leaves no rest; the padding never differs.
 struct Padded<S> {
     width: usize,
+    /// Of each text, without the padding.
+    lengths: Vec<usize>,
     symbols: Vec<S>,
 }
+
+const VECTOR: usize = 32;
+
+/// Where the sections of a row begin, for characters from 0, 50 and 200 on.
+const SECTIONS: [usize; 3] =
+    [0, SHORT.next_multiple_of(VECTOR), MIDDLE_BEGIN + (MIDDLE - SHORT).next_multiple_of(VECTOR)];
+const MIDDLE_BEGIN: usize = SHORT.next_multiple_of(VECTOR);
 
 impl Symbols {
     /// The first `length` characters of each text.
@@ -129,14 +193,19 @@ impl Symbols {
     }
 
     fn rename(texts: impl Iterator<Item = impl Iterator<Item = char>>) -> Self {
-        let mut names: HashMap<char, u32> = HashMap::new();
+        let (mut ascii, mut others, mut count) = ([0_u32; 128], HashMap::new(), 0_u32);
         let mut name_of = |c: char| {
-            let next = names.len() as u32 + 1;
-            *names.entry(c).or_insert(next)
+            // Most characters need no look-up.
+            let name = if c.is_ascii() { &mut ascii[c as usize] } else { others.entry(c).or_insert(0) };
+            if *name == 0 {
+                count += 1;
+                *name = count;
+            }
+            *name
         };
         let rows: Vec<Vec<u32>> = texts.map(|text| text.map(&mut name_of).collect()).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        if names.len() < usize::from(u8::MAX) {
+        if count < u32::from(u8::MAX) {
             Self::Narrow(Padded::new(&rows, |s: u32| s as u8))
         } else {
             Self::Wide(Padded::new(&rows, |s| s))
@@ -149,19 +218,31 @@ impl Symbols {
             Self::Wide(p) => p.compare(i, j),
         }
     }
+
+    fn common_prefix(&self, i: usize, j: usize) -> usize {
+        match self {
+            Self::Narrow(p) => p.common_prefix(i, j),
+            Self::Wide(p) => p.common_prefix(i, j),
+        }
+    }
 }
 
 impl<S: Copy + Default + PartialEq> Padded<S> {
     fn new<T: Copy>(rows: &[&[T]], narrow: impl Fn(T) -> S) -> Self {
         // The common width is enough: beyond it all is padding, which matches.
-        let width = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let width = SECTIONS[2] + longest.saturating_sub(MIDDLE).next_multiple_of(VECTOR);
         let mut symbols = vec![S::default(); width * rows.len()];
-        for (row, out) in rows.iter().zip(symbols.chunks_exact_mut(width.max(1))) {
-            for (symbol, slot) in row.iter().zip(out) {
-                *slot = narrow(*symbol);
+        for (row, out) in rows.iter().zip(symbols.chunks_exact_mut(width)) {
+            let (short, rest) = row.split_at(row.len().min(SHORT));
+            let (middle, long) = rest.split_at(rest.len().min(MIDDLE - SHORT));
+            for (section, begin) in [short, middle, long].into_iter().zip(SECTIONS) {
+                for (symbol, slot) in section.iter().zip(&mut out[begin..]) {
+                    *slot = narrow(*symbol);
+                }
             }
         }
-        Self { width, symbols }
+        Self { width, lengths: rows.iter().map(|row| row.len()).collect(), symbols }
     }
 
     fn row(&self, i: usize) -> &[S] {
@@ -170,26 +251,31 @@ impl<S: Copy + Default + PartialEq> Padded<S> {
 
     fn compare(&self, i: usize, j: usize) -> Matches {
         let (a, b) = (self.row(i), self.row(j));
-        let upto = |limit: usize| -> usize { self.width.min(limit) };
-        let short = count_equal(&a[..upto(SHORT)], &b[..upto(SHORT)]);
-        let middle = short + count_equal(&a[upto(SHORT)..upto(MIDDLE)], &b[upto(SHORT)..upto(MIDDLE)]);
-        let long = middle + count_equal(&a[upto(MIDDLE)..], &b[upto(MIDDLE)..]);
-        let padding = |limit: usize| (limit - upto(limit)) as u32;
-        Matches {
-            short: short + padding(SHORT),
-            middle: middle + padding(MIDDLE),
-            long: long + padding(LONG),
-            prefix: a.iter().zip(b).take_while(|(x, y)| x == y).count() as u32,
-        }
+        let differ = |begin: usize, end: usize| count_different(&a[begin..end], &b[begin..end]);
+        let short = differ(SECTIONS[0], SECTIONS[1]);
+        let middle = short + differ(SECTIONS[1], SECTIONS[2]);
+        let long = middle + differ(SECTIONS[2], self.width);
+        Matches { short: SHORT as u16 - short, middle: MIDDLE as u16 - middle, long: LONG as u16 - long }
+    }
+
+    /// The length of the common prefix, which ends where the shorter text ends, up to [`PREFIX`].
+    fn common_prefix(&self, i: usize, j: usize) -> usize {
+        let length = self.lengths[i].min(self.lengths[j]).min(PREFIX);
+        let (a, b) = (&self.row(i)[..length], &self.row(j)[..length]);
+        a.iter().zip(b).take_while(|(x, y)| x == y).count()
     }
 }
 
-/// Counts equal symbols in blocks small enough for a byte counter, which is what lets the compiler use vectors.
-fn count_equal<S: Copy + PartialEq>(a: &[S], b: &[S]) -> u32 {
-    a.chunks(128)
-        .zip(b.chunks(128))
-        .map(|(x, y)| u32::from(x.iter().zip(y).fold(0_u8, |count, (s, t)| count + u8::from(s == t))))
-        .sum()
+/// Counts different symbols of rows whose length is a multiple of [`VECTOR`], in blocks small enough for byte counters, which
+/// is what lets the compiler use vectors.
+fn count_different<S: Copy + PartialEq>(a: &[S], b: &[S]) -> u16 {
+    let mut counts = [0_u8; VECTOR];
+    for (x, y) in a.chunks_exact(VECTOR).zip(b.chunks_exact(VECTOR)) {
+        for ((count, s), t) in counts.iter_mut().zip(x).zip(y) {
+            *count += u8::from(s != t);
+        }
+    }
+    counts.iter().map(|&count| u16::from(count)).sum()
 }
 
 /// The beginning of the text without white space at its ends and with single spaces within: at least `length` of its
@@ -226,7 +312,7 @@ mod tests {
     #[test]
     fn padding_counts_as_a_match() {
         let k = Kernels::new(&["ab", "abc"]);
-        assert!((k.row(0)[1][Lane::Hamming50 as usize] - 49.0 / 50.0).abs() < 1e-15);
+        assert!((k.between(0, 1)[Lane::Hamming50 as usize] - 49.0 / 50.0).abs() < 1e-15);
         assert_eq!(k.matches(0, 1), 999);
     }
 
@@ -234,14 +320,30 @@ mod tests {
     fn more_than_255_different_characters_are_told_apart() {
         let many: String = (0..400_u32).filter_map(|i| char::from_u32(0x4e00 + i)).collect();
         let shifted: String = (0..400_u32).filter_map(|i| char::from_u32(0x4e00 + (i + 256) % 400)).collect();
-        assert!((Kernels::new(&[&many, &shifted]).row(0)[1][Lane::Hamming200 as usize]).abs() < 1e-15);
+        assert!(Kernels::new(&[&many, &shifted]).row(0)[1].get(Lane::Hamming200 as usize) == 0);
     }
 
     #[test]
     fn white_space_does_not_count_where_it_is_normalised() {
         let k = Kernels::new(&[" a  b\n", "a b"]);
-        assert!((k.row(0)[1][Lane::Hamming200Normalised as usize] - 1.0).abs() < 1e-15);
-        assert!(k.row(0)[1][Lane::Hamming200 as usize] < 1.0);
+        assert!((k.between(0, 1)[Lane::Hamming200Normalised as usize] - 1.0).abs() < 1e-15);
+        assert!(k.between(0, 1)[Lane::Hamming200 as usize] < 1.0);
+    }
+
+    fn prefix(texts: &[&str]) -> f64 {
+        Kernels::new(texts).between(0, 1)[Lane::Prefix as usize]
+    }
+
+    #[test]
+    fn a_common_prefix_ends_where_the_shorter_answer_ends_whatever_else_there_is() {
+        let long = "x".repeat(800);
+        for others in [vec![], vec![long.as_str()], vec!["", "yes, of course"]] {
+            let with = |a, b| [vec![a, b], others.clone()].concat();
+            assert!((prefix(&with("yes", "yes, I do")) - 0.488).abs() < 1e-12);
+            assert!((prefix(&with("yes", "yes")) - 1.0).abs() < 1e-12);
+            assert!(prefix(&with("", "yes")).abs() < 1e-12);
+            assert!((prefix(&with("", "")) - 1.0).abs() < 1e-12);
+        }
     }
 
     proptest! {
@@ -249,11 +351,14 @@ mod tests {
         #[test]
         fn kernels_follow_their_definitions(a in ".{0,260}", b in ".{0,260}") {
             let k = Kernels::new(&[&a, &b]);
-            let lanes = k.row(0)[1];
-            prop_assert_eq!(lanes.map(f64::to_bits), k.row(1)[0].map(f64::to_bits));
+            let lanes = k.between(0, 1);
+            prop_assert_eq!(k.row(0)[1], k.row(1)[0]);
             for (lane, length) in [(Lane::Hamming50, 50), (Lane::Hamming200, 200), (Lane::Hamming1000, 1000)] {
                 prop_assert!((lanes[lane as usize] - hamming(&a, &b, length)).abs() < 1e-12);
             }
+            let lcp = i32::try_from(a.chars().zip(b.chars()).take_while(|(x, y)| x == y).count()).expect("short");
+            let prefix = if a == b { 1.0 } else { 1.0 - 0.8_f64.powi(lcp) };
+            prop_assert!((lanes[Lane::Prefix as usize] - prefix).abs() <= 0.0005 + 1e-12);
             prop_assert!(lanes.iter().all(|v| (0.0..=1.0).contains(v)));
         }
     }

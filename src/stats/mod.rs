@@ -11,7 +11,10 @@ pub mod interval;
 pub mod kernel;
 pub mod multiple;
 pub mod permutation;
+pub mod pieces;
+pub mod presence;
 pub mod rng;
+pub mod surprisal;
 pub mod survival;
 
 /// Answers of both sides to one probe, as sequences of characters.

@@ -67,7 +67,13 @@ fn verdict(word: &str) -> Result<Verdict, String> {
 }
 
 fn effect_name(word: &str) -> Result<EffectName, String> {
-    let all = [EffectName::Substitution, EffectName::Dispersion, EffectName::Divergence, EffectName::Departure];
+    let all = [
+        EffectName::Substitution,
+        EffectName::Dispersion,
+        EffectName::Surprisal,
+        EffectName::Divergence,
+        EffectName::Departure,
+    ];
     all.into_iter().find(|name| name.as_str() == word).ok_or_else(|| format!("effect_name: unknown word `{word}`"))
 }
 

@@ -1,0 +1,218 @@
+//! The honest band: how far from the reference a host may be that serves the same model by other kernels.
+//!
+//! A server that repeats itself exactly shows no noise of its own, and yet another that is as honest differs from it. What that
+//! makes is measured where it can be: from hosts that the user declares twins, and from the fleet, whose largest group that agrees
+//! pairwise shows what agreement looks like. Where neither is there, a published rate stands in, and less is claimed.
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::control::{BUILT_IN_HAZARD_PER_TOKEN, Pace, Unit};
+use crate::sample::Asking;
+use crate::signal::answers::{Answer, Answers};
+use crate::stats::divergence::Exposure;
+use crate::stats::survival::first_divergence;
+
+/// Divergences for each token up to which hosts may be honest where nothing else is known: below it 8-bit weights and kernels were
+/// measured (1 to 3 % of tokens), and from it on another system prompt (5 to 20 %; Token-DiFR, arXiv 2511.20621).
+pub const HONEST_HAZARD_PER_TOKEN: f64 = 0.05;
+
+/// The fewest hosts, the reference among them, that make a fleet, and the fewest that must agree within it.
+const FLEET: usize = 4;
+
+/// Where a band comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// From hosts that are declared to be twins of the reference.
+    Twins,
+    /// From the other hosts, the largest group of which agrees pairwise.
+    Fleet,
+    /// From a control: how far it is from the reference is the unit of the tolerance.
+    Control,
+    /// From the literature.
+    #[default]
+    BuiltIn,
+}
+
+/// What greedy answers of honest hosts may show, as shares of how soon another model's leave the reference's.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Band {
+    /// Up to here no host is said to drift, 0 to 1.
+    pub honest: f64,
+    /// Up to here hosts were seen to agree, 0 to 1: who surely stays within it agrees with them. 0 where none were seen.
+    pub agreed: f64,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+impl Band {
+    /// Where neither twins nor a fleet say more.
+    pub fn of_unit(pace: &Pace) -> Self {
+        match pace.unit {
+            Unit::Measured => Self { honest: 0.0, agreed: 0.0, source: Source::Control },
+            Unit::BuiltIn => {
+                let honest = HONEST_HAZARD_PER_TOKEN / BUILT_IN_HAZARD_PER_TOKEN;
+                Self { honest, agreed: 0.0, source: Source::BuiltIn }
+            }
+        }
+    }
+}
+
+/// How soon the greedy answers of hosts leave each other's: all pairs, the reference first.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    hosts: usize,
+    /// Divergences for each character, beyond how soon the hosts leave themselves; row-major and symmetric.
+    excess: Vec<f64>,
+    twins: Vec<usize>,
+}
+
+impl Fleet {
+    /// Of the reference and the hosts beside it, of which some (by index) are declared to be its twins.
+    pub fn new(reference: &Answers<'_>, others: &[&Answers<'_>], twins: Vec<usize>) -> Self {
+        let all: Vec<&Answers<'_>> = std::iter::once(reference).chain(others.iter().copied()).collect();
+        let n = all.len();
+        // Without twins, too few hosts say nothing of what agreement is.
+        if n < FLEET && twins.is_empty() {
+            return Self::default();
+        }
+        let own: Vec<f64> = all.par_iter().map(|answers| hazard(answers, answers, Among::Itself)).collect();
+        let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
+        let found: Vec<f64> = pairs
+            .par_iter()
+            .map(|&(i, j)| hazard(all[i], all[j], Among::Others) - f64::midpoint(own[i], own[j]))
+            .collect();
+        let mut excess = vec![0.0; n * n];
+        for (&(i, j), &value) in pairs.iter().zip(&found) {
+            (excess[i * n + j], excess[j * n + i]) = (value.max(0.0), value.max(0.0));
+        }
+        Self { hosts: n, excess, twins: twins.into_iter().map(|twin| twin + 1).collect() }
+    }
+
+    /// The band of one host, by its index among those beside the reference, which has no part in it.
+    pub fn band(&self, host: usize, pace: &Pace, per_token: f64) -> Band {
+        let unit = Band::of_unit(pace);
+        let share = |hazard: f64| (hazard / pace.hazard).clamp(0.0, 1.0);
+        let host = host + 1;
+        let twins = self.twins.iter().filter(|twin| **twin != host).map(|&twin| self.between(0, twin));
+        if let Some(widest) = twins.reduce(f64::max) {
+            return Band { honest: share(widest), agreed: share(widest), source: Source::Twins };
+        }
+        match self.agreement(host, HONEST_HAZARD_PER_TOKEN / per_token) {
+            Some(widest) => Band { agreed: share(widest), source: Source::Fleet, ..unit },
+            None => unit,
+        }
+    }
+
+    fn between(&self, i: usize, j: usize) -> f64 {
+        self.excess[i * self.hosts + j]
+    }
+
+    /// How far apart the hosts are that are farthest from each other within the largest group, this one left out, that agrees
+    /// pairwise; `None` where it is not most of them. Groups are grown around each host from the nearest on, which finds those of
+    /// this kind: agreeing hosts lie close together.
+    fn agreement(&self, without: usize, limit: f64) -> Option<f64> {
+        let others: Vec<usize> = (0..self.hosts).filter(|&host| host != without).collect();
+        let grown = others.iter().map(|&centre| {
+            let mut near = others.clone();
+            near.sort_by(|&a, &b| self.between(centre, a).total_cmp(&self.between(centre, b)).then(a.cmp(&b)));
+            let mut group: Vec<usize> = Vec::new();
+            for host in near {
+                if group.iter().all(|&member| self.between(member, host) <= limit) {
+                    group.push(host);
+                }
+            }
+            let widest = group.iter().flat_map(|&a| group.iter().map(move |&b| self.between(a, b))).fold(0.0, f64::max);
+            (group.len(), widest)
+        });
+        let (size, widest) = grown.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+        (size >= FLEET && 2 * size > others.len()).then_some(widest)
+    }
+}
+
+/// Whether the answers of a pair come from one host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Among {
+    Itself,
+    Others,
+}
+
+/// Divergences for each character over all greedy probes that both answered; 0 without any.
+fn hazard(a: &Answers<'_>, b: &Answers<'_>, among: Among) -> f64 {
+    let mut sum = Exposure::default();
+    for (probe, ours) in a.with_blanks(Asking::Greedy).filter(|(probe, _)| !b.is_set_aside(probe)) {
+        let theirs = b.all_of(Asking::Greedy, probe);
+        let (mut exposure, mut pairs) = (Exposure::default(), 0.0);
+        for (i, x) in ours.iter().enumerate() {
+            let others: &[Answer<'_>] = if among == Among::Itself { &ours[..i] } else { theirs };
+            for y in others {
+                let seen = first_divergence(x.generated(), y.generated());
+                exposure =
+                    exposure + Exposure { events: f64::from(u8::from(seen.event)), characters: f64::from(seen.time) };
+                pairs += 1.0;
+            }
+        }
+        if pairs > 0.0 {
+            let mean = Exposure { events: exposure.events / pairs, characters: exposure.characters / pairs };
+            sum = sum + mean;
+        }
+    }
+    sum.hazard()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Sample, SampleParameters};
+
+    /// Greedy answers of 80 characters to 100 probes that leave the common one on the probes of which the numbers are divisible.
+    fn host(divisible_by: usize, word: &str) -> Vec<Sample> {
+        let parameters = SampleParameters { temperature: Some(0.0), ..SampleParameters::default() };
+        let common = "a".repeat(80);
+        let text = |i: usize| if i.is_multiple_of(divisible_by) { format!("aaaa{word}") } else { common.clone() };
+        (0..100)
+            .map(|i| Sample { parameters: Some(parameters.clone()), ..Sample::new("e", format!("p{i}"), text(i)) })
+            .collect()
+    }
+
+    fn fleet(hosts: &[Vec<Sample>], twins: Vec<usize>) -> Fleet {
+        let answers: Vec<Answers<'_>> = hosts.iter().map(Answers::new).collect();
+        let (reference, others) = answers.split_first().expect("a reference");
+        Fleet::new(reference, &others.iter().collect::<Vec<_>>(), twins)
+    }
+
+    fn pace() -> Pace {
+        Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / 4.0)
+    }
+
+    #[test]
+    fn a_group_that_agrees_pairwise_shows_what_agreement_is_and_the_host_itself_has_no_part_in_it() {
+        let hosts = [host(1000, "b"), host(20, "c"), host(25, "d"), host(1000, "e"), host(2, "f"), host(15, "g")];
+        let fleet = fleet(&hosts, Vec::new());
+        let band = fleet.band(3, &pace(), 4.0);
+        assert_eq!(band.source, Source::Fleet);
+        assert!(band.agreed > 0.02 && band.agreed < band.honest, "{band:?}");
+        assert!(fleet.band(4, &pace(), 4.0).agreed < band.agreed, "what it is judged by lies closer than itself");
+    }
+
+    #[test]
+    fn without_most_hosts_in_agreement_a_published_rate_stands_in() {
+        let hosts = [host(1000, "b"), host(1, "c"), host(1, "d"), host(1, "e"), host(1, "f")];
+        let band = fleet(&hosts, Vec::new()).band(0, &pace(), 4.0);
+        assert_eq!((band.source, band.agreed), (Source::BuiltIn, 0.0));
+        assert!((band.honest - 0.25).abs() < 1e-12);
+        assert_eq!(fleet(&hosts[..3], Vec::new()).band(0, &pace(), 4.0).source, Source::BuiltIn);
+    }
+
+    #[test]
+    fn a_declared_twin_sets_the_band_of_others() {
+        let hosts = [host(1000, "b"), host(10, "c"), host(5, "d")];
+        let fleet = fleet(&hosts, vec![0]);
+        let band = fleet.band(1, &pace(), 4.0);
+        assert_eq!(band.source, Source::Twins);
+        assert!(band.honest > 0.0 && band.honest < 0.1, "{band:?}");
+        assert_eq!(fleet.band(0, &pace(), 4.0).source, Source::BuiltIn, "no twin speaks for itself");
+    }
+}

@@ -1,0 +1,255 @@
+//! How surprising an answer is after all others: its mean surprisal under counts of both sides' answers without itself.
+//!
+//! Sampling at a lower temperature, or without the tail of the distribution, makes answers less surprising than the
+//! reference's, one by one and hardly anywhere in particular; another model's are more surprising. The scores see all of an
+//! answer and do not depend on which side gave it, so permuting labels within the probe keeps a test on them exact.
+//!
+//! The model is a chain of backed-off contexts, each of which smooths the one before with the weight of [`SMOOTHING`]
+//! observations (the Dirichlet prior of `MacKay` and Peto 1995, *A Hierarchical Dirichlet Language Model*): none, the last
+//! one, two and three pieces over all probes; the last one, two and three within the probe; the exact prefix within the
+//! probe.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::pieces::{Interned, ProbePieces};
+
+/// How many observations the shorter context's distribution is worth in the longer one.
+const SMOOTHING: f64 = 2.0;
+
+/// The longest context in pieces.
+const ORDER: usize = 3;
+
+/// The mean surprisal of each answer's pieces, in nats a piece, at least 0: for each probe, in the order of its answers.
+pub fn surprisals(texts: &Interned) -> Vec<Vec<f64>> {
+    let mut counts = Counts::new(texts);
+    let mut runs = Vec::with_capacity(texts.probes.len());
+    for probe in &texts.probes {
+        runs.push(probe.iter().map(|answer| counts.enter(answer)).collect::<Vec<Vec<Run>>>());
+    }
+    texts.probes.iter().zip(&runs).map(|(probe, runs)| counts.of_probe(probe, runs)).collect()
+}
+
+/// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before.
+type Run = [u32; ORDER + 1];
+
+const NONE: u32 = u32::MAX;
+
+/// How often a run occurs. Every piece but the end mark is followed by one, and no run goes on after the end mark, so this
+/// is also how often something followed it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    everywhere: u32,
+    /// In the probe at hand.
+    here: u32,
+}
+
+/// Counts of all runs of up to four pieces.
+struct Counts {
+    /// The node of a run that goes on with one more piece, by the node of the run and the piece.
+    longer: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
+    /// By node; the runs of one piece stand first, numbered as their pieces.
+    nodes: Vec<Count>,
+    /// All pieces.
+    total: u32,
+    /// The probability of a piece before anything was seen.
+    uniform: f64,
+}
+
+impl Counts {
+    fn new(texts: &Interned) -> Self {
+        let pieces: usize = texts.probes.iter().flatten().map(Vec::len).sum();
+        Self {
+            // Most runs of more than one piece are new; a table that grows is filled several times.
+            longer: HashMap::with_capacity_and_hasher(pieces, BuildHasherDefault::default()),
+            nodes: vec![Count::default(); texts.distinct],
+            total: 0,
+            uniform: 1.0 / (texts.distinct as f64 + 1.0),
+        }
+    }
+
+    /// Counts an answer's runs.
+    fn enter(&mut self, answer: &[u32]) -> Vec<Run> {
+        let mut before: Run = [NONE; ORDER + 1];
+        let mut out = Vec::with_capacity(answer.len());
+        for &piece in answer {
+            let mut run: Run = [NONE; ORDER + 1];
+            run[0] = piece;
+            for order in (0..ORDER).take_while(|&order| before[order] != NONE) {
+                let next = self.nodes.len() as u32;
+                let key = u64::from(before[order]) << 32 | u64::from(piece);
+                let node = *self.longer.entry(key).or_insert(next);
+                if node == next {
+                    self.nodes.push(Count::default());
+                }
+                run[order + 1] = node;
+            }
+            for &node in run.iter().take_while(|&&node| node != NONE) {
+                self.nodes[node as usize].everywhere += 1;
+            }
+            self.total += 1;
+            out.push(run);
+            before = run;
+        }
+        out
+    }
+
+    /// The scores of one probe's answers, each without what it adds to the counts itself.
+    fn of_probe(&mut self, probe: &ProbePieces, runs: &[Vec<Run>]) -> Vec<f64> {
+        for own in runs {
+            self.change(own, |count| count.here += 1);
+        }
+        let mut scores = Vec::with_capacity(probe.len());
+        for (i, own) in runs.iter().enumerate() {
+            self.change(own, |count| (count.everywhere, count.here) = (count.everywhere - 1, count.here - 1));
+            self.total -= own.len() as u32;
+            let shared = shared_prefixes(probe, i);
+            let total: f64 = (0..own.len()).map(|at| -self.probability(own, at, &shared).ln()).sum();
+            scores.push(total / own.len().max(1) as f64);
+            self.change(own, |count| (count.everywhere, count.here) = (count.everywhere + 1, count.here + 1));
+            self.total += own.len() as u32;
+        }
+        for own in runs {
+            self.change(own, |count| count.here = 0);
+        }
+        scores
+    }
+
+    /// Changes the counts of all of an answer's runs.
+    fn change(&mut self, runs: &[Run], change: impl Fn(&mut Count)) {
+        for &node in runs.iter().flatten().filter(|&&node| node != NONE) {
+            change(&mut self.nodes[node as usize]);
+        }
+    }
+
+    /// The probability of the piece at this position after what stands before it.
+    fn probability(&self, runs: &[Run], at: usize, shared: &[u32]) -> f64 {
+        let run = runs[at].map(|node| self.nodes.get(node as usize).copied().unwrap_or_default());
+        let mut q = smooth(self.uniform, self.total, run[0].everywhere);
+        if let Some(before) = at.checked_sub(1) {
+            let before = runs[before].map(|node| self.nodes.get(node as usize).copied().unwrap_or_default());
+            for order in 0..ORDER {
+                q = smooth(q, before[order].everywhere, run[order + 1].everywhere);
+            }
+            for order in 0..ORDER {
+                q = smooth(q, before[order].here, run[order + 1].here);
+            }
+        }
+        smooth(q, shared[at], shared[at + 1])
+    }
+}
+
+/// For each length up to the answer's, how many of the probe's other answers begin with so many of its pieces.
+fn shared_prefixes(probe: &ProbePieces, answer: usize) -> Vec<u32> {
+    let own = &probe[answer];
+    let mut out = vec![0; own.len() + 1];
+    for other in probe.iter().enumerate().filter(|&(i, _)| i != answer).map(|(_, other)| other) {
+        out[own.iter().zip(other).take_while(|(a, b)| a == b).count()] += 1;
+    }
+    for length in (0..own.len()).rev() {
+        out[length] += out[length + 1];
+    }
+    out
+}
+
+/// The share `c` of `n` observations, smoothed by `q` for [`SMOOTHING`] of them.
+fn smooth(q: f64, n: u32, c: u32) -> f64 {
+    if n == 0 { q } else { (f64::from(c) + SMOOTHING * q) / (f64::from(n) + SMOOTHING) }
+}
+
+/// A hash of one number by multiplication (Knuth, *The Art of Computer Programming* 3, § 6.4). The keys are our own
+/// numbering, not anything that a host chose.
+#[derive(Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Pair;
+    use crate::stats::pieces::intern;
+
+    /// The definition, as slowly as it can be written.
+    fn plainly(texts: &Interned) -> Vec<Vec<f64>> {
+        let all: Vec<(usize, usize)> =
+            texts.probes.iter().enumerate().flat_map(|(p, a)| (0..a.len()).map(move |i| (p, i))).collect();
+        let score = |p: usize, i: usize| {
+            let answer = &texts.probes[p][i];
+            let others = |local: bool| {
+                all.iter()
+                    .filter(move |&&(q, j)| (q, j) != (p, i) && (!local || q == p))
+                    .map(|&(q, j)| &texts.probes[q][j])
+            };
+            let total: f64 = (0..answer.len())
+                .map(|at| {
+                    let mut q = 1.0 / (texts.distinct as f64 + 1.0);
+                    for (local, orders) in [(false, 0..=3), (true, 1..=3)] {
+                        for order in orders.filter(|&o| o <= at) {
+                            let context = &answer[at - order..at];
+                            let follows: Vec<u32> = others(local)
+                                .flat_map(|o| (order..o.len()).filter(|&t| o[t - order..t] == *context).map(|t| o[t]))
+                                .collect();
+                            q = mix(q, &follows, answer[at]);
+                        }
+                    }
+                    let follows: Vec<u32> =
+                        others(true).filter(|o| o.len() > at && o[..at] == answer[..at]).map(|o| o[at]).collect();
+                    -mix(q, &follows, answer[at]).ln()
+                })
+                .sum();
+            total / answer.len() as f64
+        };
+        texts.probes.iter().enumerate().map(|(p, a)| (0..a.len()).map(|i| score(p, i)).collect()).collect()
+    }
+
+    fn mix(q: f64, follows: &[u32], piece: u32) -> f64 {
+        let n = follows.len() as f64;
+        if follows.is_empty() {
+            q
+        } else {
+            (follows.iter().filter(|&&f| f == piece).count() as f64 + 2.0 * q) / (n + 2.0)
+        }
+    }
+
+    #[test]
+    fn scores_follow_their_definition() {
+        let pairs = [
+            Pair { probe: "p", reference: vec!["a b a b c", "a b b", ""], endpoint: vec!["a b a b a b a", "b c, a"] },
+            Pair { probe: "q", reference: vec!["a a a a", "a b a b c"], endpoint: vec!["c b a", "c b a"] },
+        ];
+        let texts = intern(&pairs);
+        for (found, expected) in surprisals(&texts).iter().flatten().zip(plainly(&texts).iter().flatten()) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn the_answer_that_no_other_resembles_is_the_most_surprising() {
+        let pairs =
+            [Pair { probe: "p", reference: vec!["it is so", "it is so too"], endpoint: vec!["it is so", "no way"] }];
+        let found = &surprisals(&intern(&pairs))[0];
+        assert!(found[..3].iter().all(|s| *s < found[3]), "{found:?}");
+    }
+
+    #[test]
+    fn an_answer_among_none_has_the_surprisal_of_a_guess() {
+        let pairs = [Pair { probe: "p", reference: vec!["a"], endpoint: vec![] }];
+        assert!((surprisals(&intern(&pairs))[0][0] - 3.0_f64.ln()).abs() < 1e-12);
+    }
+}
