@@ -1,7 +1,7 @@
 //! Signals: what can be seen of one endpoint beside the reference without a test.
 //!
-//! Layer 2, pure. [`answers`] groups samples; [`tokens`], [`finish`], [`repeats`], [`marks`] and [`metadata`] are layer 0 of the
-//! statistics, exact observations; [`contrast`] picks the two answers that show a difference best.
+//! Layer 2, pure. [`answers`] groups samples; [`tokens`], [`finish`], [`repeats`], [`marks`], [`metadata`] and
+//! [`unicode`] are layer 0 of the statistics, exact observations; [`contrast`] picks the two answers that show a difference best.
 
 pub mod answers;
 pub mod contrast;
@@ -10,3 +10,4 @@ pub mod marks;
 pub mod metadata;
 pub mod repeats;
 pub mod tokens;
+pub mod unicode;
