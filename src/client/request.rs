@@ -220,6 +220,7 @@ mod tests {
             model: "org/m".into(),
             price: None,
             prompt_tokens_offset: 0,
+            expected_model: None,
             extra_body: serde_json::from_value(extra.clone()).unwrap(),
             stream: None,
         }

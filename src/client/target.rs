@@ -263,6 +263,7 @@ mod tests {
             price: None,
             extra_body: None,
             prompt_tokens_offset: 0,
+            expected_model: None,
             stream: None,
         };
         let key = key.map(SecretString::from);

@@ -101,7 +101,7 @@ fn a_known_way_of_counting_is_no_fault() {
         tokens(draft, |n| n + 1);
     }
     let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
-    let known = BTreeMap::from([("endpoint", Known { token_offset: 1, model: None })]);
+    let known = BTreeMap::from([("endpoint", Known { token_offset: 1, ..Known::default() })]);
     let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
     let found = compare(&samples, &roles, &SETTINGS).unwrap();
     assert!(certain(&found.endpoints[0]).is_empty());
@@ -418,7 +418,7 @@ fn another_name_than_the_one_asked_for_is_told() {
             draft.sample.response_model = Some(names[draft.number as usize % 2].to_owned());
         }
         let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
-        let known = BTreeMap::from([("endpoint", Known { token_offset: 0, model: asked })]);
+        let known = BTreeMap::from([("endpoint", Known { model: asked, ..Known::default() })]);
         let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
         let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
         found.findings.first().map(|f| f.fault.clone())

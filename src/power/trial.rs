@@ -211,6 +211,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
         extra_body: None,
         stream: None,
         prompt_tokens_offset: 0,
+        expected_model: None,
     }
 }
 
