@@ -464,7 +464,9 @@ fn without_traits_the_rules_that_need_them_are_silent() {
 
 #[test]
 fn a_slow_host_has_not_drifted() {
-    let found = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 400);
+    let busier = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 400);
+    assert_eq!(busier.findings, []);
+    let found = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 1500);
     assert_eq!(found.findings.iter().map(|f| f.fault.as_str()).collect::<Vec<_>>(), ["slow"]);
     assert_ne!(found.verdict, Verdict::Drifted);
 }
