@@ -1,6 +1,6 @@
 //! All that is seen of one endpoint beside the reference, before it is judged.
 
-use super::control::{Control, Pace};
+use super::control::{Control, Pace, Unit};
 use super::{EndpointComparison, GreedySummary, Known, Observed, Settings, effect, pairs, test_settings};
 use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
@@ -29,6 +29,7 @@ pub(super) struct Measured<'a> {
     tokens: PromptTokens<'a>,
     samples_to_decide: Option<u32>,
     pace: Pace,
+    unit: Unit,
 }
 
 impl<'a> Measured<'a> {
@@ -66,6 +67,7 @@ impl<'a> Measured<'a> {
             summary,
             samples_to_decide,
             pace: control.pace,
+            unit: if control.endpoint.is_some() { Unit::Measured } else { Unit::BuiltIn },
         }
     }
 
@@ -98,6 +100,7 @@ impl<'a> Measured<'a> {
             features: &self.features,
             effects: &self.effects,
             pace: &self.pace,
+            unit: self.unit,
             settings,
         });
         EndpointComparison {

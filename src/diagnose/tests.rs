@@ -12,6 +12,7 @@ use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
 
 mod chance;
+mod naming;
 mod other_reason;
 mod world;
 

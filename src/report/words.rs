@@ -255,6 +255,7 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "image-downscaled" => "images reach the model smaller than they were sent",
         "usage-miscounted" => "the host's counts cannot be relied on",
         "low-output-default" => "the host has a cap of its own where none was sent",
+        "low-output-cap" => "the host cuts answers at a lower cap than was sent",
         "stop-ignored" => "stop sequences do not stop",
         "wrong-eos" => "the host takes another token for the end of an answer",
         "seed-ignored" => "the seed changes nothing",
