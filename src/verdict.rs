@@ -112,7 +112,7 @@ pub enum Confidence {
 }
 
 /// Faults of the service, which say nothing of what it answers.
-const OF_THE_SERVICE: [&str; 2] = ["flaky-host", "slow"];
+const OF_THE_SERVICE: [&str; 4] = ["flaky-host", "route-not-pinned", "slow", "unicode-normalised"];
 
 impl Finding {
     /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails or is slow is a

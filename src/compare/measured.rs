@@ -95,6 +95,7 @@ impl<'a> Measured<'a> {
             tokens: &self.tokens,
             counts: Counts::of(&self.tokens),
             asked_model: known.model,
+            expected_models: known.expected,
             sampled: self.sampled.as_ref(),
             greedy: self.greedy.as_ref(),
             features: &self.features,

@@ -24,8 +24,10 @@ mod channels;
 mod distribution;
 mod echo;
 mod ending;
+mod form;
 mod penalty;
 mod prompt;
+mod route;
 mod sampling;
 pub mod tally;
 mod tools;
@@ -53,6 +55,8 @@ pub struct Evidence<'a> {
     pub counts: Counts,
     /// The name by which the model is asked for.
     pub asked_model: Option<&'a str>,
+    /// The names under which it may answer, where the user says so.
+    pub expected_models: &'a [String],
     /// The test on sampled answers.
     pub sampled: Option<&'a TwoSample>,
     /// The test on greedy answers.
@@ -151,6 +155,8 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let (of_parser, of_model) = if evidence.is_model_moved() { (Vec::new(), of_tools) } else { (of_tools, Vec::new()) };
     findings.extend(of_parser);
     findings.extend(echo::findings(evidence));
+    findings.extend(route::finding(evidence));
+    findings.extend(form::finding(evidence));
     // Answers that go on behind their cap have more room to part.
     let go_on = findings.iter().any(|f| f.fault == "max-tokens-ignored");
     let of_sampling = sampling::findings(evidence).into_iter();

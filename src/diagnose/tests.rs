@@ -12,8 +12,10 @@ use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
 
 mod chance;
+mod form;
 mod naming;
 mod other_reason;
+mod route;
 mod world;
 
 const SETTINGS: Settings =
@@ -426,8 +428,10 @@ fn another_name_than_the_one_asked_for_is_told() {
     };
     assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-120b"; 2]), None);
     assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-20b"; 2]).as_deref(), Some("swapped-model"));
-    assert_eq!(of(Some("a-large"), ["a-large", "a-small"]).as_deref(), Some("partial-routing"));
-    assert_eq!(of(None, ["x", "y"]).as_deref(), Some("partial-routing"));
+    assert_eq!(of(Some("chat-prod-eu"), ["gpt-oss-120b"; 2]).as_deref(), Some("other-model-name"));
+    assert_eq!(of(Some("a-large"), ["a-large", "a-small"]).as_deref(), Some("route-not-pinned"));
+    assert_eq!(of(None, ["x", "y"]).as_deref(), Some("route-not-pinned"));
+    assert_eq!(of(None, ["m"; 2]), None);
 }
 
 #[test]
