@@ -112,11 +112,11 @@ pub enum Confidence {
 }
 
 /// Faults of the service, which say nothing of what it answers.
-const OF_THE_SERVICE: [&str; 4] = ["flaky-host", "route-not-pinned", "slow", "unicode-normalised"];
+const OF_THE_SERVICE: [&str; 5] = ["flaky-host", "route-not-pinned", "slow", "unicode-normalised", "usage-miscounted"];
 
 impl Finding {
-    /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails or is slow is a
-    /// matter of its own: what it does answer may be right.
+    /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails, is slow, counts wrongly or
+    /// sends requests several ways is a matter of its own: what it does answer may be right.
     pub fn is_certain_drift(&self) -> bool {
         self.confidence == Confidence::Certain && !OF_THE_SERVICE.contains(&self.fault.as_str())
     }

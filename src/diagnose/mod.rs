@@ -21,10 +21,12 @@ use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
 pub mod availability;
 mod cap;
 mod channels;
+mod counting;
 mod distribution;
 mod echo;
 mod ending;
 mod form;
+mod pattern;
 mod penalty;
 mod prompt;
 mod route;
@@ -32,7 +34,7 @@ mod sampling;
 pub mod tally;
 mod tools;
 
-pub use prompt::Counts;
+pub use counting::Counts;
 
 #[cfg(test)]
 mod tests;

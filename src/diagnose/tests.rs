@@ -12,6 +12,7 @@ use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
 
 mod chance;
+mod counting;
 mod form;
 mod naming;
 mod other_reason;
@@ -172,15 +173,18 @@ fn images_that_are_missing_are_told_from_smaller_ones() {
 }
 
 #[test]
-fn counts_that_waver_are_no_counts() {
+fn counts_that_waver_are_no_counts_and_no_drift() {
     let mut rng = rng::derive(1, &["waver"]);
-    finds("usage-miscounted", "several counts for one prompt", move |d| {
+    let found = spoilt(move |d| {
         let off = rng.random_range(1..5_u64);
         let more = rng.random_range(0..2) == 0;
         tokens(d, move |n| if more { n + off } else { n - off });
         let answer = d.sample.usage.and_then(|u| u.completion_tokens).unwrap();
         completion(d, if more { answer + off } else { answer.saturating_sub(off) });
     });
+    assert_eq!(certain(&found), ["usage-miscounted"], "{:#?}", found.findings);
+    assert!(found.findings[0].evidence.contains("several counts for one prompt"), "{:#?}", found.findings);
+    assert_ne!(found.verdict, Verdict::Drifted);
 }
 
 #[test]

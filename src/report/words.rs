@@ -256,6 +256,7 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "usage-miscounted" => "the host's counts cannot be relied on",
         "low-output-default" => "the host has a cap of its own where none was sent",
         "low-output-cap" => "the host cuts answers at a lower cap than was sent",
+        "prompt-differs" => "the prompt that reaches the model is another",
         "route-not-pinned" => "requests go to several hosts or models; that is no drift",
         "other-model-name" => "answers name another model than was asked for",
         "unicode-normalised" => "characters are spelt in another normal form; that is no drift",
