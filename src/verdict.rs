@@ -121,13 +121,31 @@ pub enum Confidence {
 }
 
 /// Faults of the service, which say nothing of what it answers.
-const OF_THE_SERVICE: [&str; 4] = ["blank-answers", "flaky-host", "reasoning-hidden", "slow"];
+const OF_THE_SERVICE: [&str; 7] = [
+    "blank-answers",
+    "flaky-host",
+    "reasoning-hidden",
+    "route-not-pinned",
+    "slow",
+    "unicode-normalised",
+    "usage-miscounted",
+];
 
 impl Finding {
-    /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails or is slow is a
-    /// matter of its own, and so is one that shows less than was generated: what it does answer may be right.
+    /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails, is slow, counts wrongly,
+    /// sends requests several ways or shows less than was generated is a matter of its own: what it does answer may be right.
     pub fn is_certain_drift(&self) -> bool {
         self.confidence == Confidence::Certain && !OF_THE_SERVICE.contains(&self.fault.as_str())
+    }
+}
+
+/// Faults that are another model's answers.
+const OF_ANOTHER_MODEL: [&str; 2] = ["partial-routing", "swapped-model"];
+
+impl Finding {
+    /// Whether the evidence points to another model, for some answers or for all, more than to anything else.
+    pub fn is_of_another_model(&self) -> bool {
+        self.confidence != Confidence::Possible && OF_ANOTHER_MODEL.contains(&self.fault.as_str())
     }
 }
 

@@ -8,7 +8,7 @@ use super::asking::Asking;
 use super::{NothingMeasured, note};
 use crate::compare::past::{Past, compare_with_past, hold_back};
 use crate::compare::{Comparison, Known, Roles, Settings, compare};
-use crate::config::Reference;
+use crate::config::{ExpectedModel, Reference};
 use crate::plan::Plan;
 use crate::report::{Account, Origin, ReferencePast, Report};
 use crate::runner::RunOutcome;
@@ -165,7 +165,8 @@ impl Judging<'_> {
     fn roles<'a>(&'a self, endpoints: Vec<&'a str>) -> Roles<'a> {
         let Asking { session, .. } = self.asking;
         let known = session.model.endpoint.iter().map(|e| {
-            let known = Known { model: Some(&e.model), token_offset: e.prompt_tokens_offset };
+            let expected = e.expected_model.as_ref().map_or(&[][..], ExpectedModel::patterns);
+            let known = Known { model: Some(&e.model), expected, token_offset: e.prompt_tokens_offset };
             (e.name.as_str(), known)
         });
         Roles {

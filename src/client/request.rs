@@ -225,6 +225,7 @@ mod tests {
             price: None,
             prompt_tokens_offset: 0,
             twin: false,
+            expected_model: None,
             extra_body: serde_json::from_value(extra.clone()).unwrap(),
             stream: None,
         }

@@ -264,6 +264,7 @@ mod tests {
             extra_body: None,
             prompt_tokens_offset: 0,
             twin: false,
+            expected_model: None,
             stream: None,
         };
         let key = key.map(SecretString::from);

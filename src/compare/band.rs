@@ -18,7 +18,7 @@ use crate::stats::survival::first_divergence;
 /// measured (1 to 3 % of tokens), and from it on another system prompt (5 to 20 %; Token-DiFR, arXiv 2511.20621).
 pub const HONEST_HAZARD_PER_TOKEN: f64 = 0.05;
 
-/// The fewest hosts, the reference among them, that make a fleet, and the fewest that must agree within it.
+/// The fewest hosts, the reference among them, that make a fleet, and that must agree within it.
 const FLEET: usize = 4;
 
 /// Where a band comes from.
@@ -111,8 +111,8 @@ impl Fleet {
     }
 
     /// How far apart the hosts are that are farthest from each other within the largest group, this one left out, that agrees
-    /// pairwise; `None` where it is not most of them. Groups are grown around each host from the nearest on, which finds those of
-    /// this kind: agreeing hosts lie close together.
+    /// pairwise; `None` where it is too small, or the reference is no part of it, since agreement without it says nothing of it. Groups
+    /// are grown around each host from the nearest on, which finds those of this kind: agreeing hosts lie close together.
     fn agreement(&self, without: usize, limit: f64) -> Option<f64> {
         let others: Vec<usize> = (0..self.hosts).filter(|&host| host != without).collect();
         let grown = others.iter().map(|&centre| {
@@ -125,10 +125,10 @@ impl Fleet {
                 }
             }
             let widest = group.iter().flat_map(|&a| group.iter().map(move |&b| self.between(a, b))).fold(0.0, f64::max);
-            (group.len(), widest)
+            (group.len(), widest, group.contains(&0))
         });
-        let (size, widest) = grown.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
-        (size >= FLEET && 2 * size > others.len()).then_some(widest)
+        let (size, widest, holds) = grown.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+        (size >= FLEET && holds).then_some(widest)
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn without_most_hosts_in_agreement_a_published_rate_stands_in() {
+    fn without_enough_hosts_in_agreement_a_published_rate_stands_in() {
         let hosts = [host(1000, "b"), host(1, "c"), host(1, "d"), host(1, "e"), host(1, "f")];
         let band = fleet(&hosts, Vec::new()).band(0, &pace(), 4.0);
         assert_eq!((band.source, band.agreed), (Source::BuiltIn, 0.0));

@@ -9,10 +9,11 @@
 //! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
 //! hold it with 95 %, and the tighter of the two upper ends decides.
 
+use super::band::Band;
 use super::effect::Sized;
 use super::outcome::{Question, Questions};
 use super::{EndpointComparison, Settings};
-use crate::verdict::{Effect, EffectName, Verdict};
+use crate::verdict::{Effect, EffectName, Finding, Verdict};
 
 /// A verdict with what decided it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,9 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         return judge(Verdict::Unmeasured, "no answers".into(), None);
     }
     let exact = endpoint.findings.iter().find(|f| f.is_certain_drift());
-    if let Some(finding) = exact.filter(|_| endpoint.probes.is_empty()) {
+    // Where canaries are all there is, counts that are another tokenizer's are what there is to go by.
+    let told = exact.or_else(|| endpoint.findings.iter().find(|f| f.is_of_another_model()));
+    if let Some(finding) = told.filter(|_| endpoint.probes.is_empty()) {
         return judge(Verdict::Drifted, finding.evidence.clone(), None);
     }
     if endpoint.probes.is_empty() {
@@ -42,7 +45,12 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     }
     // Without any test (one reference answer to each greedy probe) the tolerance alone decides.
     let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
-    let clearance = |s: &Sized| s.clearance(settings);
+    // What honest kernels may show excuses nothing where other evidence speaks for another model.
+    let is_excused = !endpoint.findings.iter().any(Finding::is_of_another_model);
+    let clearance = |s: &Sized| match is_excused {
+        true => s.clearance(settings),
+        false => Sized { band: Band::default(), ..s.clone() }.clearance(settings),
+    };
     let farthest = endpoint.effects.iter().max_by(|a, b| clearance(a).total_cmp(&clearance(b)));
     if let Some(found) = farthest.filter(|s| significant && clearance(s) > 0.0) {
         return judge(Verdict::Drifted, describe(&found.effect), Some(&found.effect));
@@ -173,8 +181,8 @@ fn describe(effect: &Effect) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::band::{Band, Source};
-    use crate::verdict::{Confidence, Finding, ProbeResult};
+    use crate::compare::band::Source;
+    use crate::verdict::{Confidence, ProbeResult};
 
     const SETTINGS: Settings =
         Settings { seed: 0, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
@@ -258,6 +266,18 @@ mod tests {
         assert_eq!(with(0.25, 0.2, 0.09, 0.17), Verdict::Consistent);
         assert_eq!(with(0.25, 0.2, 0.09, 0.21), Verdict::Inconclusive);
         assert_eq!(with(0.25, 0.2, 0.3, 0.5), Verdict::Drifted);
+    }
+
+    #[test]
+    fn where_counts_speak_for_another_model_honest_kernels_excuse_nothing() {
+        let mut found = endpoint(Some(0.01), &[(Divergence, 0.09, 0.17)]);
+        found.effects[0].band = Band { honest: 0.25, agreed: 0.0, source: Source::BuiltIn };
+        assert_eq!(judged(found.clone()).verdict, Verdict::Inconclusive);
+        let (fault, evidence) = ("partial-routing".to_owned(), "counts".to_owned());
+        found.findings = vec![Finding { fault, confidence: Confidence::Likely, evidence }];
+        assert_eq!(judged(found.clone()).verdict, Verdict::Drifted);
+        let canaries = EndpointComparison { probes: Vec::new(), effects: Vec::new(), ..found };
+        assert_eq!(judged(canaries).verdict, Verdict::Drifted);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! All that is seen of one endpoint beside the reference, before it is judged.
 
 use super::band::Band;
-use super::control::{Control, Pace};
+use super::control::{Control, Pace, Unit};
 use super::effect::Sized;
 use super::thinking::Thinking;
 use super::view::{Disclosure, View, pairs};
@@ -35,6 +35,7 @@ pub(super) struct Measured<'a> {
     samples_to_settle: Option<u32>,
     band: Band,
     pace: Pace,
+    unit: Unit,
 }
 
 /// What one way of asking shows, in the view that shows most.
@@ -119,6 +120,7 @@ impl<'a> Measured<'a> {
             disclosure,
             sampled,
             greedy,
+            unit: if control.p_value.is_some_and(|p| p <= settings.alpha) { Unit::Measured } else { Unit::BuiltIn },
         }
     }
 
@@ -153,12 +155,14 @@ impl<'a> Measured<'a> {
             tokens: &self.tokens,
             counts: Counts::of(&self.tokens),
             asked_model: known.model,
+            expected_models: known.expected,
             sampled: self.sampled.as_ref().map(|seen| &seen.found),
             greedy: self.greedy.as_ref().map(|seen| &seen.found),
             features: &self.features,
             effects: &effects,
             thinking: &thinking,
             pace: &self.pace,
+            unit: self.unit,
             settings,
         });
         EndpointComparison {

@@ -69,6 +69,8 @@ pub struct Roles<'a> {
 pub struct Known<'a> {
     /// The name by which the model is asked for there.
     pub model: Option<&'a str>,
+    /// Patterns of the names under which the model may answer there; empty where none is known.
+    pub expected: &'a [String],
     /// Prompt tokens that the host is known to count beyond the reference's.
     pub token_offset: i64,
 }

@@ -182,6 +182,7 @@ fn read<'t>(shape: &Shape<'_>, text: &'t str) -> Spanned<DeValue<'t>> {
     let verbatim = match shape {
         Shape::Text | Shape::Words(_) => true,
         Shape::TextOrRecord(_) => !text.trim_start().starts_with('{'),
+        Shape::TextOrTexts(_) => !text.trim_start().starts_with('['),
         _ => false,
     };
     let parsed = if verbatim { None } else { DeValue::parse(text.trim()).ok() };

@@ -90,6 +90,7 @@ fn type_of(shape: &Shape<'_>) -> String {
         Shape::Named(_) => "list of tables".into(),
         Shape::List(item) => format!("list of {}s", type_of(&item.shape())),
         Shape::TextOrRecord(_) => "string or table".into(),
+        Shape::TextOrTexts(_) => "string or list of strings".into(),
         Shape::Text => "string".into(),
         Shape::Words(words) => words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(" or "),
         Shape::Whole(_) => "whole number".into(),

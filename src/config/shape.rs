@@ -29,6 +29,8 @@ pub(super) enum Shape<'s> {
     List(Schema<'s>),
     /// A string, or a table of known keys.
     TextOrRecord(Record<'s>),
+    /// A string, or a list of strings.
+    TextOrTexts(Schema<'s>),
     /// A string.
     Text,
     /// One of these words.
@@ -92,7 +94,7 @@ impl<'s> Schema<'s> {
         let record = |node| Record { root: self.root, node };
         if let Some(choices) = node.get("anyOf").and_then(Value::as_array) {
             let choices: Vec<Shape<'s>> = choices.iter().filter(|c| !is_null(c)).map(|c| at(c).shape()).collect();
-            return one_or_text_or_record(choices);
+            return one_or_text_or_more(choices);
         }
         if let Some(words) = words(node) {
             return Shape::Words(words);
@@ -132,10 +134,11 @@ fn type_name(node: &Value) -> Option<&str> {
     (name != "null").then_some(name)
 }
 
-fn one_or_text_or_record(mut choices: Vec<Shape<'_>>) -> Shape<'_> {
+fn one_or_text_or_more(mut choices: Vec<Shape<'_>>) -> Shape<'_> {
     match choices.as_slice() {
         [_] => choices.remove(0),
         [Shape::Text, Shape::Record(record)] => Shape::TextOrRecord(*record),
+        [Shape::Text, Shape::List(item)] if matches!(item.shape(), Shape::Text) => Shape::TextOrTexts(*item),
         _ => Shape::Anything,
     }
 }
@@ -185,6 +188,7 @@ mod tests {
         assert!(matches!(at(&schema, &["provider", "x", "dialect", "rate_limit_statuses", "0"]), Shape::Whole(65535)));
         assert!(matches!(at(&schema, &["model", "x", "reference"]), Shape::TextOrRecord(_)));
         assert!(matches!(at(&schema, &["model", "x", "endpoint"]), Shape::Named(_)));
+        assert!(matches!(at(&schema, &["model", "x", "endpoint", "0", "expected_model"]), Shape::TextOrTexts(_)));
         assert!(matches!(at(&schema, &["model", "x", "probes"]), Shape::List(_)));
     }
 

@@ -336,6 +336,23 @@ fn reserved_fields_of_the_body_are_refused() {
 }
 
 #[test]
+fn the_names_under_which_a_model_may_answer_are_one_or_several() {
+    let patterns = |expected: &str| {
+        let config = small_with("price =", &format!("expected_model = {expected}\nprice =")).config();
+        let endpoint = config.model["m"].endpoint.iter().find(|e| e.expected_model.is_some()).unwrap();
+        endpoint.expected_model.as_ref().unwrap().patterns().to_vec()
+    };
+    assert_eq!(patterns("'gpt-oss-120b*'"), ["gpt-oss-120b*"]);
+    assert_eq!(patterns("['a', 'b-*']"), ["a", "b-*"]);
+    for (wrong, message) in
+        [("[]", "must be a name, or several"), ("' '", "must be a name"), ("3", "a list of strings")]
+    {
+        let told = small_with("price =", &format!("expected_model = {wrong}\nprice =")).told();
+        assert!(told.len() == 1 && told[0].1.contains(message), "{told:?}");
+    }
+}
+
+#[test]
 fn a_credential_in_a_file_is_refused_and_not_shown() {
     for (old, new) in [
         ("api_key_env", "api_key = \"sk-canary\"\napi_key_env"),

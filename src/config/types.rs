@@ -389,6 +389,30 @@ pub struct Endpoint {
     /// counting is no drift.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub prompt_tokens_offset: i64,
+    /// The name under which the model answers there, or several, with `*` for any characters, such as `gpt-oss-120b*`: for a
+    /// deployment whose name says nothing of the model. Any other name in an answer is a finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_model: Option<ExpectedModel>,
+}
+
+/// The names under which a model may answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ExpectedModel {
+    /// One name.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl ExpectedModel {
+    /// The names, each a pattern.
+    pub fn patterns(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -298,6 +298,13 @@ impl Rules {
         if endpoint.model.trim().is_empty() {
             self.violation(&path.child("model"), "must be the model's name at the provider", None);
         }
+        if let Some(expected) = &endpoint.expected_model {
+            let patterns = expected.patterns();
+            if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
+                let help = "leave the key out where any name is right";
+                self.violation(&path.child("expected_model"), "must be a name, or several", Some(help.into()));
+            }
+        }
         if let Some(Price { input, output }) = endpoint.price {
             for (key, price) in [("input", input), ("output", output)] {
                 if !(price.is_finite() && price >= 0.0) {

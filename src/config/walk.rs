@@ -65,14 +65,15 @@ impl Walk<'_> {
                 }
             }
             (Shape::Named(item), DeValue::Array(entries)) => self.named(item, entries, path),
-            (Shape::List(item), DeValue::Array(entries)) => {
+            (Shape::List(item) | Shape::TextOrTexts(item), DeValue::Array(entries)) => {
                 for (i, entry) in entries.iter().enumerate() {
                     let path = path.child(&i.to_string());
                     self.set(&path, entry.span());
                     self.value(item, entry, &path);
                 }
             }
-            (Shape::Text | Shape::TextOrRecord(_), DeValue::String(_)) | (Shape::Boolean, DeValue::Boolean(_)) => {}
+            (Shape::Text | Shape::TextOrRecord(_) | Shape::TextOrTexts(_), DeValue::String(_))
+            | (Shape::Boolean, DeValue::Boolean(_)) => {}
             (Shape::Words(words), DeValue::String(word)) if words.contains(&word.as_ref()) => {}
             (Shape::Words(words), DeValue::String(word)) => {
                 let help = hint(word, words.iter().copied());
@@ -206,6 +207,7 @@ fn expected(shape: &Shape<'_>) -> String {
             let keys: Vec<String> = record.keys().map(|(key, _)| format!("`{key}`")).collect();
             format!("a string or a table of {}", keys.join(", "))
         }
+        Shape::TextOrTexts(_) => "a string or a list of strings".into(),
         Shape::Text => "a string".into(),
         Shape::Words(words) => {
             let words: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();

@@ -3,19 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::Tally;
-use super::{Evidence, finding};
+use super::{Evidence, MOVED, finding};
+use crate::sample::Asking;
 use crate::sample::script::scripts;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, special_tokens};
 use crate::signal::thought::holds_thought;
 use crate::stats::exact::Share;
-use crate::verdict::Confidence::{Certain, Likely, Possible};
+use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
-
-/// From this p-value on a script that the reference never has is no accident. Models do write a word in another script now
-/// and then, so three answers are not enough: seven of as many as the reference has are.
-const NO_ACCIDENT: f64 = 0.01;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let rules = [leaked, thoughts_in_answers, answers_in_thoughts, foreign_scripts, schema];
@@ -67,7 +64,10 @@ fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
         (!cut && a.sample.tool_calls.is_empty()).then(|| thinks(a) && a.sample.text.trim().is_empty())
     };
     let of_those_that_think = tally(evidence, |_, a| unanswered(a).filter(|_| thinks(a))).endpoint;
-    let tally = tally(evidence, |_, a| unanswered(a));
+    // Where neither side thinks, nothing can be among the thoughts.
+    let sides = evidence.answers.all().chain(evidence.reference.all());
+    let thinking: BTreeSet<&str> = sides.filter(|a| thinks(a)).map(|a| a.sample.probe.as_str()).collect();
+    let tally = tally(evidence, |_, a| unanswered(a).filter(|_| thinking.contains(a.sample.probe.as_str())));
     let confidence = match tally.seldom()? {
         _ if evidence.is_model_moved() && of_those_that_think.value() < MOST => Possible,
         confidence => confidence,
@@ -101,10 +101,11 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
         }))
     };
     let tally = tally(evidence, |answers, a| foreign(answers, a));
-    let p = crate::stats::exact::more_often(tally.endpoint, tally.reference);
+    // Another model has other words in other scripts. Only where the answers without them are the reference's is it the same one.
+    let plain = |a: &Answer<'_>| foreign(evidence.answers, a) == Some(false);
     let confidence = match tally.seldom()? {
-        _ if tally.reference.showing == 0 && p <= NO_ACCIDENT => Certain,
-        other => other,
+        confidence if keeps_to_the_reference(evidence, plain) => confidence,
+        _ => Possible,
     };
     let strange = evidence.answers.all().filter(|a| foreign(evidence.answers, a) == Some(true));
     let names: BTreeSet<&str> = strange.flat_map(|a| scripts(&a.sample.text)).collect();
@@ -112,6 +113,25 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
     let evidence = format!("letters of scripts that do not belong there ({}) in {}", names.join(", "), tally.words());
     Some(finding("corrupted-output", confidence, evidence))
 }
+
+/// Whether nearly all of these greedy answers are the reference's, as far as its own are each other's. Without greedy answers nothing
+/// shows it.
+fn keeps_to_the_reference(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> bool) -> bool {
+    let (mut theirs, mut ours) = (Share::default(), Share::default());
+    for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
+        for answer in evidence.answers.of(Asking::Greedy, probe).iter().filter(|a| of(a)) {
+            theirs.count(reference.iter().all(|r| r.text != answer.text).into());
+        }
+        let others = |i: usize| reference.iter().enumerate().filter(move |(j, _)| *j != i);
+        for (i, answer) in reference.iter().enumerate().filter(|_| reference.len() > 1) {
+            ours.count(others(i).all(|(_, r)| r.text != answer.text).into());
+        }
+    }
+    theirs.all >= FEWEST_GREEDY && theirs.value() <= ours.value() + MOVED
+}
+
+/// Fewest greedy answers that show that the model is the same.
+const FEWEST_GREEDY: usize = 20;
 
 /// Answers that do not follow the schema that was sent with the request. Two probes on which all of the endpoint's answers
 /// break it and none of the reference's do are certain too: a model that errs by chance does not err on one prompt each time.

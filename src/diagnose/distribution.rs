@@ -1,15 +1,16 @@
 //! What the shape of a statistical difference suggests, where nothing exact explains it.
 //!
 //! None of it is ever certain. The shapes are looked at from the plainest to the least: other sampling of the same model,
-//! another style, a difference that grows with the prompt, a mixture, answers that do not repeat themselves, and the rest, which
-//! text alone cannot tell apart.
+//! a penalty on repetition, another style, a difference that grows with the prompt, a mixture, answers that do not repeat themselves,
+//! and the rest, which text alone cannot tell apart. How far another model is only a control shows; without one no distance is likely
+//! another model's.
 
 use std::fmt::Write as _;
 
 use super::tally::{FEWEST, RULED_OUT};
-use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told};
+use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told, penalty};
 use crate::compare::control::Unit;
-use crate::compare::effect::Sized;
+use crate::compare::effect::{Sized, left_at};
 use crate::sample::Asking;
 use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
@@ -20,7 +21,7 @@ use crate::verdict::{EffectName, Finding};
 
 /// The likeliest fault, if a difference is beyond its tolerance at all.
 pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
-    if let Some(found) = sampled_otherwise(evidence) {
+    if let Some(found) = sampled_otherwise(evidence).or_else(|| tail(evidence)) {
         return Some(found);
     }
     let size = |name| beyond(evidence, name);
@@ -29,11 +30,11 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     if DISTANCES.into_iter().all(|name| size(name).is_none()) {
         return None;
     }
-    if let Some(found) = style(evidence) {
+    if let Some(found) = penalty::turns_away(evidence).or_else(|| style(evidence)) {
         return Some(found);
     }
     if largest >= MOSTLY_ANOTHER_MODEL {
-        return favoured(evidence, substitution, divergence).or_else(|| another_model(substitution, divergence));
+        return favoured(evidence, substitution, divergence).or_else(|| another_model(evidence));
     }
     [grows_with_prompt, mixture, some_probes, restless]
         .into_iter()
@@ -46,7 +47,7 @@ const DISTANCES: [EffectName; 3] = [EffectName::Substitution, EffectName::Diverg
 
 fn beyond<'a>(evidence: &Evidence<'a>, name: EffectName) -> Option<&'a Sized> {
     let settings = evidence.settings;
-    let is_beyond = |s: &&Sized| s.effect.low > settings.tolerance && s.p.is_none_or(|p| p <= settings.alpha);
+    let is_beyond = |s: &&Sized| s.effect.low > s.limit(settings) && s.p.is_none_or(|p| p <= settings.alpha);
     evidence.effects.iter().find(|s| s.effect.name == name).filter(is_beyond)
 }
 
@@ -77,6 +78,29 @@ fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
             repeats.endpoint.showing, repeats.endpoint.all, repeats.reference.showing
         );
     }
+    // What changes greedy answers and lets them repeat themselves is more than other sampling.
+    let is_sampling = !evidence.is_model_moved() || leaves_itself(evidence);
+    Some(told("temperature-ignored", if is_sampling { Likely } else { Possible }, seen))
+}
+
+/// Sampled answers that are less surprising than the reference's, or more, while greedy ones are the reference's: the tail of the
+/// distribution is cut off, or weighs otherwise.
+fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
+    let surprisal = evidence.effects.iter().find(|s| s.effect.name == EffectName::Surprisal)?;
+    let limit = surprisal.limit(evidence.settings);
+    let is_beyond = surprisal.effect.low > limit || surprisal.effect.high < -limit;
+    let weights = [EffectName::Divergence, EffectName::Departure];
+    let agree = evidence.greedy.is_some() && weights.into_iter().all(|name| beyond(evidence, name).is_none());
+    if !is_beyond || !agree || surprisal.p.is_none_or(|p| p > RULED_OUT) {
+        return None;
+    }
+    let change = 100.0 * surprisal.effect.estimate;
+    let words = if change > 0.0 {
+        "less surprising than the reference's, as without their tail"
+    } else {
+        "more surprising than the reference's"
+    };
+    let seen = format!("sampled answers are {:.0} % {words}, and greedy ones agree", change.abs());
     Some(told("temperature-ignored", Likely, seen))
 }
 
@@ -106,7 +130,8 @@ fn style(evidence: &Evidence<'_>) -> Option<Finding> {
         emoji.map(|n| format!("{n:.1} emoji more")),
     ];
     let words: Vec<String> = words.into_iter().flatten().collect();
-    Some(told("finetuned-variant", Likely, format!("another style: answers are {} on average", words.join(", "))))
+    // Another model may have another style as well.
+    Some(told("finetuned-variant", Possible, format!("another style: answers are {} on average", words.join(", "))))
 }
 
 /// Sampled answers as if from another model, and greedy ones that leave at a far lower rate than that model's. Where drawing prefers
@@ -134,16 +159,43 @@ fn favoured(evidence: &Evidence<'_>, substitution: Option<&Sized>, divergence: O
 /// How much less greedy answers are moved than sampled ones where tokens are favoured.
 const FAR_LESS: f64 = 0.75;
 
-fn another_model(substitution: Option<&Sized>, divergence: Option<&Sized>) -> Option<Finding> {
-    let large = |s: &&Sized| s.effect.low >= MOSTLY_ANOTHER_MODEL;
-    if let Some(s) = substitution.filter(large) {
-        let seen = format!("as if {:.0} % of its answers came from another model", 100.0 * s.effect.estimate);
-        return Some(told("swapped-model", Likely, seen));
+/// As far away as another model. Where sampled and greedy answers were both asked, both must be; and only where a control shows
+/// how far that is, it is likely.
+fn another_model(evidence: &Evidence<'_>) -> Option<Finding> {
+    let of = |name| evidence.effects.iter().find(|s| s.effect.name == name);
+    let (substitution, divergence) = (of(EffectName::Substitution), of(EffectName::Divergence));
+    let is_large = |s: &&Sized| s.effect.low >= MOSTLY_ANOTHER_MODEL;
+    let all_are = substitution.iter().chain(&divergence).all(is_large);
+    let confidence = if all_are && evidence.unit == Unit::Measured { Likely } else { Possible };
+    let percent = |s: &Sized| 100.0 * s.effect.estimate;
+    let seen = match (substitution.filter(is_large), divergence.filter(is_large)) {
+        (Some(s), _) => format!("as if {:.0} % of its answers came from another model", percent(s)),
+        (None, Some(d)) => format!("greedy answers drift away {:.0} % as fast as another model's", percent(d)),
+        (None, None) => return None,
+    };
+    let seen = match evidence.unit {
+        Unit::Measured => seen,
+        Unit::BuiltIn => {
+            format!("{seen}, by a unit that is built in: without a control other weights may look the same")
+        }
+    };
+    Some(told("swapped-model", confidence, seen))
+}
+
+/// How much of what a mixture leaves alone must be the reference's.
+const UNTOUCHED: f64 = 0.9;
+
+/// Whether the greedy answers that do not come from elsewhere, at this share, are the reference's as often as its own are.
+fn is_rest_the_references(evidence: &Evidence<'_>, share: f64) -> bool {
+    let mut own = Share::default();
+    for (_, answers) in evidence.reference.probes(Asking::Greedy).filter(|(_, answers)| answers.len() > 1) {
+        for (i, answer) in answers.iter().enumerate() {
+            own.count(answers.iter().enumerate().any(|(j, other)| i != j && other.text == answer.text).into());
+        }
     }
-    divergence.filter(large).map(|s| {
-        let seen = format!("greedy answers drift away {:.0} % as fast as another model's", 100.0 * s.effect.estimate);
-        told("swapped-model", Likely, seen)
-    })
+    let theirs = departures(evidence);
+    let own = if own.all == 0 { 1.0 } else { own.value() };
+    1.0 - theirs.value() >= UNTOUCHED * (1.0 - share) * own
 }
 
 /// The share of greedy answers of the endpoint that leave the nearest of the reference's.
@@ -162,21 +214,16 @@ fn mixture(evidence: &Evidence<'_>) -> Option<Finding> {
     let departure = beyond(evidence, EffectName::Departure)?;
     let divergence = evidence.effects.iter().find(|s| s.effect.name == EffectName::Divergence)?;
     let (share, rate) = (departure.effect.estimate, divergence.effect.estimate);
-    (share >= SOONER * left_at(rate)).then(|| {
+    let is_mixture = share >= SOONER * left_at(rate) && is_rest_the_references(evidence, share);
+    is_mixture.then(|| {
         let seen = format!(
-            "{:.0} % of greedy answers leave the reference's as soon as another model's do, and the others hardly ever: over whole \
+            "{:.0} % of greedy answers leave the reference's as soon as another model's do, and the others are its own: over whole \
              answers the rate is {:.0} % of another model's",
             100.0 * share,
             100.0 * rate
         );
         told("partial-routing", Possible, seen)
     })
-}
-
-/// The share of answers that have left within the horizon of [`EffectName::Departure`], as a part of another model's, where all of
-/// them leave at the rate `r` of another model's: of its answers three quarters have, so that it is `(1 − 4^−r) / 0.75`.
-fn left_at(rate: f64) -> f64 {
-    (1.0 - 4.0_f64.powf(-rate)) / 0.75
 }
 
 /// How much larger the share is in a mixture than where all answers leave at one rate. Prompts differ in how soon answers to
@@ -190,7 +237,9 @@ fn some_probes(evidence: &Evidence<'_>) -> Option<Finding> {
     let rest: Vec<f64> = probes.iter().map(|p| p.p).filter(|p| *p > 0.005).collect();
     // A quarter of p-values is below a quarter where there is no difference; more are where all probes differ a little.
     let low = rest.iter().filter(|p| **p <= 0.25).count();
-    (far >= FEWEST && 2 * far <= probes.len() && 5 * low <= 2 * rest.len()).then(|| {
+    let share = far as f64 / probes.len().max(1) as f64;
+    let is_some = far >= FEWEST && 2 * far <= probes.len() && 5 * low <= 2 * rest.len();
+    (is_some && is_rest_the_references(evidence, share)).then(|| {
         let seen = format!("all of the difference is on {far} of {} sampled probes", probes.len());
         told("partial-routing", Possible, seen)
     })

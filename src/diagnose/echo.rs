@@ -1,8 +1,10 @@
 //! What the host says of itself: the model that answered, and the ids of its responses.
 
+use std::collections::BTreeMap;
+
 use super::tally::Tally;
 use super::{Evidence, finding};
-use crate::signal::metadata::{Metadata, may_be_same_model};
+use crate::signal::metadata::{Metadata, are_other_sizes, fits, may_be_same_model};
 use crate::signal::repeats::replayed_ids;
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
@@ -11,21 +13,42 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     [names, replays].into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
-/// The model that answers by its own word: another than was asked for, or more than one.
+/// The model that answers by its own word, where that is another than was asked for or than the reference names.
 fn names(evidence: &Evidence<'_>) -> Option<Finding> {
-    let models = Metadata::gather(evidence.answers).models;
-    let total: usize = models.values().sum();
-    let other = evidence.asked_model.and_then(|asked| {
-        models.iter().find(|(name, _)| !may_be_same_model(asked, name)).map(|(name, n)| (asked, name, n))
-    });
-    if let Some((asked, name, n)) = other {
-        let seen = format!("asked for `{asked}`, and {n} of {total} answers say that they are from `{name}`");
-        let fault = if *n < total { "partial-routing" } else { "swapped-model" };
-        return Some(finding(fault, Likely, seen));
+    let (theirs, ours) = (Metadata::gather(evidence.answers).models, Metadata::gather(evidence.reference).models);
+    if !evidence.expected_models.is_empty() {
+        return unexpected(evidence, &theirs);
     }
-    let names: Vec<String> = models.iter().map(|(name, n)| format!("`{name}` {n} times")).collect();
-    let seen = || format!("answers are from several models: {}", names.join(", "));
-    (names.len() > 1).then(|| finding("partial-routing", Possible, seen()))
+    // What the reference says too is no difference from it.
+    let news: BTreeMap<&String, usize> =
+        theirs.iter().filter(|(name, _)| !ours.contains_key(*name)).map(|(name, n)| (name, *n)).collect();
+    let asked: Vec<&str> = match evidence.asked_model {
+        Some(asked) => vec![asked],
+        None => ours.keys().map(String::as_str).collect(),
+    };
+    let other = news.iter().find(|(name, _)| !asked.iter().any(|asked| may_be_same_model(asked, name)));
+    let ((name, n), asked) = (other?, asked.first()?);
+    let total: usize = theirs.values().sum();
+    let seen = format!("asked for `{asked}`, and {n} of {total} answers say that they are from `{name}`");
+    if are_other_sizes(asked, name) {
+        return Some(finding(if *n < total { "partial-routing" } else { "swapped-model" }, Likely, seen));
+    }
+    // A deployment has any name that its owner gave it.
+    let seen =
+        format!("{seen}: another model, or another name of the same; `expected_model` says which names are right");
+    Some(finding("other-model-name", Possible, seen))
+}
+
+/// A model that answers by its own word under a name that the user does not expect.
+fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Option<Finding> {
+    let patterns = evidence.expected_models;
+    let others = || models.iter().filter(|(name, _)| !patterns.iter().any(|pattern| fits(pattern, name)));
+    let (name, _) = others().max_by_key(|(_, n)| **n)?;
+    let (n, total): (usize, usize) = (others().map(|(_, n)| n).sum(), models.values().sum());
+    let expected: Vec<String> = patterns.iter().map(|pattern| format!("`{pattern}`")).collect();
+    let seen =
+        format!("{} is expected, and {n} of {total} answers say that they are from `{name}`", expected.join(" or "));
+    Some(finding(if n < total { "partial-routing" } else { "swapped-model" }, Likely, seen))
 }
 
 /// Answers under the id and with the text of an earlier one: they were not made, they were kept.

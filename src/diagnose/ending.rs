@@ -1,19 +1,19 @@
-//! What ends answers: caps, stop sequences, end tokens, and what the host says of it.
+//! What ends answers: stop sequences, end tokens, and what the host says of it.
 
 use std::collections::BTreeSet;
 
-use super::tally::{FEWEST, RULED_OUT, Tally};
+use super::tally::{RULED_OUT, Tally};
 use super::{Evidence, finding};
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::without_special_tokens;
 use crate::stats::exact::{Share, more_often};
-use crate::verdict::Confidence::{Certain, Possible};
+use crate::verdict::Confidence::Possible;
 use crate::verdict::Finding;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let rules = [cap, default_cap, stop_sequences, runs_on, ends_early, no_reason, wrong_reason];
+    let rules = [stop_sequences, runs_on, ends_early, no_reason, wrong_reason];
     rules.into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
@@ -25,49 +25,6 @@ fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> T
         share
     };
     Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) }
-}
-
-/// More tokens than the cap lets through.
-fn cap(evidence: &Evidence<'_>) -> Option<Finding> {
-    let tally = tally(evidence, |a| Some(evidence.completion_tokens(a)? > a.cap()?));
-    let confidence = tally.never()?;
-    Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
-}
-
-/// Answers without a cap that end at one all the same, before the reference's do.
-fn default_cap(evidence: &Evidence<'_>) -> Option<Finding> {
-    let mut tally = Tally::default();
-    let mut counts = BTreeSet::new();
-    let mut probes = 0;
-    let mut all_shorter = true;
-    for (asking, probe, ours) in evidence.reference.everything() {
-        let uncapped = || evidence.answers.of(asking, probe).iter().filter(|a| a.is_uncapped());
-        let ours: Vec<&Answer<'_>> = ours.iter().filter(|a| a.is_uncapped()).collect();
-        let Some(shortest) = ours.iter().map(|a| a.text.chars().count()).min() else { continue };
-        for answer in &ours {
-            tally.reference.count((Ended::of(answer) == Ended::AtCap).into());
-        }
-        probes += usize::from(uncapped().next().is_some());
-        for answer in uncapped() {
-            let shorter = answer.text.chars().count() < shortest;
-            all_shorter &= shorter;
-            tally.endpoint.count((shorter && Ended::of(answer) == Ended::AtCap).into());
-            counts.insert(answer.completion_tokens());
-        }
-    }
-    if let Some(confidence) = tally.never() {
-        let tokens: Vec<String> = counts.into_iter().flatten().map(|n| n.to_string()).collect();
-        let evidence = format!("no cap was sent, and {} end at one ({} tokens)", tally.words(), tokens.join(", "));
-        return Some(finding("low-output-default", confidence, evidence));
-    }
-    // A host that says `stop` of it as well is given away by the number: no two prompts have answers of one length by chance.
-    // A wrong end token cuts other answers as well, and may cut these after one and the same number.
-    let constant = counts.len() == 1 && probes >= 2 && all_shorter && tally.endpoint.all >= FEWEST;
-    let elsewhere = || ends_early(evidence).is_some();
-    let tokens =
-        counts.first().copied().flatten().filter(|_| constant && tally.reference.showing == 0 && !elsewhere())?;
-    let evidence = format!("no cap was sent, and all {} answers have {tokens} tokens", tally.endpoint.all);
-    Some(finding("low-output-default", Certain, evidence))
 }
 
 /// Text behind a stop sequence.
@@ -160,11 +117,12 @@ fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// Greedy answers that end where the reference's go on. Answers that drift away end early now and then as well, so this must be
 /// what makes most of the answers differ that do.
-fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
+pub(super) fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
     let cut = |ending: &Ending<'_>| {
         let text = ending.answer.text.trim_end();
         let rest = |expected: &&str| expected.strip_prefix(text).is_some_and(|rest| !rest.trim().is_empty());
-        ending.expected.iter().all(rest) && Ended::of(ending.answer) == Ended::Naturally
+        // A blank answer is the beginning of any other, and no answer that was cut.
+        !text.is_empty() && ending.expected.iter().all(rest) && Ended::of(ending.answer) == Ended::Naturally
     };
     let tally = tally_endings(evidence, |ending| Some(cut(ending)));
     let among_others = tally_endings(evidence, |ending| ending.differs().then(|| cut(ending)));

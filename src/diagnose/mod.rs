@@ -6,7 +6,7 @@
 
 use self::tally::{RULED_OUT, Tally};
 use crate::compare::Settings;
-use crate::compare::control::Pace;
+use crate::compare::control::{Pace, Unit};
 use crate::compare::effect::Sized;
 use crate::compare::thinking::Thinking;
 use crate::sample::Traits;
@@ -20,17 +20,23 @@ use crate::stats::permutation::TwoSample;
 use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
 
 pub mod availability;
+mod cap;
 mod channels;
+mod counting;
 mod distribution;
 mod echo;
 mod ending;
+mod form;
+mod pattern;
+mod penalty;
 mod prompt;
+mod route;
 mod sampling;
 pub mod tally;
 mod thinking;
 mod tools;
 
-pub use prompt::Counts;
+pub use counting::Counts;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +59,8 @@ pub struct Evidence<'a> {
     pub counts: Counts,
     /// The name by which the model is asked for.
     pub asked_model: Option<&'a str>,
+    /// The names under which it may answer, where the user says so.
+    pub expected_models: &'a [String],
     /// The test on sampled answers.
     pub sampled: Option<&'a TwoSample>,
     /// The test on greedy answers.
@@ -65,6 +73,8 @@ pub struct Evidence<'a> {
     pub thinking: &'a Thinking,
     /// How soon another model's greedy answers leave the reference's.
     pub pace: &'a Pace,
+    /// Whether a control shows how far another model is.
+    pub unit: Unit,
     /// The tolerances and the level of tests.
     pub settings: &'a Settings,
 }
@@ -110,10 +120,40 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// Faults that leave the answers as they are, or say only that the prompt is another: beside them a difference has more to tell.
+const WITHOUT_A_REASON: [&str; 4] = ["finish-reason-wrong", "leaked-tokens", "prompt-differs", "seed-ignored"];
+
+/// Names of another model, found by something more exact than a distance.
+const ANOTHER_MODEL: [&str; 2] = ["partial-routing", "swapped-model"];
+
+/// What the shape of a difference suggests, where nothing exact explains it. Where the prompt is another, that is reason enough for
+/// answers to be others, and only a distance as of another model has more to say.
+fn by_shape(evidence: &Evidence<'_>, findings: &[Finding]) -> Option<Finding> {
+    let explains = |f: &Finding| f.is_certain_drift() && !WITHOUT_A_REASON.contains(&f.fault.as_str());
+    let names = |f: &Finding| f.confidence < Confidence::Possible && ANOTHER_MODEL.contains(&f.fault.as_str());
+    if findings.iter().any(|f| explains(f) || names(f)) {
+        return None;
+    }
+    let is_asked_otherwise = findings.iter().any(|f| f.fault == "prompt-differs");
+    let found = distribution::finding(evidence)?;
+    let known = findings.iter().any(|f| f.fault == found.fault);
+    if known {
+        return None;
+    }
+    if is_asked_otherwise { (found.fault == "swapped-model").then(|| possible(found)) } else { Some(found) }
+}
+
+fn possible(finding: Finding) -> Finding {
+    Finding { confidence: Confidence::Possible, ..finding }
+}
+
 /// All findings, the surest first.
 pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = prompt::findings(evidence);
-    findings.extend(ending::findings(evidence));
+    findings.extend(cap::findings(evidence));
+    // Where a lower cap cuts answers, no end token does.
+    let is_cut = findings.iter().any(|f| f.fault == "low-output-cap");
+    findings.extend(ending::findings(evidence).into_iter().filter(|f| !(is_cut && f.fault == "wrong-eos")));
     findings.extend(channels::findings(evidence));
     findings.extend(thinking::findings(evidence));
     // What a model writes that was offered no tools says nothing of the parser.
@@ -122,18 +162,18 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let (of_parser, of_model) = if evidence.is_model_moved() { (Vec::new(), of_tools) } else { (of_tools, Vec::new()) };
     findings.extend(of_parser);
     findings.extend(echo::findings(evidence));
+    findings.extend(route::finding(evidence));
+    findings.extend(form::finding(evidence));
     // Answers that go on behind their cap have more room to part.
     let go_on = findings.iter().any(|f| f.fault == "max-tokens-ignored");
     let of_sampling = sampling::findings(evidence).into_iter();
-    findings.extend(of_sampling.map(|f| {
-        if go_on && f.fault == "seed-ignored" { Finding { confidence: Confidence::Possible, ..f } } else { f }
-    }));
-    // What the shape of a difference suggests is only asked where nothing exact explains it.
-    if !findings.iter().any(Finding::is_certain_drift) {
-        findings.extend(distribution::finding(evidence));
+    findings.extend(of_sampling.map(|f| if go_on && f.fault == "seed-ignored" { possible(f) } else { f }));
+    // Of what is equally sure, what explains all answers comes before what explains some.
+    if let Some(found) = by_shape(evidence, &findings) {
+        findings.insert(0, found);
     }
     // What may be the model's own doing is told last, and never as certain.
-    findings.extend(of_model.into_iter().map(|f| Finding { confidence: Confidence::Possible, ..f }));
+    findings.extend(of_model.into_iter().map(possible));
     findings.extend(availability::slow(evidence));
     findings.sort_by_key(|f| f.confidence);
     findings

@@ -3,7 +3,8 @@
 //! Two kinds of things are told apart. What a correct host *never* does, whatever its model says (a special token in the text,
 //! more tokens than the cap), is certain from three answers on, as long as the reference does not do it: one may be a slip
 //! of a restarting server, and three are a rule. What a *model* does now and then (a word in another script, JSON that
-//! breaks) is certain only where chance cannot make it: Fisher's exact test against the reference's own count.
+//! breaks) is certain only where chance cannot make it: Fisher's exact test against the reference's own count, at a level that all
+//! rules of this kind share.
 
 use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence;
@@ -11,14 +12,20 @@ use crate::verdict::Confidence;
 /// Fewest probes or answers on which an exact disagreement counts as a rule.
 pub const FEWEST: usize = 3;
 
-/// From this p-value on chance is ruled out: one false alarm in a thousand, for each rule that can be wrong by chance.
-pub const RULED_OUT: f64 = 0.001;
+/// Rules that can be wrong by chance, each delivery and form that is looked at counted by itself.
+const RULES_OF_CHANCE: f64 = 12.0;
 
-/// The same where all of the endpoint's answers show it and none of the reference's: four against four are enough.
-const ALL_AGAINST_NONE: f64 = 0.02;
+/// From this p-value on chance is ruled out: one false alarm in a thousand for all rules that can be wrong by chance together.
+pub const RULED_OUT: f64 = 0.001 / RULES_OF_CHANCE;
+
+/// From this p-value on it is likely: with one in two hundred, for all of them together, it is not.
+pub const HARDLY_CHANCE: f64 = 0.005 / RULES_OF_CHANCE;
+
+/// The same as ruled out where all of the endpoint's answers show it and none of the reference's: six against six are enough.
+const ALL_AGAINST_NONE: f64 = 0.0011;
 
 /// From this p-value on it is worth a word.
-const WORTH_A_WORD: f64 = 0.05;
+const WORTH_A_WORD: f64 = 0.01;
 
 /// How many answers of each side show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,7 +65,13 @@ impl Tally {
         }
         let opposite = self.endpoint.showing == self.endpoint.all && self.reference.showing == 0;
         let exact = self.reference.showing == 0 && (p <= RULED_OUT || opposite && p <= ALL_AGAINST_NONE);
-        Some(if exact { Confidence::Certain } else { Confidence::Likely })
+        Some(if exact {
+            Confidence::Certain
+        } else if p <= HARDLY_CHANCE {
+            Confidence::Likely
+        } else {
+            Confidence::Possible
+        })
     }
 
     /// In words: `7 of 20 answers, 0 of 20 of the reference's`.
@@ -91,10 +104,11 @@ mod tests {
     #[test]
     fn what_models_do_now_and_then_must_be_beyond_chance() {
         assert_eq!(tally((3, 90), (0, 90)).seldom(), None);
-        assert_eq!(tally((5, 90), (0, 90)).seldom(), Some(Confidence::Likely));
-        assert_eq!(tally((12, 90), (0, 90)).seldom(), Some(Confidence::Certain));
-        assert_eq!(tally((12, 90), (1, 90)).seldom(), Some(Confidence::Likely));
-        assert_eq!(tally((4, 4), (0, 4)).seldom(), Some(Confidence::Certain));
-        assert_eq!(tally((3, 3), (0, 3)).seldom(), Some(Confidence::Likely));
+        assert_eq!(tally((8, 90), (0, 90)).seldom(), Some(Confidence::Possible));
+        assert_eq!(tally((12, 90), (0, 90)).seldom(), Some(Confidence::Likely));
+        assert_eq!(tally((15, 90), (0, 90)).seldom(), Some(Confidence::Certain));
+        assert_eq!(tally((30, 90), (1, 90)).seldom(), Some(Confidence::Likely));
+        assert_eq!(tally((6, 6), (0, 6)).seldom(), Some(Confidence::Certain));
+        assert_eq!(tally((4, 4), (0, 4)).seldom(), None, "two coins that fall each its way twice");
     }
 }

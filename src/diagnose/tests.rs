@@ -12,7 +12,11 @@ use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
 
 mod chance;
+mod counting;
+mod form;
+mod naming;
 mod other_reason;
+mod route;
 mod world;
 
 const SETTINGS: Settings =
@@ -101,7 +105,7 @@ fn a_known_way_of_counting_is_no_fault() {
         tokens(draft, |n| n + 1);
     }
     let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
-    let known = BTreeMap::from([("endpoint", Known { token_offset: 1, model: None })]);
+    let known = BTreeMap::from([("endpoint", Known { token_offset: 1, ..Known::default() })]);
     let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
     let found = compare(&samples, &roles, &SETTINGS).unwrap();
     assert!(certain(&found.endpoints[0]).is_empty());
@@ -169,15 +173,18 @@ fn images_that_are_missing_are_told_from_smaller_ones() {
 }
 
 #[test]
-fn counts_that_waver_are_no_counts() {
+fn counts_that_waver_are_no_counts_and_no_drift() {
     let mut rng = rng::derive(1, &["waver"]);
-    finds("usage-miscounted", "several counts for one prompt", move |d| {
+    let found = spoilt(move |d| {
         let off = rng.random_range(1..5_u64);
         let more = rng.random_range(0..2) == 0;
         tokens(d, move |n| if more { n + off } else { n - off });
         let answer = d.sample.usage.and_then(|u| u.completion_tokens).unwrap();
         completion(d, if more { answer + off } else { answer.saturating_sub(off) });
     });
+    assert_eq!(certain(&found), ["usage-miscounted"], "{:#?}", found.findings);
+    assert!(found.findings[0].evidence.contains("several counts for one prompt"), "{:#?}", found.findings);
+    assert_ne!(found.verdict, Verdict::Drifted);
 }
 
 #[test]
@@ -418,15 +425,17 @@ fn another_name_than_the_one_asked_for_is_told() {
             draft.sample.response_model = Some(names[draft.number as usize % 2].to_owned());
         }
         let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
-        let known = BTreeMap::from([("endpoint", Known { token_offset: 0, model: asked })]);
+        let known = BTreeMap::from([("endpoint", Known { model: asked, ..Known::default() })]);
         let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
         let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
         found.findings.first().map(|f| f.fault.clone())
     };
     assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-120b"; 2]), None);
     assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-20b"; 2]).as_deref(), Some("swapped-model"));
-    assert_eq!(of(Some("a-large"), ["a-large", "a-small"]).as_deref(), Some("partial-routing"));
-    assert_eq!(of(None, ["x", "y"]).as_deref(), Some("partial-routing"));
+    assert_eq!(of(Some("chat-prod-eu"), ["gpt-oss-120b"; 2]).as_deref(), Some("other-model-name"));
+    assert_eq!(of(Some("a-large"), ["a-large", "a-small"]).as_deref(), Some("route-not-pinned"));
+    assert_eq!(of(None, ["x", "y"]).as_deref(), Some("route-not-pinned"));
+    assert_eq!(of(None, ["m"; 2]), None);
 }
 
 #[test]
@@ -464,7 +473,9 @@ fn without_traits_the_rules_that_need_them_are_silent() {
 
 #[test]
 fn a_slow_host_has_not_drifted() {
-    let found = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 400);
+    let busier = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 400);
+    assert_eq!(busier.findings, []);
+    let found = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 1500);
     assert_eq!(found.findings.iter().map(|f| f.fault.as_str()).collect::<Vec<_>>(), ["slow"]);
     assert_ne!(found.verdict, Verdict::Drifted);
 }

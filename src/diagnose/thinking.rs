@@ -27,7 +27,8 @@ fn blanks(evidence: &Evidence<'_>) -> Option<Finding> {
         share
     };
     let tally = Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) };
-    let confidence = tally.seldom()?;
+    // A model that has moved ends its answers as it likes.
+    let confidence = if evidence.is_model_moved() { tally.seldom().map(|_| Possible) } else { tally.seldom() }?;
     let kinds = &evidence.thinking.endpoint.blanks;
     let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {}", kind.words())).collect();
     let seen = format!("no content and no call in {}: {}", tally.words(), kinds.join(", "));

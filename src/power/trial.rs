@@ -214,6 +214,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
         stream: None,
         prompt_tokens_offset: 0,
         twin: false,
+        expected_model: None,
     }
 }
 

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{Answer, Answers};
-use crate::sample::Traits;
+use super::repeats::LONG_ENOUGH;
+use crate::sample::{Asking, Traits};
 use crate::stats::exact::Share;
 
 /// Prompt tokens of all probes for which the reference has one count.
@@ -27,11 +28,41 @@ pub struct ProbeTokens<'a> {
     pub reference: i64,
     /// The endpoint's counts, one an answer.
     pub seen: Vec<i64>,
+    /// Whether these answers are the reference's, in the same order.
+    pub texts: Vec<Text>,
     /// What the probe has in it, where that is known.
     pub traits: Option<&'a Traits>,
 }
 
+/// A greedy answer beside the reference's to the same probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// The reference gave it too, and it is too long to be equal by chance.
+    Same,
+    /// The reference did not give it.
+    Other,
+    /// Nothing follows: it was drawn, or is too short.
+    Untold,
+}
+
+impl Text {
+    fn of(answer: &Answer<'_>, reference: &[Answer<'_>], asking: Asking) -> Self {
+        if asking == Asking::Sampled || answer.text.trim().is_empty() {
+            return Self::Untold;
+        }
+        if reference.iter().all(|r| r.text != answer.text) {
+            return Self::Other;
+        }
+        if answer.text.chars().count() >= LONG_ENOUGH { Self::Same } else { Self::Untold }
+    }
+}
+
 impl ProbeTokens<'_> {
+    /// The endpoint's counts, each with what its answer is.
+    pub fn answers(&self) -> impl Iterator<Item = (i64, Text)> {
+        self.seen.iter().copied().zip(self.texts.iter().copied())
+    }
+
     /// By how much each count differs from the reference's, where it does.
     pub fn differences(&self) -> impl Iterator<Item = i64> {
         self.seen.iter().map(|seen| seen.saturating_sub(self.reference)).filter(|difference| *difference != 0)
@@ -58,10 +89,11 @@ impl<'a> PromptTokens<'a> {
             for answer in theirs.iter().filter(|a| brings_counts(a)) {
                 out.silent.count(count(answer).is_none().into());
             }
-            let seen: Vec<i64> = theirs.iter().filter_map(count).collect();
+            let counted = |a| Some((count(a)?, Text::of(a, answers, asking)));
+            let (seen, texts): (Vec<i64>, Vec<Text>) = theirs.iter().filter_map(counted).unzip();
             if !seen.is_empty() {
                 let traits = reference.traits(probe).or(endpoint.traits(probe));
-                out.probes.push(ProbeTokens { probe, reference: expected, seen, traits });
+                out.probes.push(ProbeTokens { probe, reference: expected, seen, texts, traits });
             }
         }
         out
@@ -91,9 +123,11 @@ impl<'a> PromptTokens<'a> {
     }
 }
 
+/// The prompt's tokens as the host counts them. No prompt has none: a zero stands for a count that was not made.
 fn count(answer: &Answer<'_>) -> Option<i64> {
+    let tokens = answer.sample.usage?.prompt_tokens.filter(|tokens| *tokens > 0)?;
     // No host has 2^63 tokens to tell of: such a number is held at the largest there is.
-    answer.sample.usage?.prompt_tokens.map(|tokens| tokens.try_into().unwrap_or(i64::MAX))
+    Some(tokens.try_into().unwrap_or(i64::MAX))
 }
 
 /// The count that all answers of the reference have in common.
@@ -131,6 +165,29 @@ mod tests {
         assert_eq!(tokens.example(), Some((9, 11)));
         tokens.allow(2);
         assert_eq!(tokens.probes[0].differences().collect::<Vec<_>>(), [-2]);
+    }
+
+    #[test]
+    fn a_prompt_of_no_tokens_was_not_counted() {
+        let ours = [sample("p", 0, Some(9))];
+        let theirs = [sample("p", 0, Some(0)), sample("p", 1, Some(9))];
+        let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
+        let tokens = PromptTokens::compare(&ours, &theirs);
+        assert_eq!((tokens.probes[0].seen.as_slice(), tokens.silent), ([9].as_slice(), Share { showing: 1, all: 2 }));
+    }
+
+    #[test]
+    fn long_greedy_answers_are_known_as_the_references() {
+        let greedy = |replicate: u32, text: &str| {
+            let parameters = SampleParameters { temperature: Some(0.0), ..SampleParameters::default() };
+            Sample { text: text.into(), parameters: Some(parameters), ..sample("p", replicate, Some(9)) }
+        };
+        let long = "x".repeat(LONG_ENOUGH);
+        let ours = [greedy(0, &long), greedy(1, "yes")];
+        let theirs = [greedy(0, &long), greedy(1, "yes"), greedy(2, "zzz")];
+        let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
+        let tokens = PromptTokens::compare(&ours, &theirs);
+        assert_eq!(tokens.probes[0].texts, [Text::Same, Text::Untold, Text::Other]);
     }
 
     #[test]

@@ -56,6 +56,14 @@ pub fn more_often(first: Share, second: Share) -> f64 {
     (first.showing..=most).filter(|k| showing - k <= second.all).map(chance).sum::<f64>().min(1.0)
 }
 
+/// One-sided p-value of the sign test (Arbuthnott 1710): the chance that at least so many show it where each does or does not with
+/// even odds. 1 where nothing was looked at.
+pub fn tail_of_even(share: Share) -> f64 {
+    let Share { showing, all } = share;
+    let chance = |k: usize| (ln_binomial(all as u64, k as u64) - all as f64 * std::f64::consts::LN_2).exp();
+    (showing..=all).map(chance).sum::<f64>().min(1.0)
+}
+
 /// The lower end of the one-sided interval of Clopper and Pearson (1934) for a share, at a level such as 0.95.
 pub fn at_least(share: Share, level: f64) -> f64 {
     if share.showing == 0 {

@@ -1,0 +1,114 @@
+//! Caps on answers: the caller's, which is kept, passed or lowered, and the host's own where none was sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tally::{FEWEST, Tally};
+use super::{Evidence, ending, finding};
+use crate::signal::answers::{Answer, Answers};
+use crate::signal::finish::Ended;
+use crate::stats::exact::Share;
+use crate::verdict::Confidence::Certain;
+use crate::verdict::Finding;
+
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    [ignored, lowered, default].into_iter().filter_map(|rule| rule(evidence)).collect()
+}
+
+/// All texts of answers, with their probes.
+fn texts<'a>(answers: &'a Answers<'_>) -> BTreeSet<(&'a str, &'a str)> {
+    answers.all().map(|a| (a.sample.probe.as_str(), &*a.text)).collect()
+}
+
+/// The share of answers that show something, among those of which there is something to say.
+fn share(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Share {
+    let mut share = Share::default();
+    answers.all().filter_map(of).for_each(|shows| share.count(shows.into()));
+    share
+}
+
+/// More tokens than the cap lets through.
+fn ignored(evidence: &Evidence<'_>) -> Option<Finding> {
+    let over = |a: &Answer<'_>| Some(evidence.completion_tokens(a)? > a.cap()?);
+    // A text that the reference gives too is not longer than the cap: it is the count that is off.
+    let given = texts(evidence.reference);
+    let beyond = |a: &Answer<'_>| Some(over(a)? && !given.contains(&(a.sample.probe.as_str(), &*a.text)));
+    let tally = Tally { endpoint: share(evidence.answers, beyond), reference: share(evidence.reference, over) };
+    let confidence = tally.never()?;
+    Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
+}
+
+/// Answers without a cap that end at one all the same, before the reference's do.
+fn default(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut tally = Tally::default();
+    let mut counts = BTreeSet::new();
+    let mut probes = 0;
+    let mut all_shorter = true;
+    for (asking, probe, ours) in evidence.reference.everything() {
+        let uncapped = || evidence.answers.of(asking, probe).iter().filter(|a| a.is_uncapped());
+        let ours: Vec<&Answer<'_>> = ours.iter().filter(|a| a.is_uncapped()).collect();
+        let Some(shortest) = ours.iter().map(|a| a.text.chars().count()).min() else { continue };
+        for answer in &ours {
+            tally.reference.count((Ended::of(answer) == Ended::AtCap).into());
+        }
+        probes += usize::from(uncapped().next().is_some());
+        for answer in uncapped() {
+            let shorter = answer.text.chars().count() < shortest;
+            all_shorter &= shorter;
+            tally.endpoint.count((shorter && Ended::of(answer) == Ended::AtCap).into());
+            counts.insert(answer.completion_tokens());
+        }
+    }
+    if let Some(confidence) = tally.never() {
+        let tokens: Vec<String> = counts.into_iter().flatten().map(|n| n.to_string()).collect();
+        let evidence = format!("no cap was sent, and {} end at one ({} tokens)", tally.words(), tokens.join(", "));
+        return Some(finding("low-output-default", confidence, evidence));
+    }
+    // A host that says `stop` of it as well is given away by the number: no two prompts have answers of one length by chance.
+    // A wrong end token cuts other answers as well, and may cut these after one and the same number.
+    let constant = counts.len() == 1 && probes >= 2 && all_shorter && tally.endpoint.all >= FEWEST;
+    let elsewhere = || ending::ends_early(evidence).is_some();
+    let tokens =
+        counts.first().copied().flatten().filter(|_| constant && tally.reference.showing == 0 && !elsewhere())?;
+    let evidence = format!("no cap was sent, and all {} answers have {tokens} tokens", tally.endpoint.all);
+    Some(finding("low-output-default", Certain, evidence))
+}
+
+/// Fewest answers that a lowered cap must have cut.
+const FEWEST_CUT: usize = 8;
+
+/// Tokens that a cap is lowered by at least. Hosts differ in whether they count the token that ends an answer.
+const LOWERED: u64 = 2;
+
+/// Many answers of one number of tokens below the caps that were sent, none longer, and the reference's longer.
+fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (wall, cut) = wall(evidence)?;
+    let above = |a: &Answer<'_>| {
+        let tokens = evidence.completion_tokens(a)?;
+        a.cap().filter(|cap| *cap >= wall + LOWERED).map(|_| tokens > wall)
+    };
+    let (theirs, ours) = (share(evidence.answers, above), share(evidence.reference, above));
+    // As many are cut there as would go on, give or take half.
+    let is_wall = theirs.showing == 0 && 2 * cut * ours.all >= ours.showing * theirs.all;
+    (is_wall && cut >= FEWEST_CUT && ours.showing >= FEWEST_CUT).then(|| {
+        let evidence = format!(
+            "{cut} of {} answers end at {wall} tokens and none is longer, below the caps that were sent; {} of {} of the reference's are",
+            theirs.all, ours.showing, ours.all
+        );
+        finding("low-output-cap", Certain, evidence)
+    })
+}
+
+/// The commonest number of tokens below their caps at which answers end that the reference did not give, with the number of these
+/// answers, whatever the host says of them. A host that counts otherwise gives the reference's answers.
+fn wall(evidence: &Evidence<'_>) -> Option<(u64, usize)> {
+    let given = texts(evidence.reference);
+    let mut walls: BTreeMap<u64, usize> = BTreeMap::new();
+    for answer in evidence.answers.all().filter(|a| Ended::of(a) != Ended::WithCalls) {
+        let tokens = evidence.completion_tokens(answer);
+        let below = tokens.filter(|n| answer.cap().is_some_and(|cap| n + LOWERED <= cap));
+        if let Some(n) = below.filter(|_| !given.contains(&(answer.sample.probe.as_str(), &*answer.text))) {
+            *walls.entry(n).or_default() += 1;
+        }
+    }
+    walls.into_iter().max_by_key(|(_, cut)| *cut)
+}

@@ -1,0 +1,167 @@
+//! What counts of prompt tokens say of whoever counts: a host that counts in several ways, and another model's tokenizer.
+//!
+//! These rules come before those on the prompt: counts that waver show nothing of what the model is asked.
+
+use super::pattern::{Pattern, line};
+use super::tally::{FEWEST, RULED_OUT};
+use super::{Evidence, finding};
+use crate::sample::Asking;
+use crate::signal::tokens::PromptTokens;
+use crate::stats::exact::{Share, more_often};
+use crate::verdict::Confidence::{Certain, Likely, Possible};
+use crate::verdict::Finding;
+
+/// Whether a host's counts of tokens can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// They can, as far as is seen.
+    Steady,
+    /// It counts one prompt in several ways, up and down.
+    Wavering,
+}
+
+impl Counts {
+    /// What the counts of prompts show.
+    pub fn of(tokens: &PromptTokens<'_>) -> Self {
+        let is_wavering = |p: &Pattern<'_>| p.all.len() >= FEWEST && p.wavering() >= FEWEST && is_up_and_down(p);
+        Pattern::of(tokens).filter(is_wavering).map_or(Self::Steady, |_| Self::Wavering)
+    }
+}
+
+const MISCOUNTED: &str = "usage-miscounted";
+
+/// Fewest greedy answers of which it is said that none, or nearly none, is the reference's.
+const FEWEST_LEAVING: usize = 8;
+
+/// The share of another model's greedy answers that leave the reference's.
+const NEARLY_ALL: f64 = 0.9;
+
+/// The share of the endpoint's own greedy answers that leave the reference's where the model is the same, at most.
+const HALF: f64 = 0.5;
+
+fn is_up_and_down(pattern: &Pattern<'_>) -> bool {
+    pattern.offsets.first().is_some_and(|o| *o < 0) && pattern.offsets.last().is_some_and(|o| *o > 0)
+}
+
+/// Several counts for one prompt: requests that go to two models, or a host that counts in several ways.
+pub(super) fn wavering(pattern: &Pattern<'_>) -> Option<Finding> {
+    let wavering = pattern.wavering();
+    if wavering < FEWEST || matches!(pattern.offset(), Some(offset) if offset >= -1) {
+        return None;
+    }
+    if let Some(found) = two_models(pattern) {
+        return Some(found);
+    }
+    let seen = pattern.seen();
+    if pattern.is_lower() {
+        let evidence = format!("{seen}: fewer for some answers to one prompt, as where cached tokens are not counted");
+        return Some(finding(MISCOUNTED, Likely, evidence));
+    }
+    if !is_up_and_down(pattern) && pattern.answers.0 == pattern.answers.1 {
+        let evidence = format!("{seen}: never the same number more, as if a text with the time were added");
+        return Some(finding("hidden-system-prompt", Possible, evidence));
+    }
+    let evidence = format!("{seen}: several counts for one prompt on {wavering}, where the reference has one");
+    Some(finding(MISCOUNTED, if pattern.is_same_model() { Certain } else { Likely }, evidence))
+}
+
+/// Answers with the reference's counts that are the reference's, and others with other counts that are not.
+fn two_models(pattern: &Pattern<'_>) -> Option<Finding> {
+    let (alike, other) = pattern.leaving();
+    let apart = other.all >= FEWEST_LEAVING && other.value() >= NEARLY_ALL && alike.value() <= HALF;
+    let is_split = apart && !pattern.is_one_tokenizer() && more_often(other, alike) <= RULED_OUT;
+    is_split.then(|| {
+        let evidence = format!(
+            "{}: {} of {} greedy answers with other counts differ from the reference's, and {} of {} with its counts, as where \
+             another model with another tokenizer gives some of them",
+            pattern.seen(),
+            other.showing,
+            other.all,
+            alike.showing,
+            alike.all
+        );
+        finding("partial-routing", Likely, evidence)
+    })
+}
+
+/// Fewer tokens, where the answers are the reference's all the same: what is not counted was read.
+pub(super) fn uncounted(pattern: &Pattern<'_>) -> Option<Finding> {
+    let (_, other) = pattern.leaving();
+    let is_read = other.all >= FEWEST_LEAVING && other.value() <= HALF && pattern.is_same_model();
+    let is_far = pattern.offsets.last().is_some_and(|offset| *offset <= -SHARED_BY_PROMPTS);
+    (is_read && is_far).then(|| {
+        let evidence = format!(
+            "{}: fewer, though {} of {} greedy answers to them are the reference's, as where cached tokens are not counted",
+            pattern.seen(),
+            other.all - other.showing,
+            other.all
+        );
+        finding(MISCOUNTED, Likely, evidence)
+    })
+}
+
+/// Tokens that prompts must share before a host keeps them: hosts keep whole blocks.
+const SHARED_BY_PROMPTS: i64 = 16;
+
+/// Differences without any rule: another tokenizer's counts, or a guess.
+pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
+    let differing = pattern.differing.len();
+    if differing < FEWEST {
+        return None;
+    }
+    let (least, most) = (*pattern.offsets.first()?, *pattern.offsets.last()?);
+    let seen = format!("{}: by {least:+} to {most:+}, without a rule", pattern.seen());
+    if is_estimate(pattern) {
+        let evidence = format!("{seen} but the number of characters: estimated");
+        return Some(finding(MISCOUNTED, Likely, evidence));
+    }
+    if pattern.is_same_model() {
+        let evidence =
+            format!("{seen}, though answers are the reference's: counted by another tokenizer, or estimated");
+        return Some(finding(MISCOUNTED, Likely, evidence));
+    }
+    if let Some(found) = two_models(pattern) {
+        return Some(found);
+    }
+    let (_, other) = pattern.leaving();
+    let none_is_same = other.all >= FEWEST_LEAVING && other.showing == other.all && pattern.same_texts() == 0;
+    if none_is_same && differing as f64 >= NEARLY_ALL * pattern.all.len() as f64 {
+        let evidence_of_it =
+            format!("{seen}, as another tokenizer counts, and none of {} greedy answers is the reference's", other.all);
+        let repeats = repeats_itself(evidence);
+        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF;
+        return Some(finding("swapped-model", if is_steady { Likely } else { Possible }, evidence_of_it));
+    }
+    Some(finding(MISCOUNTED, Possible, format!("{seen}: counted by another tokenizer, or estimated")))
+}
+
+/// Whether the counts follow the characters of the prompts to the token. What a tokenizer counts does not.
+fn is_estimate(pattern: &Pattern<'_>) -> bool {
+    let single = pattern.all.iter().filter_map(|p| Some((p.traits?, p.seen.first()?)));
+    let points: Vec<(f64, f64)> = single
+        .filter(|(traits, _)| traits.messages == 1 && traits.images == 0 && traits.tools.is_empty())
+        .map(|(traits, count)| (traits.characters as f64, *count as f64))
+        .collect();
+    let follows = |(intercept, slope): (f64, f64)| points.iter().all(|(x, y)| (intercept + slope * x - y).abs() <= 1.0);
+    points.len() >= FEWEST_LEAVING && line(&points).is_some_and(follows)
+}
+
+/// Greedy probes of the reference with several answers, and those of them on which all are equal.
+fn repeats_itself(evidence: &Evidence<'_>) -> Share {
+    let mut out = Share::default();
+    let greedy = evidence.reference.everything().filter(|(asking, ..)| *asking == Asking::Greedy);
+    for (_, _, answers) in greedy.filter(|(_, _, answers)| answers.len() >= 2) {
+        out.count(answers.windows(2).all(|pair| pair[0].text == pair[1].text).into());
+    }
+    out
+}
+
+/// No counts, where they were to come and the reference sends them: a host whose counts are unknown is only harder to check.
+pub(super) fn silent(tokens: &PromptTokens<'_>) -> Option<Finding> {
+    let silent = tokens.silent;
+    (silent.showing >= FEWEST).then(|| {
+        let evidence =
+            format!("no token counts with {} of {} answers that were to bring them", silent.showing, silent.all);
+        finding(MISCOUNTED, Likely, evidence)
+    })
+}

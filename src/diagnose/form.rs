@@ -1,0 +1,50 @@
+//! The form of the characters: texts that are the reference's in another normal form of Unicode.
+
+use super::tally::Tally;
+use super::{Evidence, finding as told};
+use crate::signal::answers::{Answer, Answers};
+use crate::signal::unicode::{has_two_forms, is_composed, is_same_composed};
+use crate::stats::exact::Share;
+use crate::verdict::Finding;
+
+/// The finding that answers are composed where the reference's are decomposed, or the other way round. A reader sees no difference,
+/// so it says nothing of the model.
+pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
+    let (theirs, ours) = (decomposed(evidence.answers), decomposed(evidence.reference));
+    let (decomposed, composed) =
+        (Tally { endpoint: theirs, reference: ours }, Tally { endpoint: ours, reference: theirs });
+    let same = same_texts(evidence);
+    let (confidence, seen) = if let Some(confidence) = same.never() {
+        (confidence, format!("but for the normal form of their characters {} are the reference's", same.words()))
+    } else if let Some(confidence) = decomposed.seldom() {
+        (confidence, format!("characters are decomposed in {}", decomposed.words()))
+    } else {
+        let words = format!(
+            "characters are decomposed in {} of {} of the reference's answers, in {} of {} of its own",
+            ours.showing, ours.all, theirs.showing, theirs.all
+        );
+        (composed.seldom()?, words)
+    };
+    Some(told("unicode-normalised", confidence, seen))
+}
+
+/// The share of decomposed texts, among those whose characters have two forms.
+fn decomposed(answers: &Answers<'_>) -> Share {
+    share(answers, |a| has_two_forms(&a.text).then(|| !is_composed(&a.text)))
+}
+
+/// Answers that are the reference's once both are composed, and not before.
+fn same_texts(evidence: &Evidence<'_>) -> Tally {
+    let same = |a: &Answer<'_>| {
+        let ours = evidence.reference.of(a.sample.asking(), &a.sample.probe);
+        ours.iter().all(|r| r.text != a.text) && ours.iter().any(|r| is_same_composed(&r.text, &a.text))
+    };
+    let none = Share { showing: 0, all: evidence.reference.count() };
+    Tally { endpoint: share(evidence.answers, |a| Some(same(a))), reference: none }
+}
+
+fn share(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Share {
+    let mut share = Share::default();
+    answers.all().filter_map(of).for_each(|shows| share.count(shows.into()));
+    share
+}

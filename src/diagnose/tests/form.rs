@@ -1,0 +1,21 @@
+//! Texts in another normal form of Unicode.
+
+use super::comparison;
+use super::world::{Draft, Kind, host};
+use crate::verdict::Confidence;
+
+#[test]
+fn another_normal_form_of_the_same_characters_is_told_and_is_no_drift_by_itself() {
+    let accented = |d: &mut Draft, accent: &str| {
+        if d.kind == Kind::Plain {
+            d.sample.text = d.sample.text.replace('e', accent);
+        }
+    };
+    let (mut reference, mut endpoint) = (host("reference"), host("endpoint"));
+    reference.iter_mut().for_each(|d| accented(d, "\u{e9}"));
+    endpoint.iter_mut().for_each(|d| accented(d, "e\u{301}"));
+    let found = comparison(reference, endpoint).endpoints.remove(0);
+    let told = found.findings.iter().find(|f| f.fault == "unicode-normalised").map(|f| f.confidence);
+    assert_eq!(told, Some(Confidence::Certain), "{:#?}", found.findings);
+    assert!(found.findings.iter().all(|f| !f.is_certain_drift()), "{:#?}", found.findings);
+}

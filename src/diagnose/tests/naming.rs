@@ -1,0 +1,160 @@
+//! Names that a distance alone does not bear, and exact signs that do.
+
+use super::world::{Draft, Kind, host, words};
+use super::{SETTINGS, certain, comparison, completion, finds, spoilt};
+use crate::compare::{EndpointComparison, Roles, compare};
+use crate::sample::Sample;
+use crate::stats::rng;
+use crate::verdict::Confidence;
+
+fn confidence_of(found: &EndpointComparison, fault: &str) -> Option<Confidence> {
+    found.findings.iter().find(|f| f.fault == fault).map(|f| f.confidence)
+}
+
+/// A host whose answers are all another's, at temperature 0 the same whenever they are asked for.
+fn another(seed: u64) -> impl Fn(&mut Draft) {
+    move |d| {
+        let draw = if d.kind == Kind::Sampled { d.sample.replicate.to_string() } else { String::new() };
+        let mut rng = rng::derive(seed, &["another", &d.sample.probe, &draw]);
+        match d.kind {
+            Kind::Sampled => d.sample.text = words(&mut rng, 14).to_uppercase(),
+            Kind::Tools => d.sample.tool_calls[0].arguments = "{\"city\": \"nowhere\"}".into(),
+            Kind::Schema => {
+                d.sample.text = d.sample.text.replace("calm", "CROSS").replace("cross", "calm").to_lowercase()
+            }
+            Kind::Cut => d.sample.text = words(&mut rng, 12),
+            Kind::Plain | Kind::System | Kind::History | Kind::Images | Kind::Thinking => {
+                d.sample.text = words(&mut rng, 20);
+            }
+            Kind::Stop | Kind::Uncapped | Kind::BothWays | Kind::Seeded => {}
+        }
+    }
+}
+
+#[test]
+fn without_a_control_no_distance_is_likely_another_model() {
+    let found = spoilt(another(1));
+    assert_eq!(confidence_of(&found, "swapped-model"), Some(Confidence::Possible), "{:#?}", found.findings);
+}
+
+#[test]
+fn with_a_control_what_is_as_far_as_it_is_likely_another_model() {
+    let spoilt = |name: &str, seed: u64| {
+        let mut drafts = host(name);
+        drafts.iter_mut().for_each(another(seed));
+        drafts
+    };
+    let all = host("reference").into_iter().chain(spoilt("endpoint", 1)).chain(spoilt("control", 2));
+    let samples: Vec<Sample> = all.map(|d| d.sample).collect();
+    let roles = Roles { control: Some("control"), ..Roles::new("reference", vec!["endpoint"]) };
+    let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "swapped-model"), Some(Confidence::Likely), "{:#?}", found.findings);
+}
+
+#[test]
+fn a_share_of_requests_goes_elsewhere_only_where_the_rest_is_the_references() {
+    let plain = |d: &Draft| matches!(d.kind, Kind::Plain | Kind::System | Kind::History);
+    let share = spoilt(|d| {
+        if plain(d) && d.number % 3 == 0 {
+            d.sample.text = words(&mut rng::derive(3, &["other", &d.sample.probe]), 20);
+        }
+    });
+    assert_eq!(confidence_of(&share, "partial-routing"), Some(Confidence::Possible), "{:#?}", share.findings);
+    // The same, and every other answer parts late.
+    let weights = spoilt(|d| {
+        if plain(d) && d.number % 3 == 0 {
+            d.sample.text = words(&mut rng::derive(3, &["other", &d.sample.probe]), 20);
+        } else if plain(d) {
+            d.sample.text += " And so.";
+        }
+    });
+    assert_eq!(confidence_of(&weights, "partial-routing"), None, "{:#?}", weights.findings);
+}
+
+#[test]
+fn a_penalty_on_repetition_is_known_by_what_answers_turn_away_from() {
+    let repeating = |d: &mut Draft| {
+        if d.kind == Kind::Plain {
+            d.sample.text = format!("the river holds the stone and {}", d.sample.text);
+        }
+    };
+    let mut reference = host("reference");
+    reference.iter_mut().for_each(repeating);
+    let mut endpoint = host("endpoint");
+    endpoint.iter_mut().for_each(repeating);
+    for draft in endpoint.iter_mut().filter(|d| d.kind == Kind::Plain) {
+        draft.sample.text = draft.sample.text.replacen("holds the", "holds one", 1);
+    }
+    let found = comparison(reference, endpoint).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "temperature-ignored"), Some(Confidence::Likely), "{:#?}", found.findings);
+    assert_eq!(confidence_of(&found, "quantized-weights"), None);
+}
+
+fn cut_at(d: &mut Draft, cap: usize) {
+    let count = d.sample.text.split_whitespace().count();
+    if d.kind == Kind::Tools {
+        completion(d, cap as u64);
+    } else if count > cap {
+        d.sample.text = d.sample.text.split_inclusive(char::is_whitespace).take(cap).collect();
+        d.sample.finish_reason = Some("length".into());
+        completion(d, cap as u64);
+    }
+}
+
+#[test]
+fn a_lower_cap_than_was_sent_is_counted() {
+    finds("low-output-cap", "end at 16 tokens and none is longer", |d| {
+        if d.kind != Kind::Uncapped {
+            cut_at(d, 16);
+        }
+    });
+    let said_to_be_whole = spoilt(|d| {
+        if d.kind != Kind::Uncapped {
+            cut_at(d, 16);
+            d.sample.finish_reason = d.sample.finish_reason.take().map(|r| r.replace("length", "stop"));
+        }
+    });
+    assert!(certain(&said_to_be_whole).contains(&"low-output-cap"), "{:#?}", said_to_be_whole.findings);
+    assert_eq!(confidence_of(&said_to_be_whole, "wrong-eos"), None);
+    // A host that does not count the last token gives the reference's answers.
+    let off_by_some = spoilt(|d| {
+        if d.kind == Kind::Cut && d.sample.finish_reason.as_deref() == Some("length") {
+            completion(d, 10);
+        }
+    });
+    assert_eq!(confidence_of(&off_by_some, "low-output-cap"), None, "{:#?}", off_by_some.findings);
+}
+
+#[test]
+fn letters_of_other_scripts_are_another_models_where_its_answers_differ() {
+    let found = spoilt(|d| {
+        another(1)(d);
+        if d.kind == Kind::Sampled && d.sample.replicate % 2 == 0 {
+            d.sample.text = d.sample.text.replacen(' ', " คน", 1);
+        }
+    });
+    assert_eq!(confidence_of(&found, "corrupted-output"), Some(Confidence::Possible), "{:#?}", found.findings);
+}
+
+#[test]
+fn a_few_letters_of_other_scripts_are_an_accident() {
+    let found = spoilt(|d| {
+        if d.kind == Kind::Sampled && d.sample.replicate == 0 && d.number < 4 {
+            d.sample.text = d.sample.text.replacen(' ', " คน", 1);
+        }
+    });
+    let sure = confidence_of(&found, "corrupted-output").filter(|c| *c != Confidence::Possible);
+    assert_eq!(sure, None, "{:#?}", found.findings);
+}
+
+#[test]
+fn a_finding_that_explains_little_does_not_hide_another_model() {
+    let found = spoilt(|d| {
+        another(1)(d);
+        if d.sample.finish_reason.as_deref() == Some("length") {
+            d.sample.finish_reason = Some("stop".into());
+        }
+    });
+    assert_eq!(certain(&found), ["finish-reason-wrong"], "{:#?}", found.findings);
+    assert!(confidence_of(&found, "swapped-model").is_some(), "{:#?}", found.findings);
+}

@@ -1,0 +1,74 @@
+//! What answers say of where they come from.
+
+use std::collections::BTreeMap;
+
+use super::world::{Draft, host};
+use super::{SETTINGS, comparison};
+use crate::compare::{Known, Roles, compare};
+use crate::sample::Sample;
+use crate::verdict::{Confidence, Finding, Verdict};
+
+fn at(number: usize) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(number as i64).unwrap()
+}
+
+/// A host whose answers, in the order of their times, say this of themselves.
+fn saying(name: &str, say: impl Fn(usize, &mut Sample)) -> Vec<Draft> {
+    let mut drafts = host(name);
+    for (number, draft) in drafts.iter_mut().enumerate() {
+        draft.sample.at = Some(at(number));
+        say(number, &mut draft.sample);
+    }
+    drafts
+}
+
+fn route(reference: Vec<Draft>, endpoint: Vec<Draft>) -> Option<Finding> {
+    let found = comparison(reference, endpoint).endpoints.remove(0);
+    assert_ne!(found.verdict, Verdict::Drifted, "{:#?}", found.findings);
+    found.findings.into_iter().find(|f| f.fault == "route-not-pinned")
+}
+
+#[test]
+fn several_hosts_within_one_endpoint_are_told_from_exact_fields() {
+    let provider = |number: usize, s: &mut Sample| s.provider = Some(["alpha", "beta"][number % 2].into());
+    let found = route(host("reference"), saying("endpoint", provider)).unwrap();
+    assert_eq!(found.confidence, Confidence::Certain);
+    assert!(found.evidence.contains("provider is `alpha`"), "{}", found.evidence);
+    let found = route(saying("reference", provider), saying("endpoint", provider)).unwrap();
+    assert_eq!(found.confidence, Confidence::Possible, "the reference's do too");
+    let header = |number: usize, s: &mut Sample| {
+        s.headers.insert("openai-model".into(), ["a", "b"][number / 3 % 2].into());
+    };
+    assert_eq!(route(host("reference"), saying("endpoint", header)).unwrap().confidence, Confidence::Certain);
+}
+
+#[test]
+fn a_fingerprint_that_alternates_is_a_route_and_one_that_changes_once_is_a_deployment() {
+    let fingerprint =
+        |of: fn(usize) -> String| move |number: usize, s: &mut Sample| s.system_fingerprint = Some(of(number));
+    let alternating = fingerprint(|number| format!("fp_{}", number / 5 % 2));
+    assert_eq!(route(host("reference"), saying("endpoint", alternating)).unwrap().confidence, Confidence::Likely);
+    let deployed = fingerprint(|number| format!("fp_{}", usize::from(number > 100)));
+    assert_eq!(route(host("reference"), saying("endpoint", deployed)), None);
+    let of_its_own = fingerprint(|number| format!("fp_{number}"));
+    assert_eq!(route(host("reference"), saying("endpoint", of_its_own)), None, "an id");
+}
+
+#[test]
+fn the_user_says_which_names_are_right() {
+    let of = |patterns: &[&str], name: &str| {
+        let expected: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
+        let endpoint = saying("endpoint", |_, s| s.response_model = Some(name.into()));
+        let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
+        let known = Known { model: Some("chat-prod-eu"), expected: &expected, token_offset: 0 };
+        let known = BTreeMap::from([("endpoint", known)]);
+        let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
+        let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
+        found.findings.into_iter().map(|f| (f.fault, f.confidence)).next()
+    };
+    assert_eq!(of(&["gpt-oss-120b*"], "gpt-oss-120b-2025"), None);
+    assert_eq!(of(&["x", "gpt-*"], "gpt-oss-120b"), None);
+    assert_eq!(of(&["gpt-oss-20b"], "gpt-oss-120b"), Some(("swapped-model".into(), Confidence::Likely)));
+    assert_eq!(of(&[], "gpt-oss-120b"), Some(("other-model-name".into(), Confidence::Possible)));
+    assert_eq!(of(&[], "m"), None, "the reference says so too");
+}
