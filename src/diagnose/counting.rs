@@ -39,6 +39,9 @@ const NEARLY_ALL: f64 = 0.9;
 /// The share of the endpoint's own greedy answers that leave the reference's where the model is the same, at most.
 const HALF: f64 = 0.5;
 
+/// From this share of counts on that differ by the commonest number of their kind, a template is as likely as a tokenizer.
+const MOSTLY_ONE: f64 = 0.85;
+
 fn is_up_and_down(pattern: &Pattern<'_>) -> bool {
     pattern.offsets.first().is_some_and(|o| *o < 0) && pattern.offsets.last().is_some_and(|o| *o > 0)
 }
@@ -129,7 +132,9 @@ pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<
         let evidence_of_it =
             format!("{seen}, as another tokenizer counts, and none of {} greedy answers is the reference's", other.all);
         let repeats = repeats_itself(evidence);
-        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF;
+        // Where most counts differ by one number for each kind of prompt, a template may be the reason as well.
+        let is_varied = pattern.commonest().value() < MOSTLY_ONE;
+        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF && is_varied;
         return Some(finding("swapped-model", if is_steady { Likely } else { Possible }, evidence_of_it));
     }
     Some(finding(MISCOUNTED, Possible, format!("{seen}: counted by another tokenizer, or estimated")))

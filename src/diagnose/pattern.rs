@@ -24,6 +24,9 @@ pub(super) struct Pattern<'a> {
     pub answers: (usize, usize),
 }
 
+/// The share of counts that one number for each kind must explain.
+const NEARLY_ALL: f64 = 0.95;
+
 /// What templates treat alike: the number of messages, and whether a system message, tools or images are among them.
 type Kind = (u32, bool, bool, bool);
 
@@ -63,13 +66,20 @@ impl<'a> Pattern<'a> {
         self.differing.iter().filter(|p| p.wavers()).count()
     }
 
-    /// Whether the differences are one number for each kind of probe, as those of a template are, and kinds have several probes.
+    /// Whether the differences are one number for each kind of probe, as those of a template are, and kinds have several probes. A
+    /// template may join tokens of a few prompts.
     pub fn is_one_for_each_kind(&self) -> bool {
-        let kinds = self.kinds();
-        let is_one = |of_kind: &Vec<&ProbeTokens<'_>>| {
-            of_kind.iter().flat_map(|p| p.differences()).collect::<BTreeSet<i64>>().len() == 1
+        FEWEST_OF_A_KIND * self.kinds().len() <= self.differing.len() && self.commonest().value() >= NEARLY_ALL
+    }
+
+    /// Of the counts that differ, the share that differs by the commonest number of its kind.
+    pub fn commonest(&self) -> Share {
+        let of_kind = |of_kind: &Vec<&ProbeTokens<'_>>| {
+            let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+            of_kind.iter().flat_map(|p| p.differences()).for_each(|offset| *counts.entry(offset).or_default() += 1);
+            counts.into_values().max().unwrap_or(0)
         };
-        FEWEST_OF_A_KIND * kinds.len() <= self.differing.len() && kinds.values().all(is_one)
+        Share { showing: self.kinds().values().map(of_kind).sum(), all: self.answers.0 }
     }
 
     /// Whether the same tokenizer counted: the differences are one number for each kind on prompts of far different lengths, or

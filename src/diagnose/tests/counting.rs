@@ -156,6 +156,18 @@ fn a_dropped_message_in_whose_place_the_template_puts_its_own_is_no_wrong_templa
 }
 
 #[test]
+fn a_template_that_joins_tokens_of_a_few_prompts_is_a_template() {
+    let found = spoilt(|d| {
+        another_text(d);
+        let joined = u64::from(d.kind == Kind::Plain && d.number == 7);
+        let messages = u64::from(traits(d).messages);
+        tokens(d, move |n| n - 2 * messages - joined);
+    });
+    assert_eq!(told(&found)[0], ("wrong-template", Confidence::Certain), "{:#?}", found.findings);
+    assert!(told(&found).iter().all(|(fault, _)| *fault != "swapped-model"), "{:#?}", found.findings);
+}
+
+#[test]
 fn a_context_is_only_cut_where_counts_stop_growing() {
     let found = spoilt(|d| tokens(d, |n| n - n / 3));
     assert!(told(&found).iter().all(|(fault, _)| *fault != "truncated-context"), "{:#?}", found.findings);
