@@ -100,7 +100,8 @@ impl Fleet {
         if let Some(widest) = twins.reduce(f64::max) {
             return Band { honest: share(widest), agreed: share(widest), source: Source::Twins };
         }
-        match self.agreement(host, HONEST_HAZARD_PER_TOKEN / per_token) {
+        // With a control the tolerance is a share of what was measured, and means what it says.
+        match self.agreement(host, HONEST_HAZARD_PER_TOKEN / per_token).filter(|_| pace.unit == Unit::BuiltIn) {
             Some(widest) => Band { agreed: share(widest), source: Source::Fleet, ..unit },
             None => unit,
         }

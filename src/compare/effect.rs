@@ -13,10 +13,6 @@ use crate::stats::permutation::{self, Null, TwoSample};
 use crate::stats::rng;
 use crate::verdict::{Effect, EffectName};
 
-/// How much of a change of diversity shows in surprisal: at temperature 0.9 a model's entropy falls by about a tenth, and counts
-/// from a dozen answers, which have seen little of the tail, show about half of that.
-const SURPRISAL_MOVES: f64 = 0.5;
-
 /// What honest hosts may show where a control gives the unit, if that is less than the tolerance.
 const BUILT_IN_BAND: f64 = HONEST_HAZARD_PER_TOKEN / BUILT_IN_HAZARD_PER_TOKEN;
 
@@ -104,8 +100,7 @@ impl Sized {
     /// The largest share that does not matter.
     pub fn limit(&self, settings: &Settings) -> f64 {
         match self.effect.name {
-            EffectName::Dispersion => settings.dispersion_tolerance,
-            EffectName::Surprisal => SURPRISAL_MOVES * settings.dispersion_tolerance,
+            EffectName::Dispersion | EffectName::Surprisal => settings.dispersion_tolerance,
             EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
                 settings.tolerance.max(self.band.honest)
             }

@@ -89,9 +89,13 @@ impl<'a> Measured<'a> {
         let greedy = disclosure.views(Asking::Greedy).iter().filter_map(|&view| {
             let found = divergence(&pairs(reference, answers, Asking::Greedy, view), test)?;
             let units = control.units(view);
-            let effects =
-                effect::divergence(&found, units, test).into_iter().chain(effect::departure(&found, units, test));
-            let effects: Vec<Sized> = effects.map(|effect| effect.beside(band, settings)).collect();
+            let rate = effect::divergence(&found, units, test);
+            // Honest answers part at one rate; of those that leave early, only as many as that rate makes may be honest.
+            let honest = rate.as_ref().map_or(band.honest, |rate| band.honest.min(rate.effect.estimate.max(0.0)));
+            let departed = effect::departure(&found, units, test);
+            let rate = rate.map(|effect| effect.beside(band, settings));
+            let departed = departed.map(|effect| effect.beside(Band { honest, ..band }, settings));
+            let effects: Vec<Sized> = rate.into_iter().chain(departed).collect();
             // The test of equality is one of honest servers' kernels as well.
             let beyond = effects.iter().filter_map(|s| s.p).reduce(f64::min);
             Some(Seen { effects, p: found.p.and(beyond), found, view })

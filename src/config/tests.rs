@@ -134,7 +134,7 @@ fn every_pinned_route_of_the_shipped_file_forbids_fallbacks() {
 fn the_start_file_loads_as_it_stands() {
     let config = Setup::new(START_FILE).config();
     assert_eq!(config.defaults, Defaults::default());
-    assert_eq!(config.model["gpt-oss-120b"].endpoint.len(), 2);
+    assert_eq!(config.model["gpt-oss-120b"].endpoint.len(), 3);
 }
 
 #[test]

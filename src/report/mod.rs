@@ -371,7 +371,7 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
         && p > alpha
     {
         out.push(format!(
-            "the control `{name}` was not told apart from the reference (p = {p:.3}): this run could not have found drift"
+            "the control `{name}` was not told apart from the reference (p = {p:.3}), so it is no unit: the built-in one stands in"
         ));
     }
     if let Some(check) = comparison.self_check

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::blank::Blank;
 use super::thought::{Parts, split};
+use super::unicode::{composed, is_composed};
 use crate::sample::{Asking, Purpose, Sample, Traits};
 
 /// The answers of one endpoint; samples with an error are left out, since they are no answers.
@@ -29,7 +30,7 @@ pub struct Answer<'a> {
     pub sample: &'a Sample,
     /// What was thought before it, where the host discloses that.
     pub thought: Option<&'a str>,
-    /// Its content without thoughts, and its tool calls, see [`Sample::with_calls`].
+    /// Its content without thoughts, and its tool calls, see [`Sample::with_calls`]; in the composed form of Unicode.
     pub text: Cow<'a, str>,
     /// Both as one text, where there are both.
     whole: Option<String>,
@@ -46,8 +47,9 @@ impl<'a> Answer<'a> {
         let told = sample.reasoning.as_deref().map(str::trim).filter(|told| !told.is_empty());
         // A host that sends thoughts apart leaves the blank lines behind them in the content, or does not.
         let content = if told.is_some() { content.trim_start() } else { content };
-        let (thought, text) = (told.or(thought), sample.with_calls(content));
-        let whole = thought.filter(|_| !text.is_empty()).map(|thought| [thought, BETWEEN, &text].concat());
+        // Characters that are spelt in another normal form are the same text; that they are is told as such.
+        let (thought, text) = (told.or(thought), in_one_form(sample.with_calls(content)));
+        let whole = thought.filter(|_| !text.is_empty()).map(|thought| [&composed(thought), BETWEEN, &text].concat());
         Self { sample, thought, text, whole }
     }
 
@@ -97,6 +99,10 @@ impl<'a> Answer<'a> {
     pub fn is_uncapped(&self) -> bool {
         self.sample.parameters.as_ref().is_some_and(|p| p.max_tokens.is_none() && p.traits.is_some())
     }
+}
+
+fn in_one_form(text: Cow<'_, str>) -> Cow<'_, str> {
+    if is_composed(&text) { text } else { Cow::Owned(composed(&text).into_owned()) }
 }
 
 fn is_no_comparison(answers: &[Answer<'_>]) -> bool {

@@ -16,6 +16,8 @@ pub struct Request {
     pub path: String,
     /// The credential after `Bearer`.
     pub key: String,
+    /// What was asked; null where it is no JSON.
+    pub body: serde_json::Value,
 }
 
 /// A host that serves until it is dropped.
@@ -81,7 +83,8 @@ fn read(stream: &mut TcpStream) -> std::io::Result<Option<Request>> {
             if bytes.len() >= end + 4 + length {
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 let key = header(&head, "authorization").unwrap_or_default();
-                return Ok(Some(Request { path, key: key.trim_start_matches("Bearer ").to_owned() }));
+                let body = serde_json::from_slice(&bytes[end + 4..end + 4 + length]).unwrap_or_default();
+                return Ok(Some(Request { path, key: key.trim_start_matches("Bearer ").to_owned(), body }));
             }
         }
         match stream.read(&mut piece)? {

@@ -35,5 +35,6 @@ mod rehearsal;
 mod samples;
 #[cfg(feature = "lab")]
 mod snapshots;
+mod thinking;
 #[cfg(feature = "lab")]
 mod watch;
