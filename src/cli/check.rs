@@ -140,14 +140,14 @@ async fn asked_and_judged(
     alarm: &Alarm,
     global: &Global,
 ) -> anyhow::Result<Report> {
-    let outcome = asking.ask(global).await?;
+    let outcome = Box::pin(asking.ask(global)).await?;
     let how = match outcome {
         RunOutcome::Complete => Ending::Complete,
         RunOutcome::Stopped | RunOutcome::ThoughtAway(_) => Ending::Partial,
         RunOutcome::BudgetReached => Ending::StoppedBudget,
     };
     let end = RunEnd { how, at: clock::now() };
-    match asking.judge(outcome).await {
+    match Box::pin(asking.judge(outcome)).await {
         Ok(report) => match alarm.conclude(store, &asking.job.run, Concluded { end, report: &report }).await {
             Ok(()) => Ok(report),
             Err(source) => Err(Unkept { report: Box::new(report), source }.into()),

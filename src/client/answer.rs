@@ -318,11 +318,8 @@ impl Piece {
         let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
         let thinks = matches!(kind, "reasoning" | "reasoning_text" | "thinking");
         let text = part.as_str().unwrap_or_else(|| text_of(part));
-        if thinks {
-            self.reasoning.push_str(text)
-        } else {
-            self.content.push_str(text)
-        }
+        let channel = if thinks { &mut self.reasoning } else { &mut self.content };
+        channel.push_str(text);
         match part.get("thinking") {
             Some(Value::String(text)) => self.reasoning.push_str(text),
             Some(Value::Array(pieces)) => pieces.iter().for_each(|piece| self.reasoning.push_str(text_of(piece))),

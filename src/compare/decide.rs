@@ -47,9 +47,9 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
     // What honest kernels may show excuses nothing where other evidence speaks for another model.
     let is_excused = !endpoint.findings.iter().any(Finding::is_of_another_model);
-    let clearance = |s: &Sized| match is_excused {
-        true => s.clearance(settings),
-        false => Sized { band: Band::default(), ..s.clone() }.clearance(settings),
+    let clearance = |s: &Sized| {
+        let band = if is_excused { s.band } else { Band::default() };
+        Sized { band, ..s.clone() }.clearance(settings)
     };
     let farthest = endpoint.effects.iter().max_by(|a, b| clearance(a).total_cmp(&clearance(b)));
     if let Some(found) = farthest.filter(|s| significant && clearance(s) > 0.0) {
@@ -290,13 +290,13 @@ mod tests {
     fn weights_that_agree_are_no_consistency_until_it_is_settled_how_answers_are_drawn() {
         let weights = (Divergence, 0.0, 0.02);
         let of = |effects: &[(EffectName, f64, f64)]| judged(endpoint(Some(0.9), effects));
-        for drawn in [&[][..], &[(Surprisal, 0.01, 0.08)], &[(Surprisal, -0.01, 0.01), (Dispersion, -0.02, 0.2)]] {
+        for drawn in [&[][..], &[(Surprisal, 0.01, 0.12)], &[(Surprisal, -0.01, 0.01), (Dispersion, -0.02, 0.2)]] {
             let found = of(&[&[weights], drawn].concat());
             assert_eq!(found.verdict, Verdict::Inconclusive, "{drawn:?}");
             assert!(found.reason.starts_with("weights agree; sampling is not settled"), "{}", found.reason);
         }
         assert_eq!(of(&[weights, (Surprisal, -0.02, 0.04)]).verdict, Verdict::Consistent);
-        let found = judged(endpoint(Some(0.01), &[weights, (Surprisal, 0.1, 0.2)]));
+        let found = judged(endpoint(Some(0.01), &[weights, (Surprisal, 0.15, 0.3)]));
         assert_eq!((found.verdict, found.effect.map(|e| e.name)), (Verdict::Drifted, Some(Surprisal)));
     }
 

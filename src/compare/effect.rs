@@ -211,6 +211,10 @@ pub fn surprisal(found: &TwoSample, test: permutation::Settings<'_>) -> Option<S
     let Null { sd, low, high } = scaled(found.surprisal_null, unit);
     let null = Null { sd, low: -high, high: -low };
     let (interval, alarm) = both_levels(all.len(), &label, test.seed, null, lost);
+    // It is a mean over answers, and its noise within the probes that were asked is what permutations show; what other probes would
+    // show is for the alarm to allow for.
+    let margin = normal_quantile(f64::midpoint(1.0, LEVEL)) * sd;
+    let interval = Interval { low: interval.estimate - margin, high: interval.estimate + margin, ..interval };
     let share = |x: f64| x.clamp(-1.0, 1.0);
     Some(Sized::new(EffectName::Surprisal, interval.map(share), alarm.map(share), Some(found.surprisal_p)))
 }

@@ -88,7 +88,10 @@ fn type_of(shape: &Shape<'_>) -> String {
     match shape {
         Shape::Record(_) | Shape::Map(_) => "table".into(),
         Shape::Named(_) => "list of tables".into(),
-        Shape::List(item) => format!("list of {}s", type_of(&item.shape())),
+        Shape::List(item) => match item.shape() {
+            of @ Shape::List(_) => format!("list of {}", type_of(&of).replacen("list", "lists", 1)),
+            of => format!("list of {}s", type_of(&of)),
+        },
         Shape::TextOrRecord(_) => "string or table".into(),
         Shape::TextOrTexts(_) => "string or list of strings".into(),
         Shape::Text => "string".into(),

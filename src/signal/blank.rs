@@ -76,22 +76,24 @@ mod tests {
         Answers::new([&sample]).all().next().and_then(Answer::blank)
     }
 
-    fn tokens(n: u64) -> Option<Usage> {
-        Some(Usage { completion_tokens: Some(n), ..Usage::default() })
+    fn tokens(n: u64) -> Usage {
+        Usage { completion_tokens: Some(n), ..Usage::default() }
     }
 
     #[test]
     fn a_blank_has_the_kind_that_its_end_and_its_tokens_show() {
         let ended = |reason: &str, n: u64| {
-            blank(|s| (s.finish_reason, s.usage, s.reasoning) = (Some(reason.into()), tokens(n), Some("hm".into())))
+            blank(|s| {
+                (s.finish_reason, s.usage, s.reasoning) = (Some(reason.into()), Some(tokens(n)), Some("hm".into()));
+            })
         };
         assert_eq!(ended("length", 64), Some(Blank::Thought));
         assert_eq!(ended("stop", 64), Some(Blank::Thought), "the host says the wrong word");
         assert_eq!(ended("stop", 12), Some(Blank::Ended));
         assert_eq!(ended("content_filter", 12), Some(Blank::Filtered));
         assert_eq!(blank(|s| s.finish_reason = Some("stop".into())), Some(Blank::Nothing));
-        assert_eq!(blank(|s| s.usage = tokens(0)), Some(Blank::Nothing));
-        assert_eq!(blank(|s| s.usage = tokens(1)), Some(Blank::Ended));
+        assert_eq!(blank(|s| s.usage = Some(tokens(0))), Some(Blank::Nothing));
+        assert_eq!(blank(|s| s.usage = Some(tokens(1))), Some(Blank::Ended));
     }
 
     #[test]

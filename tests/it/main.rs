@@ -9,6 +9,7 @@ mod check;
 mod contrib;
 #[cfg(feature = "lab")]
 mod crash;
+mod engine;
 #[cfg(feature = "lab")]
 mod export;
 #[cfg_attr(not(feature = "lab"), allow(dead_code, reason = "most of it is for tests that need the lab"))]

@@ -43,6 +43,20 @@ fn a_real_swapped_model_is_drifted_with_the_smallest_p_value_there_is() {
     assert!(mistral.contrast.is_some(), "the difference is shown");
 }
 
+#[test]
+fn a_hundred_and_twenty_endpoints_that_all_serve_another_model_are_all_drifted() {
+    let few = load("ultrachat-two-models.jsonl").into_iter().filter(|s| s.replicate < 12);
+    let (mut samples, others): (Vec<Sample>, Vec<Sample>) = few.partition(|s| s.endpoint == LLAMA);
+    let names: Vec<String> = (0..120).map(|i| format!("host-{i:03}")).collect();
+    for name in &names {
+        samples.extend(others.iter().map(|s| Sample { endpoint: name.clone(), ..s.clone() }));
+    }
+    let roles = Roles::new(LLAMA, names.iter().map(String::as_str).collect());
+    let found = compare(&samples, &roles, &settings(0)).expect("a comparison");
+    let others = found.endpoints.iter().filter(|e| e.verdict != Verdict::Drifted).count();
+    assert_eq!((found.endpoints.len(), others), (120, 0));
+}
+
 /// Splits each probe's answers at random into two endpoints of this many answers.
 fn split(samples: &[Sample], answers: usize, seed: u64) -> Vec<Sample> {
     let mut rng = rng::derive(seed, &["split"]);

@@ -14,7 +14,10 @@ use crate::fixture::Project;
 use crate::receiver::{Answer, Posted, Receiver};
 
 /// Probes that show the scripted faults in little time.
-const PROBES: [&str; 5] = [
+const PROBES: [&str; 7] = [
+    // How answers are drawn has to be settled too before an endpoint is well again.
+    "sampled/days.toml",
+    "sampled/poems.toml",
     "greedy/weather.toml",
     "greedy/descriptions.toml",
     "greedy/letters.toml",
@@ -105,6 +108,7 @@ impl Scene {
 fn project(script: &Script, hook: &Receiver) -> Project {
     let project = Project::new()
         .with_shipped_probes(&PROBES)
+        .with_default("samples", "6")
         .with_default("greedy_samples", "3")
         .with_default("tolerance", "0.1")
         .with_default(
@@ -114,6 +118,7 @@ fn project(script: &Script, hook: &Receiver) -> Project {
         .with_default("dispersion_tolerance", "0.9")
         .with_tables(&format!("\n[lab]\nsince = \"{}\"\n{ALERTS}", script.since))
         .with_env("HOOK_URL", &format!("http://{}/hook", hook.authority()));
+    let project = project.with_model("control", "\"control\"").with_endpoint("control", "lab:swapped-model");
     script.endpoints.iter().fold(project, |project, (name, address)| project.with_endpoint(name, address))
 }
 

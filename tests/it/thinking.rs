@@ -70,7 +70,9 @@ fn think(request: &Request) -> Vec<u8> {
 
 /// A check of these hosts against one that shows its thoughts in a field.
 fn check(host: &Host, reference: &str, hosts: &[&str], allowance: u32, seed: &str) -> Run {
-    let mut rows = String::from("asking = \"greedy\"\n[[message]]\nrole = \"user\"\ncontent = \"About {{ word }}.\"\n");
+    let mut rows = String::from(
+        "about = \"greedy\"\nasking = \"greedy\"\n[[message]]\nrole = \"user\"\ncontent = \"About {{ word }}.\"\n",
+    );
     for i in 0..40 {
         let _ = write!(rows, "[[row]]\nid = \"r{i:02}\"\nword = \"{} {i}\"\n", WORDS[i % WORDS.len()]);
     }
@@ -80,8 +82,8 @@ fn check(host: &Host, reference: &str, hosts: &[&str], allowance: u32, seed: &st
         .with_default("max_tokens", "64")
         .with_model("reasoning", &format!("{{ effort = \"low\", allowance = {allowance} }}"))
         .with_endpoint("reference", &host.url(reference));
-    for i in 0..12 {
-        project = project.with_probe(&format!("s{i:02}"), &format!("Tell me of the {}.", WORDS[i]));
+    for word in &WORDS[..12] {
+        project = project.with_probe(word, &format!("Tell me of the {word}."));
     }
     for name in hosts {
         project = project.with_endpoint(&format!("at-{name}"), &host.url(name));

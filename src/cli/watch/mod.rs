@@ -201,7 +201,7 @@ impl Watcher<'_> {
 
     /// Carries out a claim and notes how it ended; its report, if it came to one.
     async fn carry_out(&self, claim: &Claim, round: &mut Round) -> anyhow::Result<Option<Report>> {
-        match self.start(claim).await? {
+        match Box::pin(self.start(claim)).await? {
             Started::Taken => {}
             Started::Busy(error) => round.busy = Some(error),
             Started::Failed(error) => round.codes.push(code_of(&error)),

@@ -109,7 +109,9 @@ fn one_token_more_is_no_second_start_where_no_probe_has_a_system_message_of_its_
         drafts
     };
     let mut endpoint = plain(host("endpoint"));
-    endpoint.iter_mut().for_each(|d| tokens(d, |n| n + 1));
+    for d in &mut endpoint {
+        tokens(d, |n| n + 1);
+    }
     let found = comparison(plain(host("reference")), endpoint).endpoints.remove(0);
     assert_eq!(
         told(&found),

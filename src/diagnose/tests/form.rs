@@ -12,8 +12,10 @@ fn another_normal_form_of_the_same_characters_is_told_and_is_no_drift_by_itself(
         }
     };
     let (mut reference, mut endpoint) = (host("reference"), host("endpoint"));
-    reference.iter_mut().for_each(|d| accented(d, "\u{e9}"));
-    endpoint.iter_mut().for_each(|d| accented(d, "e\u{301}"));
+    for (ours, theirs) in reference.iter_mut().zip(&mut endpoint) {
+        accented(ours, "\u{e9}");
+        accented(theirs, "e\u{301}");
+    }
     let found = comparison(reference, endpoint).endpoints.remove(0);
     let told = found.findings.iter().find(|f| f.fault == "unicode-normalised").map(|f| f.confidence);
     assert_eq!(told, Some(Confidence::Certain), "{:#?}", found.findings);

@@ -20,7 +20,7 @@ fn another(seed: u64) -> impl Fn(&mut Draft) {
             Kind::Sampled => d.sample.text = words(&mut rng, 14).to_uppercase(),
             Kind::Tools => d.sample.tool_calls[0].arguments = "{\"city\": \"nowhere\"}".into(),
             Kind::Schema => {
-                d.sample.text = d.sample.text.replace("calm", "CROSS").replace("cross", "calm").to_lowercase()
+                d.sample.text = d.sample.text.replace("calm", "CROSS").replace("cross", "calm").to_lowercase();
             }
             Kind::Cut => d.sample.text = words(&mut rng, 12),
             Kind::Plain | Kind::System | Kind::History | Kind::Images | Kind::Thinking => {

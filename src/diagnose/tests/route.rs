@@ -9,7 +9,7 @@ use crate::sample::Sample;
 use crate::verdict::{Confidence, Finding, Verdict};
 
 fn at(number: usize) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(number as i64).unwrap()
+    jiff::Timestamp::from_second(i64::try_from(number).unwrap()).unwrap()
 }
 
 /// A host whose answers, in the order of their times, say this of themselves.
