@@ -4,7 +4,7 @@
 //! reference's, one by one and hardly anywhere in particular; another model's are more surprising. The scores see all of an
 //! answer and do not depend on which side gave it, so permuting labels within the probe keeps a test on them exact.
 //!
-//! The model is a chain of backed-off contexts, each of which smooths the one before with the weight of [`SMOOTHING`]
+//! The model is a chain of backed-off contexts, each of which smooths the one before with the weight of two
 //! observations (the Dirichlet prior of `MacKay` and Peto 1995, *A Hierarchical Dirichlet Language Model*): none, the last
 //! one, two and three pieces over all probes; the last one, two and three within the probe; the exact prefix within the
 //! probe.
