@@ -14,7 +14,7 @@ use crate::fixture::Project;
 use crate::receiver::{Answer, Posted, Receiver};
 
 /// Probes that show the scripted faults in little time.
-const PROBES: [&str; 7] = [
+const PROBES: [&str; 9] = [
     // How answers are drawn has to be settled too before an endpoint is well again.
     "sampled/days.toml",
     "sampled/poems.toml",
@@ -23,6 +23,8 @@ const PROBES: [&str; 7] = [
     "greedy/letters.toml",
     "greedy/poems.toml",
     "greedy/dialogues.toml",
+    "greedy/opinions.toml",
+    "greedy/stories.toml",
 ];
 
 /// Half hours, so that nothing falls due just as a check begins.
@@ -118,7 +120,7 @@ fn project(script: &Script, hook: &Receiver) -> Project {
         .with_default("dispersion_tolerance", "0.9")
         .with_tables(&format!("\n[lab]\nsince = \"{}\"\n{ALERTS}", script.since))
         .with_env("HOOK_URL", &format!("http://{}/hook", hook.authority()));
-    let project = project.with_model("control", "\"control\"").with_endpoint("control", "lab:swapped-model");
+    let project = project.with_model("control", "\"control\"").with_endpoint("control", "lab:finetuned-variant=1");
     script.endpoints.iter().fold(project, |project, (name, address)| project.with_endpoint(name, address))
 }
 
