@@ -30,6 +30,27 @@ const NEARLY_ALL: f64 = 0.95;
 /// What templates treat alike: the number of messages, and whether a system message, tools or images are among them.
 type Kind = (u32, bool, bool, bool);
 
+/// Probes that differ, by kind.
+type Kinds<'a> = BTreeMap<Kind, Vec<&'a ProbeTokens<'a>>>;
+
+/// Whether nearly all counts differ by the commonest number of their kind, and kinds have several probes.
+fn is_one_for_each(kinds: &Kinds<'_>) -> bool {
+    let differing: usize = kinds.values().map(Vec::len).sum();
+    FEWEST_OF_A_KIND * kinds.len() <= differing && commonest(kinds).value() >= NEARLY_ALL
+}
+
+/// Of the counts that differ, the share that differs by the commonest number of its kind.
+fn commonest(kinds: &Kinds<'_>) -> Share {
+    let mut share = Share::default();
+    for of_kind in kinds.values() {
+        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+        of_kind.iter().flat_map(|p| p.differences()).for_each(|offset| *counts.entry(offset).or_default() += 1);
+        share.showing += counts.values().max().unwrap_or(&0);
+        share.all += counts.values().sum::<usize>();
+    }
+    share
+}
+
 fn kind(traits: Option<&Traits>) -> Kind {
     traits
         .map_or((1, false, false, false), |t| (t.messages, t.system_characters > 0, !t.tools.is_empty(), t.images > 0))
@@ -69,17 +90,19 @@ impl<'a> Pattern<'a> {
     /// Whether the differences are one number for each kind of probe, as those of a template are, and kinds have several probes. A
     /// template may join tokens of a few prompts.
     pub fn is_one_for_each_kind(&self) -> bool {
-        FEWEST_OF_A_KIND * self.kinds().len() <= self.differing.len() && self.commonest().value() >= NEARLY_ALL
+        is_one_for_each(&self.kinds())
     }
 
-    /// Of the counts that differ, the share that differs by the commonest number of its kind.
+    /// The same where no tools are. A template writes tools in its own form, or not at all, and each takes another
+    /// number of tokens then.
+    pub fn is_one_but_for_tools(&self) -> bool {
+        let plain = self.kinds_without_tools();
+        plain.values().map(Vec::len).sum::<usize>() >= FEWEST && is_one_for_each(&plain)
+    }
+
+    /// Of the counts that differ, the share that differs by the commonest number of its kind, where no tools are.
     pub fn commonest(&self) -> Share {
-        let of_kind = |of_kind: &Vec<&ProbeTokens<'_>>| {
-            let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-            of_kind.iter().flat_map(|p| p.differences()).for_each(|offset| *counts.entry(offset).or_default() += 1);
-            counts.into_values().max().unwrap_or(0)
-        };
-        Share { showing: self.kinds().values().map(of_kind).sum(), all: self.answers.0 }
+        commonest(&self.kinds_without_tools())
     }
 
     /// Whether the same tokenizer counted: the differences are one number for each kind on prompts of far different lengths, or
@@ -89,7 +112,9 @@ impl<'a> Pattern<'a> {
             let lengths = || of_kind.iter().map(|p| p.reference);
             lengths().max().unwrap_or(0).saturating_sub(lengths().min().unwrap_or(0)) >= FAR_APART
         };
-        self.same_texts() >= FEWEST_OF_A_KIND || self.is_one_for_each_kind() && self.kinds().values().any(far_apart)
+        self.same_texts() >= FEWEST_OF_A_KIND
+            || self.is_one_for_each_kind() && self.kinds().values().any(far_apart)
+            || self.is_one_but_for_tools() && self.kinds_without_tools().values().any(far_apart)
     }
 
     /// Whether long greedy answers to several prompts are the reference's although the counts are not: no other model gives those.
@@ -126,8 +151,14 @@ impl<'a> Pattern<'a> {
         format!("prompt_tokens {endpoint} against {reference} on {differing} of {probes} probes{share}")
     }
 
-    fn kinds(&self) -> BTreeMap<Kind, Vec<&'a ProbeTokens<'a>>> {
-        let mut kinds: BTreeMap<Kind, Vec<&ProbeTokens<'_>>> = BTreeMap::new();
+    fn kinds_without_tools(&self) -> Kinds<'a> {
+        let mut kinds = self.kinds();
+        kinds.retain(|(_, _, tools, _), _| !tools);
+        kinds
+    }
+
+    fn kinds(&self) -> Kinds<'a> {
+        let mut kinds = Kinds::new();
         for probe in &self.differing {
             kinds.entry(kind(probe.traits)).or_default().push(probe);
         }

@@ -316,11 +316,13 @@ fn now_and_then(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
     (pattern.differing.len() >= FEWEST).then(|| constant(pattern, offset))
 }
 
-/// One difference for each kind of prompt, all to one side: tokens around each message, or in the place of each.
+/// One difference for each kind of prompt, all to one side: tokens around each message, or in the place of each. What a
+/// template makes of tools differs with the tools.
 fn template(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
     let (least, most) = (*pattern.offsets.first()?, *pattern.offsets.last()?);
     let one_sided = (least > 0) == (most > 0);
     let known = pattern.differing.iter().all(|p| p.traits.is_some());
-    let is_rule = pattern.differing.len() >= FEWEST && one_sided && known && pattern.is_one_for_each_kind();
+    let is_one = pattern.is_one_for_each_kind() || pattern.is_one_but_for_tools();
+    let is_rule = pattern.differing.len() >= FEWEST && one_sided && known && is_one;
     is_rule.then(|| named(pattern, "wrong-template", &format!("{}: by {least:+} to {most:+}", pattern.seen())))
 }

@@ -71,6 +71,19 @@ fn another_tokenizer_on_other_answers_is_another_model() {
 }
 
 #[test]
+fn a_template_that_leaves_out_roles_and_tools_is_no_other_tokenizer_however_far_answers_go() {
+    let found = spoilt(|d| {
+        another_text(d);
+        let marks = 3 * u64::from(traits(d).messages);
+        let left_out = marks + if d.kind == Kind::Tools { 20 + 3 * u64::from(d.number) } else { 0 };
+        tokens(d, move |n| n - left_out);
+    });
+    assert_eq!(told(&found)[0], ("wrong-template", Confidence::Certain), "{:#?}", found.findings);
+    let sure = found.findings.iter().filter(|f| f.confidence != Confidence::Possible);
+    assert_eq!(sure.count(), 1, "{:#?}", found.findings);
+}
+
+#[test]
 fn another_tokenizer_on_the_very_answers_that_differ_is_a_share_of_another_model() {
     let mut number = 0;
     let found = spoilt(|d| {
