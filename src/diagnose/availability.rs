@@ -5,7 +5,7 @@ use super::{Evidence, finding};
 use crate::signal::answers::Answers;
 use crate::stats::exact::{Share, at_least, more_often};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
-use crate::verdict::Finding;
+use crate::verdict::{Confidence, Finding};
 
 /// The share of failing attempts that a host in order stays below: ten times what the usual agreement of 99.9 % allows.
 pub const TOLERATED: f64 = 0.01;
@@ -17,29 +17,58 @@ const LEVEL: f64 = 0.95;
 const NOT_THE_LINE: f64 = 0.01;
 
 /// Classes of failures that say something of the host: a limit on the caller's rate, a wrong key or a refused request do not.
-const OF_THE_HOST: [&str; 8] =
-    ["connect", "reset", "cut_stream", "timeout", "server", "malformed", "too_large", "blank"];
+const OF_THE_HOST: [&str; 7] = ["connect", "reset", "cut_stream", "timeout", "server", "malformed", "too_large"];
 
-/// Counts attempts that failed for the host's part, among all but those that failed for the caller's.
-pub fn failing<'a>(attempts: usize, failures: impl IntoIterator<Item = (&'a str, usize)>) -> Share {
-    let (mut of_host, mut of_caller) = (0, 0);
-    for (class, n) in failures {
-        if OF_THE_HOST.contains(&class) { of_host += n } else { of_caller += n }
-    }
-    Share { showing: of_host, all: attempts.saturating_sub(of_caller) }
+/// The class of answers that hold nothing which was generated: the host is there, and says nothing.
+const BLANK: &str = "blank";
+
+/// Attempts that failed for the host's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// Those that brought no answer.
+    pub failed: Share,
+    /// Those that brought a blank one.
+    pub blank: Share,
 }
 
-/// The finding that a host fails too often; `reference` is absent where the reference was not asked in this run.
-pub fn flaky(endpoint: Share, reference: Option<Share>) -> Option<Finding> {
+impl Failing {
+    /// Counts them among all attempts but those that failed for the caller's part.
+    pub fn of<'a>(attempts: usize, failures: impl IntoIterator<Item = (&'a str, usize)>) -> Self {
+        let (mut failed, mut blank, mut of_caller) = (0, 0, 0);
+        for (class, n) in failures {
+            match class {
+                BLANK => blank += n,
+                class if OF_THE_HOST.contains(&class) => failed += n,
+                _ => of_caller += n,
+            }
+        }
+        let share = |showing| Share { showing, all: attempts.saturating_sub(of_caller) };
+        Self { failed: share(failed), blank: share(blank) }
+    }
+}
+
+/// What a host's failures say of it; `reference` is absent where the reference was not asked in this run.
+pub fn findings(endpoint: Failing, reference: Option<Failing>) -> Vec<Finding> {
+    let told = |fault: &str, what: &str, of: fn(&Failing) -> Share| {
+        let (share, ours) = (of(&endpoint), reference.as_ref().map(of));
+        let confidence = beyond_tolerance(share, ours)?;
+        let against =
+            ours.map_or_else(String::new, |r| format!(", against {} of {} of the reference's", r.showing, r.all));
+        let seen =
+            format!("{} of {} attempts {what} ({:.0} %){against}", share.showing, share.all, 100.0 * share.value());
+        Some(finding(fault, confidence, seen))
+    };
+    let blank = told("blank-answers", "brought an answer of which nothing was generated", |f| f.blank);
+    told("flaky-host", "failed", |f| f.failed).into_iter().chain(blank).collect()
+}
+
+/// How sure it is that a host fails more often than is tolerated; `None` where it may well not.
+fn beyond_tolerance(endpoint: Share, reference: Option<Share>) -> Option<Confidence> {
     if endpoint.showing < FEWEST || at_least(endpoint, LEVEL) <= TOLERATED {
         return None;
     }
     let beyond = reference.is_none_or(|reference| more_often(endpoint, reference) <= NOT_THE_LINE);
-    let percent = 100.0 * endpoint.value();
-    let against =
-        reference.map_or_else(String::new, |r| format!(", against {} of {} of the reference's", r.showing, r.all));
-    let evidence = format!("{} of {} attempts failed ({percent:.0} %){against}", endpoint.showing, endpoint.all);
-    Some(finding("flaky-host", if beyond { Certain } else { Possible }, evidence))
+    Some(if beyond { Certain } else { Possible })
 }
 
 /// How many times as long as all but the slowest quarter of the reference's all but the fastest quarter of an endpoint's answers take
@@ -72,9 +101,9 @@ fn quarter_of_times(answers: &Answers<'_>, quarter: usize) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn confidence(endpoint: (usize, usize), reference: Option<(usize, usize)>) -> Option<crate::verdict::Confidence> {
-        let share = |(showing, all)| Share { showing, all };
-        flaky(share(endpoint), reference.map(share)).map(|f| f.confidence)
+    fn confidence(endpoint: (usize, usize), reference: Option<(usize, usize)>) -> Option<Confidence> {
+        let failing = |(showing, all)| Failing::of(all, [("server", showing)]);
+        findings(failing(endpoint), reference.map(failing)).first().map(|f| f.confidence)
     }
 
     #[test]
@@ -89,6 +118,13 @@ mod tests {
     #[test]
     fn what_the_caller_caused_is_no_failure_of_the_host() {
         let classes = [("rate_limited", 100), ("server", 2), ("rejected", 3)];
-        assert_eq!(failing(500, classes), Share { showing: 2, all: 397 });
+        assert_eq!(Failing::of(500, classes).failed, Share { showing: 2, all: 397 });
+    }
+
+    #[test]
+    fn a_host_that_answers_with_nothing_is_there_and_is_told_as_such() {
+        let found = findings(Failing::of(400, [("blank", 60), ("reset", 1)]), Some(Failing::of(400, [])));
+        assert_eq!(found.iter().map(|f| f.fault.as_str()).collect::<Vec<_>>(), ["blank-answers"]);
+        assert!(found[0].evidence.contains("60 of 400 attempts"), "{found:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::Tally;
-use super::{Evidence, MOVED, finding};
+use super::{Evidence, MOVED, finding, thinking};
 use crate::sample::Asking;
 use crate::sample::script::scripts;
 use crate::signal::answers::{Answer, Answers};
@@ -63,11 +63,14 @@ fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
         let cut = Ended::of(a) == Ended::AtCap || evidence.is_full(a);
         (!cut && a.sample.tool_calls.is_empty()).then(|| thinks(a) && a.sample.text.trim().is_empty())
     };
+    if thinking::are_answers_lost(evidence) {
+        return None;
+    }
     let of_those_that_think = tally(evidence, |_, a| unanswered(a).filter(|_| thinks(a))).endpoint;
     // Where neither side thinks, nothing can be among the thoughts.
     let sides = evidence.answers.all().chain(evidence.reference.all());
-    let thinking: BTreeSet<&str> = sides.filter(|a| thinks(a)).map(|a| a.sample.probe.as_str()).collect();
-    let tally = tally(evidence, |_, a| unanswered(a).filter(|_| thinking.contains(a.sample.probe.as_str())));
+    let probes: BTreeSet<&str> = sides.filter(|a| thinks(a)).map(|a| a.sample.probe.as_str()).collect();
+    let tally = tally(evidence, |_, a| unanswered(a).filter(|_| probes.contains(a.sample.probe.as_str())));
     let confidence = match tally.seldom()? {
         _ if evidence.is_model_moved() && of_those_that_think.value() < MOST => Possible,
         confidence => confidence,
@@ -116,7 +119,7 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// Whether nearly all of these greedy answers are the reference's, as far as its own are each other's. Without greedy answers nothing
 /// shows it.
-fn keeps_to_the_reference(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> bool) -> bool {
+pub(super) fn keeps_to_the_reference(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> bool) -> bool {
     let (mut theirs, mut ours) = (Share::default(), Share::default());
     for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
         for answer in evidence.answers.of(Asking::Greedy, probe).iter().filter(|a| of(a)) {

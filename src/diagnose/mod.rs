@@ -136,6 +136,9 @@ fn by_shape(evidence: &Evidence<'_>, findings: &[Finding]) -> Option<Finding> {
     }
     let is_asked_otherwise = findings.iter().any(|f| f.fault == "prompt-differs");
     let found = distribution::finding(evidence)?;
+    // Whoever thinks for longer or shorter says other things, and so does another model: nothing tells which it is.
+    let thinks_otherwise = findings.iter().any(|f| f.fault == "reasoning-effort-ignored");
+    let found = if thinks_otherwise && ANOTHER_MODEL.contains(&found.fault.as_str()) { possible(found) } else { found };
     let known = findings.iter().any(|f| f.fault == found.fault);
     if known {
         return None;

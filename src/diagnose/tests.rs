@@ -17,6 +17,7 @@ mod form;
 mod naming;
 mod other_reason;
 mod route;
+mod thinking;
 mod world;
 
 const SETTINGS: Settings =

@@ -1,7 +1,7 @@
 //! How a model thinks at a host: hidden thoughts, thoughts of another length, and answers that thinking left blank.
 
-use super::tally::{FEWEST, RULED_OUT, Tally};
-use super::{Evidence, finding};
+use super::tally::{FEWEST, HARDLY_CHANCE, Tally};
+use super::{Evidence, channels, finding};
 use crate::compare::view::Disclosure;
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
@@ -16,19 +16,39 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     [blanks, hidden, effort].into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
+/// Whether answers end behind their thoughts because what came next got lost: the thoughts are word for word those of
+/// the reference, which goes on behind them. Where the answer stands within the thought, or the model itself breaks
+/// off, they are not.
+pub(super) fn are_answers_lost(evidence: &Evidence<'_>) -> bool {
+    let mut lost = Share::default();
+    for (probe, ours) in evidence.reference.probes(Asking::Greedy) {
+        let theirs = evidence.answers.all_of(Asking::Greedy, probe).iter();
+        for answer in theirs.filter(|a| ends_behind_a_thought(a)) {
+            lost.count(ours.iter().any(|r| r.thought == answer.thought).into());
+        }
+    }
+    lost.showing >= FEWEST && lost.value() >= MOST
+}
+
+fn ends_behind_a_thought(answer: &Answer<'_>) -> bool {
+    answer.thought.is_some() && answer.blank() == Some(Blank::Ended)
+}
+
 /// Answers without content and call, more often than the reference's. That they are blank is a fact; a model whose thoughts are
 /// longer, a host that loses what was said and a filter all make them. Where a thought came to its end, the answer may stand within
 /// it, which is told as such.
 fn blanks(evidence: &Evidence<'_>) -> Option<Finding> {
+    let are_lost = are_answers_lost(evidence);
     let side = |answers: &Answers<'_>| {
         let mut share = Share::default();
-        let behind_a_thought = |a: &Answer<'_>| a.thought.is_some() && a.blank() == Some(Blank::Ended);
-        answers.compared().for_each(|a| share.count((a.blank().is_some() && !behind_a_thought(a)).into()));
+        let is_told = |a: &Answer<'_>| a.blank().is_some() && (are_lost || !ends_behind_a_thought(a));
+        answers.compared().for_each(|a| share.count(is_told(a).into()));
         share
     };
     let tally = Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) };
-    // A model that has moved ends its answers as it likes.
-    let confidence = if evidence.is_model_moved() { tally.seldom().map(|_| Possible) } else { tally.seldom() }?;
+    // A model that has moved ends its answers as it likes. Where those that are there are the reference's, it has not.
+    let is_moved = evidence.is_model_moved() && !channels::keeps_to_the_reference(evidence, |_| true);
+    let confidence = if is_moved { tally.seldom().map(|_| Possible) } else { tally.seldom() }?;
     let kinds = &evidence.thinking.endpoint.blanks;
     let kinds: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {}", kind.words())).collect();
     let seen = format!("no content and no call in {}: {}", tally.words(), kinds.join(", "));
@@ -54,14 +74,53 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
         let seen = format!("thoughts are far shorter than the tokens counted for them: a summary; {against}");
         return Some(finding("reasoning-hidden", Likely, seen));
     }
-    // Without a count it may as well not think, or think within its answers.
+    // Without a count it may as well not think, or think within its answers, unless its answers take more tokens than
+    // they show.
     let theirs = &evidence.thinking.endpoint;
     let seen = format!("thoughts in {} of {} answers; {against}", theirs.with_thought, theirs.answers);
-    Some(finding("reasoning-hidden", Possible, seen))
+    Some(match unseen_tokens(evidence) {
+        Some((counted, shown)) => {
+            let seen = format!("{seen}; {counted} tokens are counted for text that takes about {shown:.0}");
+            finding("reasoning-hidden", Likely, seen)
+        }
+        None => finding("reasoning-hidden", Possible, seen),
+    })
+}
+
+/// How many times the tokens that an answer's text takes must be counted before thoughts are among them. A text without
+/// its thoughts is as long as it is, so the reference's own tokens are a measure of it.
+const BEYOND_WHAT_IS_SHOWN: f64 = 1.5;
+
+/// Tokens that the endpoint counts on the probes on which the reference thinks and about how many its text takes, by
+/// the reference's own tokens; `None` where the former are not far more.
+fn unseen_tokens(evidence: &Evidence<'_>) -> Option<(u64, f64)> {
+    let characters = |a: &Answer<'_>| a.text.chars().count() as f64;
+    let (mut counted, mut text, mut answers, mut own) = (0, 0.0, 0, (0.0, 0.0));
+    for (asking, probe, ours) in evidence.reference.everything() {
+        let thoughtful = ours.iter().filter(|a| a.thought.is_some() && a.blank().is_none());
+        let visible =
+            |a: &Answer<'_>| Some((characters(a), a.completion_tokens()?.checked_sub(a.reasoning_tokens()?)?));
+        let shown: Vec<(f64, u64)> = thoughtful.filter_map(visible).collect();
+        // A model that seldom thinks of its own accord says nothing of what the other answers take.
+        if 2 * shown.len() <= ours.len() {
+            continue;
+        }
+        own = shown.iter().fold(own, |(c, t), (characters, tokens)| (c + characters, t + *tokens as f64));
+        for answer in evidence.answers.of(asking, probe).iter().filter(|a| a.thought.is_none()) {
+            counted += evidence.completion_tokens(answer)?;
+            text += characters(answer);
+            answers += 1;
+        }
+    }
+    let shown = text * own.1 / own.0.max(1.0);
+    (answers >= FEWEST && shown > 0.0 && counted as f64 >= BEYOND_WHAT_IS_SHOWN * shown).then_some((counted, shown))
 }
 
 /// By how much thoughts must be longer or shorter than the reference's, as a factor, before their length is another one.
 const ANOTHER_LENGTH: f64 = 1.5;
+
+/// From this share on it is most of them.
+const MOST: f64 = 0.5;
 
 /// Thoughts much shorter or longer than the reference's at the same effort. Another model thinks otherwise as well: where content
 /// is not the reference's either, no more than the length is said.
@@ -69,22 +128,14 @@ fn effort(evidence: &Evidence<'_>) -> Option<Finding> {
     if evidence.thinking.disclosure == Disclosure::NoThoughts {
         return None;
     }
-    let length = measure(evidence)?;
-    let values: Vec<Values<'_>> = [Asking::Greedy, Asking::Sampled]
-        .into_iter()
-        .flat_map(|asking| evidence.reference.with_blanks(asking).map(move |(probe, ours)| (asking, probe, ours)))
-        .map(|(asking, probe, ours)| {
-            let of = |answers: &[Answer<'_>]| answers.iter().filter_map(length).map(f64::ln_1p).collect();
-            Values { probe, reference: of(ours), endpoint: of(evidence.answers.all_of(asking, probe)) }
-        })
-        .collect();
+    let values = lengths(evidence, measure(evidence)?);
     let settings = evidence.settings;
-    // Enough permutations to rule chance out.
-    let permutations = settings.permutations.max((2.0 / RULED_OUT) as u32);
+    // Enough permutations to leave hardly anything to chance.
+    let permutations = settings.permutations.max((10.0 / HARDLY_CHANCE) as u32);
     let test = permutation::Settings { permutations, seed: settings.seed, label: "thinking" };
     let found = mean_difference(&values, test, "effort")?;
     let factor = (found.endpoint - found.reference).exp();
-    if found.p > RULED_OUT || (1.0 / ANOTHER_LENGTH..ANOTHER_LENGTH).contains(&factor) {
+    if found.p > HARDLY_CHANCE || (1.0 / ANOTHER_LENGTH..ANOTHER_LENGTH).contains(&factor) {
         return None;
     }
     let words = if factor > 1.0 {
@@ -97,6 +148,29 @@ fn effort(evidence: &Evidence<'_>) -> Option<Finding> {
     let confidence = if evidence.is_model_moved() { Possible } else { Likely };
     let seen = format!("thoughts are {words} the reference's{asked}, by geometric means");
     Some(finding("reasoning-effort-ignored", confidence, seen))
+}
+
+/// Lengths of thoughts, in logarithms, on the probes on which the reference thinks. A few of the endpoint's that meet
+/// the cap are blank answers and told as such.
+fn lengths<'a>(evidence: &Evidence<'a>, length: fn(&Answer<'_>) -> Option<f64>) -> Vec<Values<'a>> {
+    let thinks = |a: &Answer<'_>| length(a).is_some_and(|n| n > 0.0);
+    let is_cut = |a: &Answer<'_>| a.blank() == Some(Blank::Thought);
+    let probes: Vec<_> = [Asking::Greedy, Asking::Sampled]
+        .into_iter()
+        .flat_map(|asking| evidence.reference.with_blanks(asking).map(move |(probe, ours)| (asking, probe, ours)))
+        .filter(|(_, _, ours)| ours.iter().any(thinks))
+        .map(|(asking, probe, ours)| (probe, ours, evidence.answers.all_of(asking, probe)))
+        .collect();
+    let mut cut = Share::default();
+    probes.iter().flat_map(|(_, _, theirs)| *theirs).for_each(|a| cut.count(is_cut(a).into()));
+    let of = |answers: &[Answer<'_>]| {
+        let kept = answers.iter().filter(|a| cut.value() >= MOST || !is_cut(a));
+        kept.filter_map(length).map(f64::ln_1p).collect()
+    };
+    probes
+        .into_iter()
+        .map(|(probe, ours, theirs)| Values { probe, reference: of(ours), endpoint: of(theirs) })
+        .collect()
 }
 
 /// How long an answer's thought is, by one measure for both sides: tokens where both count them, else characters where both

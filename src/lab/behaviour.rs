@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::api::{Format, Tools};
+use super::api::{Format, Thinking, Tools};
 use super::assets::ModelKind;
+use super::constrain::Length;
 use super::engine::{ModelSpec, Sampling, Watermark};
-use super::fault::{Channel, End, Fault, FinishSaid, Override, Parser, Reach, Routing, Template, UsageSaid};
+use super::fault::{
+    Blankness, Channel, End, Fault, FinishSaid, Hiding, Override, Parser, Reach, Routing, Template, UsageSaid,
+};
 use super::prompt::{Message, Role};
 
 /// The share of the vocabulary that a watermark favours.
@@ -224,6 +227,36 @@ impl Behaviour {
     pub fn channel(&self) -> Option<Channel> {
         self.find(|fault| match fault {
             Fault::ReasoningMisplaced(channel) => Some(*channel),
+            _ => None,
+        })
+    }
+
+    /// What is kept of thoughts that are not passed on.
+    pub fn hiding(&self) -> Option<Hiding> {
+        self.find(|fault| match fault {
+            Fault::ReasoningHidden(hiding) => Some(*hiding),
+            _ => None,
+        })
+    }
+
+    /// How long thoughts are.
+    pub fn thoughts(&self, asked: Thinking) -> Length {
+        let ignored = self.find(|fault| match fault {
+            Fault::ReasoningEffortIgnored { factor } => Some(*factor),
+            _ => None,
+        });
+        let factor = asked.factor() * ignored.unwrap_or(1.0);
+        if asked == Thinking::Off || (factor - 1.0).abs() < f64::EPSILON {
+            Length::Usual
+        } else {
+            Length::Times(factor)
+        }
+    }
+
+    /// Why answers are blank, and which share of them.
+    pub fn blanks(&self) -> Option<(Blankness, f64)> {
+        self.find(|fault| match fault {
+            Fault::BlankAnswers { share, why } => Some((*why, *share)),
             _ => None,
         })
     }

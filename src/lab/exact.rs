@@ -75,7 +75,8 @@ impl Exact {
     }
 
     /// What a host with this setup makes of a request's body; `None` where its answers have no probabilities: a fault that
-    /// comes and goes, a cache, corrupted characters, a form that is enforced, a way that depends on the prompt.
+    /// comes and goes, a cache, corrupted characters, a form or a length of thoughts that is enforced, a way that
+    /// depends on the prompt.
     pub fn serving(&self, setup: &Setup, body: &[u8]) -> Result<Option<Serving>, ExactError> {
         if !setup.faults.iter().all(|one| one.schedule == Schedule::default() && has_probabilities(&one.fault)) {
             return Ok(None);
@@ -173,7 +174,8 @@ impl Serving {
 fn has_probabilities(fault: &Fault) -> bool {
     !matches!(
         fault,
-        Fault::CachedResponses { .. }
+        Fault::BlankAnswers { .. }
+            | Fault::CachedResponses { .. }
             | Fault::CorruptedOutput { .. }
             | Fault::PartialRouting { by: Routing::Sticky, .. }
     )

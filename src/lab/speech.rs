@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::api::{Ending, News, Piece, Scored, Tally};
 use super::draws::Draws;
 use super::engine::{Choice, Emission, Finish};
+use super::fault::Hiding;
 use super::prompt::{self, Mark, Prompter};
 use super::toolcall::{CallNews, CallParser};
 use super::transcript::{Progress, Transcript};
@@ -22,6 +23,8 @@ pub struct Manner {
     pub opening: Opening,
     /// What becomes of thoughts.
     pub thoughts: Thoughts,
+    /// What becomes of the text for the reader.
+    pub content: Content,
     /// What becomes of calls.
     pub calls: Calls,
     /// What becomes of special tokens.
@@ -48,6 +51,19 @@ pub enum Thoughts {
     InContent,
     /// The answer stands among them.
     WithAnswer,
+    /// They are kept back.
+    Hidden(Hiding),
+}
+
+/// What becomes of the text for the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// It is told.
+    Told,
+    /// It is made, and gets lost.
+    Lost,
+    /// It is not made at all, nor is anything else.
+    Unmade,
 }
 
 /// What becomes of calls.
@@ -84,6 +100,8 @@ pub struct Speech {
     scored: Vec<Scored>,
     calls: usize,
     tally: Tally,
+    /// Whether what stands for hidden thoughts has been told.
+    summarised: bool,
 }
 
 enum Place {
@@ -115,11 +133,20 @@ impl Speech {
             scored: Vec::new(),
             calls: 0,
             tally: Tally::default(),
+            summarised: false,
             manner,
         };
         if (speech.manner.opening, speech.manner.thoughts) == (Opening::Thought, Thoughts::InContent) {
             speech.put(News::Content(format!("{}\n", prompt::THOUGHT)));
         }
+        speech
+    }
+
+    /// A choice of which nothing is made: no token, and an end.
+    pub fn blank(prompter: Arc<Prompter>, manner: Manner, draws: Draws) -> Self {
+        let manner = Manner { opening: Opening::Answer, ..manner };
+        let mut speech = Self::new(prompter, manner, draws, unbounded_channel().1);
+        speech.close(Ending::Stop);
         speech
     }
 
@@ -148,7 +175,7 @@ impl Speech {
 
     fn token(&mut self, choice: &Choice) {
         self.tally.completion += 1;
-        if matches!(self.place, Place::Thought) {
+        if matches!(self.place, Place::Thought) && self.manner.thoughts != Thoughts::Hidden(Hiding::Uncounted) {
             self.tally.reasoning += 1;
         }
         self.scored.extend(self.score(choice));
@@ -191,12 +218,28 @@ impl Speech {
                 }
                 return;
             }
+            (Place::Thought, Thoughts::Hidden(hiding)) => News::Reasoning(self.shown(hiding, text)),
             (Place::Thought, Thoughts::Apart | Thoughts::WithAnswer) | (_, Thoughts::WithAnswer) => {
                 News::Reasoning(text)
             }
+            _ if self.manner.content == Content::Lost => News::Content(String::new()),
             _ => News::Content(text),
         };
         self.put(news);
+    }
+
+    /// What is shown of a piece of hidden thoughts: their first word, or nothing.
+    fn shown(&mut self, hiding: Hiding, mut text: String) -> String {
+        // Nobody learns of these tokens either.
+        self.scored.clear();
+        if hiding != Hiding::Summary || self.summarised {
+            return String::new();
+        }
+        if let Some(end) = text.find(' ') {
+            text.truncate(end);
+            self.summarised = true;
+        }
+        text
     }
 
     fn put(&mut self, news: News) {
@@ -225,7 +268,8 @@ impl Speech {
     fn end_thought(&mut self) {
         self.flush();
         // Only a host that tells the two apart takes the newline between them for neither.
-        self.place = if self.manner.thoughts == Thoughts::Apart { Place::AfterThought } else { Place::Answer };
+        let apart = matches!(self.manner.thoughts, Thoughts::Apart | Thoughts::Hidden(_));
+        self.place = if apart { Place::AfterThought } else { Place::Answer };
         if self.manner.thoughts == Thoughts::InContent {
             self.put(News::Content(prompt::THOUGHT_END.to_owned()));
         }

@@ -36,7 +36,7 @@ pub struct Talk {
 impl Talk {
     /// Whether the prompt ends within the assistant's thoughts.
     pub fn ends_in_thought(&self) -> bool {
-        self.thinking == Thinking::On && matches!(self.wrong, None | Some(Template::NoNewlines))
+        self.thinking != Thinking::Off && matches!(self.wrong, None | Some(Template::NoNewlines))
     }
 }
 
@@ -62,7 +62,7 @@ impl Templates {
             messages => talk.messages.iter().map(shown).collect::<Vec<_>>(),
             tools => (!tools.is_empty()).then_some(tools),
             add_generation_prompt => talk.wrong != Some(Template::NoGenerationPrompt),
-            enable_thinking => talk.thinking == Thinking::On,
+            enable_thinking => talk.thinking != Thinking::Off,
         })
     }
 }

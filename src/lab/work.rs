@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 
 use super::api::{ApiError, Format, Order};
 use super::behaviour::{Behaviour, Sight};
-use super::constrain::{Form, Guide};
+use super::constrain::{Form, Guide, Length, Thoughts as Budget};
 use super::draws::{Draws, digest};
 use super::engine::{Constraint, Image, Job, Model, Noise, Pool, Sampling};
-use super::fault::{Channel, End, Parser};
+use super::fault::{Blankness, Channel, End, Parser};
 use super::images;
 use super::memory::Key;
 use super::prompt::{PromptError, Prompter};
-use super::speech::{Calls, Manner, Opening, Specials, Speech, Thoughts};
+use super::speech::{Calls, Content, Manner, Opening, Specials, Speech, Thoughts};
 use super::templates::Talk;
 
 /// A request on its way to the engine.
@@ -25,9 +25,18 @@ pub struct Work {
     stops: Vec<String>,
     form: Option<Form>,
     opening: Opening,
+    length: Length,
     calls: Calls,
     logprobs: Option<usize>,
     choices: usize,
+}
+
+/// How one choice comes about.
+#[derive(Clone, Copy)]
+struct Turn {
+    opening: Opening,
+    length: Length,
+    content: Content,
 }
 
 /// What the model reads.
@@ -91,6 +100,7 @@ impl Work {
             stops: behaviour.stops(order.stops),
             logprobs: order.logprobs,
             choices: order.choices,
+            length: if opening == Opening::Thought { behaviour.thoughts(order.thinking) } else { Length::Usual },
             behaviour,
             form,
             opening,
@@ -100,8 +110,9 @@ impl Work {
 
     /// What a cache of answers goes by: all that the engine gets, but for the seed.
     pub fn key(&self) -> Key {
-        let Self { input, sampling, limit, stops, form, opening, calls, logprobs, choices, behaviour: _ } = self;
-        digest(&((input, sampling, limit, stops), (form, opening, calls, logprobs, choices)))
+        let Self { input, sampling, limit, stops, form, opening, length, calls, logprobs, choices, behaviour: _ } =
+            self;
+        digest(&((input, sampling, limit, stops), (form, opening, length, calls, logprobs, choices)))
     }
 
     /// Tokens that are read.
@@ -109,11 +120,11 @@ impl Work {
         self.input.tokens.len()
     }
 
-    /// What the engine gets for one answer, for whoever reckons with probabilities; `None` where a form limits the answer, since
-    /// then its tokens are not the model's own choice.
+    /// What the engine gets for one answer, for whoever reckons with probabilities; `None` where a form limits the
+    /// answer or its thoughts have a length, since then its tokens are not the model's own choice.
     pub fn task(&self, prompter: &Prompter, positions: usize) -> Option<Task> {
         let room = positions.checked_sub(self.input.tokens.len()).filter(|room| *room > 0)?;
-        self.form.is_none().then(|| Task {
+        (self.form.is_none() && self.length == Length::Usual).then(|| Task {
             input: self.input.clone(),
             sampling: self.sampling.clone(),
             limit: self.limit.map_or(room, |limit| limit.min(room)),
@@ -123,33 +134,57 @@ impl Work {
 
     /// Sets a machine to work: the choices as they come.
     pub fn begin(&self, prompter: &Arc<Prompter>, machine: Machine<'_>, chance: &Chance<'_>) -> Vec<Speech> {
-        (0..self.choices as u64)
-            .map(|index| {
-                let draws = chance.draws.of(index.to_le_bytes());
-                let (reply, emissions) = mpsc::unbounded_channel();
-                let room = machine.model.config().max_position_embeddings - self.input.tokens.len();
-                machine.pool.submit(Job {
-                    model: Arc::clone(machine.model),
-                    prompt: self.input.tokens.clone(),
-                    images: self.input.images.clone(),
-                    limit: self.limit.map_or(room, |limit| limit.min(room)),
-                    sampling: self.sampling.clone(),
-                    constraint: self.guide(prompter),
-                    ends: self.ends(prompter),
-                    logprobs: self.logprobs,
-                    noise: machine.noise,
-                    sampling_seed: chance.tokens.of(index.to_le_bytes()).seed("tokens"),
-                    noise_seed: draws.seed("noise"),
-                    reply,
-                });
-                Speech::new(Arc::clone(prompter), self.manner(&draws), draws, emissions)
-            })
-            .collect()
+        (0..self.choices as u64).map(|index| self.choice(prompter, machine, chance, index)).collect()
     }
 
-    fn guide(&self, prompter: &Prompter) -> Option<Box<dyn Constraint>> {
-        let guide = Guide::new(self.form.clone()?, Arc::clone(prompter.vocabulary()), prompter.signs());
-        Some(Box::new(if self.opening == Opening::Thought { guide.after_thoughts() } else { guide }))
+    fn choice(&self, prompter: &Arc<Prompter>, machine: Machine<'_>, chance: &Chance<'_>, index: u64) -> Speech {
+        let draws = chance.draws.of(index.to_le_bytes());
+        let turn = self.turn(&draws);
+        let manner = self.manner(turn, &draws);
+        if turn.content == Content::Unmade {
+            return Speech::blank(Arc::clone(prompter), manner, draws);
+        }
+        let (reply, emissions) = mpsc::unbounded_channel();
+        let room = machine.model.config().max_position_embeddings - self.input.tokens.len();
+        machine.pool.submit(Job {
+            model: Arc::clone(machine.model),
+            prompt: self.input.tokens.clone(),
+            images: self.input.images.clone(),
+            limit: self.limit.map_or(room, |limit| limit.min(room)),
+            sampling: self.sampling.clone(),
+            constraint: self.guide(prompter, turn),
+            ends: self.ends(prompter),
+            logprobs: self.logprobs,
+            noise: machine.noise,
+            sampling_seed: chance.tokens.of(index.to_le_bytes()).seed("tokens"),
+            noise_seed: draws.seed("noise"),
+            reply,
+        });
+        Speech::new(Arc::clone(prompter), manner, draws, emissions)
+    }
+
+    /// How one choice comes about, which may be blank.
+    fn turn(&self, draws: &Draws) -> Turn {
+        let usual = Turn { opening: self.opening, length: self.length, content: Content::Told };
+        match self.behaviour.blanks().filter(|(_, share)| draws.unit("blank") < *share) {
+            Some((Blankness::Nothing, _)) => Turn { content: Content::Unmade, ..usual },
+            Some((Blankness::Lost, _)) => Turn { content: Content::Lost, ..usual },
+            // Without a cap there is none to meet.
+            Some((Blankness::Thought, _)) if self.limit.is_some() => {
+                Turn { opening: Opening::Thought, length: Length::Endless, ..usual }
+            }
+            Some((Blankness::Thought, _)) | None => usual,
+        }
+    }
+
+    fn guide(&self, prompter: &Prompter, turn: Turn) -> Option<Box<dyn Constraint>> {
+        let signs = prompter.signs();
+        let guide = self.form.clone().map(|form| {
+            let guide = Guide::new(form, Arc::clone(prompter.vocabulary()), signs);
+            let guide = if turn.opening == Opening::Thought { guide.after_thoughts() } else { guide };
+            Box::new(guide) as Box<dyn Constraint>
+        });
+        if turn.length == Length::Usual { guide } else { Some(Box::new(Budget::new(turn.length, signs, guide))) }
     }
 
     /// The tokens that end an answer.
@@ -163,24 +198,27 @@ impl Work {
     }
 
     /// How the host reads one choice.
-    fn manner(&self, draws: &Draws) -> Manner {
+    fn manner(&self, turn: Turn, draws: &Draws) -> Manner {
         let leaks = self.behaviour.leaking().is_some_and(|share| draws.unit("leak") < share);
         let fails = self.behaviour.parser().filter(|(_, share)| draws.unit("parser") < *share);
         Manner {
-            opening: self.opening,
-            thoughts: match self.behaviour.channel() {
-                Some(Channel::Content) => Thoughts::InContent,
+            opening: turn.opening,
+            thoughts: match (self.behaviour.channel(), self.behaviour.hiding()) {
+                (Some(Channel::Content), _) => Thoughts::InContent,
                 // Only what has thoughts at all is taken for thoughts as a whole.
-                Some(Channel::Reasoning) if self.opening == Opening::Thought => Thoughts::WithAnswer,
-                Some(Channel::Reasoning) | None => Thoughts::Apart,
+                (Some(Channel::Reasoning), _) if self.opening == Opening::Thought => Thoughts::WithAnswer,
+                (_, Some(hiding)) => Thoughts::Hidden(hiding),
+                (Some(Channel::Reasoning) | None, None) => Thoughts::Apart,
             },
+            content: turn.content,
             calls: match (self.calls, fails) {
                 (Calls::Read, Some((Parser::Content, _))) => Calls::Left,
                 (Calls::Read, Some((Parser::Arguments, _))) => Calls::Broken,
                 (calls, _) => calls,
             },
             specials: if leaks { Specials::Shown } else { Specials::Hidden },
-            stops: self.stops.clone(),
+            // What ends a thought that takes all of the cap is the cap.
+            stops: if turn.length == Length::Endless { Vec::new() } else { self.stops.clone() },
         }
     }
 }

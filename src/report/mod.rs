@@ -43,10 +43,9 @@ use serde::{Deserialize, Serialize};
 use crate::compare::band::Band;
 use crate::compare::thinking::Thinking;
 use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, Questions, SelfCheck};
-use crate::diagnose::availability::{failing, flaky};
+use crate::diagnose::availability::{self, Failing};
 use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
-use crate::stats::exact::Share;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
 
 /// The schema name that every report carries.
@@ -193,8 +192,8 @@ impl Account {
     }
 
     /// Attempts that failed for the host's part, out of all that count for it.
-    fn failing(&self) -> Share {
-        failing(self.attempts, self.failures.iter().map(|(class, n)| (class.as_str(), *n)))
+    fn failing(&self) -> Failing {
+        Failing::of(self.attempts, self.failures.iter().map(|(class, n)| (class.as_str(), *n)))
     }
 }
 
@@ -419,9 +418,9 @@ fn silence(account: &Account) -> String {
 
 impl EndpointReport {
     /// Adds what its failures say, beside the reference's.
-    fn add_availability(&mut self, reference: Option<Share>) {
+    fn add_availability(&mut self, reference: Option<Failing>) {
         let failures = self.failures.iter().map(|(class, n)| (class.as_str(), *n));
-        self.findings.extend(flaky(failing(self.attempts, failures), reference));
+        self.findings.extend(availability::findings(Failing::of(self.attempts, failures), reference));
         self.findings.sort_by_key(|f| f.confidence);
     }
 

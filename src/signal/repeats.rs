@@ -15,12 +15,13 @@ pub struct Seeded {
     pub scattered: Share,
 }
 
-/// Looks at the answers to every seed that was sent more than once with a probe.
+/// Looks at the answers to every seed that was sent more than once with a probe. Blank ones are missing, and no other
+/// draw.
 pub fn seeded(answers: &Answers<'_>) -> Seeded {
     let mut out = Seeded::default();
     for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
         let mut groups: BTreeMap<u64, Vec<&Answer<'_>>> = BTreeMap::new();
-        for answer in answers {
+        for answer in answers.iter().filter(|a| a.blank().is_none()) {
             if let Some(seed) = answer.seed() {
                 groups.entry(seed).or_default().push(answer);
             }
@@ -100,6 +101,12 @@ mod tests {
         let found = super::seeded(&Answers::new(&samples));
         assert_eq!((found.changing, found.scattered.all), (Share { showing: 1, all: 2 }, 0));
         assert_eq!(duplicates(&Answers::new(&samples)).all, 0);
+    }
+
+    #[test]
+    fn a_blank_answer_is_no_other_draw() {
+        let samples = [seeded("p", 0, "a"), seeded("p", 1, "a"), seeded("p", 2, "")];
+        assert_eq!(super::seeded(&Answers::new(&samples)).changing, Share { showing: 0, all: 1 });
     }
 
     #[test]

@@ -199,5 +199,5 @@ fn a_blank_answer_of_no_token_is_a_failed_attempt_that_is_tried_again() {
     let found = endpoint(&report, "a-blank-0");
     assert!(found["failures"]["blank"].as_u64().is_some_and(|n| n > 10), "{found}");
     assert_eq!((&found["samples"], &found["verdict"]), (&json!(200), &json!("consistent")), "{found}");
-    assert_eq!(named(found), ["flaky-host"]);
+    assert_eq!(named(found), ["blank-answers"]);
 }

@@ -58,8 +58,33 @@ pub enum Format {
 pub enum Thinking {
     /// It answers at once.
     Off,
-    /// Its thoughts come first.
+    /// Its thoughts come first, as long as it makes them by itself.
     On,
+    /// They are twice as long.
+    Longer,
+    /// They are four times as long.
+    Longest,
+}
+
+impl Thinking {
+    /// What is meant by a word for effort; a word that nobody knows lets the model think as it does by itself.
+    fn of_effort(effort: &str) -> Self {
+        match effort {
+            "none" | "minimal" => Self::Off,
+            "medium" => Self::Longer,
+            "high" | "xhigh" | "max" => Self::Longest,
+            _ => Self::On,
+        }
+    }
+
+    /// How many times as long as the model's own its thoughts are to be.
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::Off | Self::On => 1.0,
+            Self::Longer => 2.0,
+            Self::Longest => 4.0,
+        }
+    }
 }
 
 /// How an answer travels.
@@ -94,12 +119,19 @@ struct Body {
     _parallel_tool_calls: Option<bool>,
     response_format: Option<Value>,
     reasoning_effort: Option<String>,
+    reasoning: Option<Reasoning>,
     chat_template_kwargs: Option<TemplateArguments>,
 }
 
 #[derive(Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
+}
+
+/// The form that OpenRouter has for it.
+#[derive(Deserialize)]
+struct Reasoning {
+    effort: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -152,9 +184,13 @@ impl Body {
 
     fn thinking(&self) -> Thinking {
         let said = self.chat_template_kwargs.as_ref().and_then(|arguments| arguments.enable_thinking);
-        let effort = self.reasoning_effort.as_deref();
-        let wanted = said.unwrap_or(effort.is_some_and(|effort| !["none", "minimal"].contains(&effort)));
-        if wanted { Thinking::On } else { Thinking::Off }
+        let nested = self.reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
+        let effort = self.reasoning_effort.as_deref().or(nested).map_or(Thinking::Off, Thinking::of_effort);
+        match (said, effort) {
+            (Some(false), _) => Thinking::Off,
+            (Some(true), Thinking::Off) => Thinking::On,
+            (_, effort) => effort,
+        }
     }
 
     fn choices(&self) -> Result<usize, ApiError> {
@@ -312,6 +348,9 @@ mod tests {
         assert_eq!((order.format, order.thinking), (Format::Schema(json!({"type": "null"})), Thinking::On));
         for (body, thinking) in [
             (json!({"reasoning_effort": "none"}), Thinking::Off),
+            (json!({"reasoning_effort": "medium"}), Thinking::Longer),
+            (json!({"reasoning": {"effort": "high"}}), Thinking::Longest),
+            (json!({"reasoning": {}}), Thinking::Off),
             (json!({"chat_template_kwargs": {"enable_thinking": true}}), Thinking::On),
             (json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "high"}), Thinking::Off),
         ] {

@@ -9,12 +9,14 @@ mod json;
 mod number;
 mod pattern;
 pub mod schema;
+mod thoughts;
 mod vocabulary;
 
 use std::sync::Arc;
 
 pub use expression::Expression;
 pub use schema::SchemaError;
+pub use thoughts::{Length, Thoughts};
 pub use vocabulary::Vocabulary;
 
 use super::api::{Format, ToolChoice, Tools};

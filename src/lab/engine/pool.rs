@@ -288,13 +288,10 @@ impl Slot {
     }
 
     fn advance(&mut self, scores: &[f32]) {
-        let mask = self.job.constraint.as_ref().map(|constraint| {
-            let mut mask = TokenMask::all(scores.len());
-            constraint.restrict(&mut mask);
-            mask
-        });
-        let situation = Situation { scores, prompt: &self.job.prompt, answer: &self.answer, mask: mask.as_ref() };
-        let choice = self.sampler.next(&situation, self.job.model.vocabulary(), self.job.logprobs);
+        let mut choice = self.draw(scores);
+        if self.job.constraint.as_mut().is_some_and(|constraint| constraint.refuses(choice.token)) {
+            choice = self.draw(scores);
+        }
         self.left = self.left.saturating_sub(1);
         if self.job.ends.contains(&choice.token) {
             self.end(Finish::Stop);
@@ -312,6 +309,16 @@ impl Slot {
             self.send();
         }
         self.done |= self.job.reply.is_closed();
+    }
+
+    fn draw(&mut self, scores: &[f32]) -> Choice {
+        let mask = self.job.constraint.as_ref().map(|constraint| {
+            let mut mask = TokenMask::all(scores.len());
+            constraint.restrict(&mut mask);
+            mask
+        });
+        let situation = Situation { scores, prompt: &self.job.prompt, answer: &self.answer, mask: mask.as_ref() };
+        self.sampler.next(&situation, self.job.model.vocabulary(), self.job.logprobs)
     }
 
     /// Sends what is chosen.

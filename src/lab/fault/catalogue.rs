@@ -211,6 +211,36 @@ pub const CATALOGUE: &[Entry] = &[
         evidence: Evidence::Exact,
     },
     Entry {
+        id: "reasoning-hidden",
+        about: "the model thinks, and its thoughts are not passed on, or their first word is",
+        seen: "OpenAI and xAI count thoughts and send none, or a summary",
+        wanted: "counted (their tokens are counted apart), uncounted (among the answer's) or \
+                 summary (the first word is passed on)",
+        usual: "counted",
+        severities: &["uncounted", "summary", "counted"],
+        evidence: Evidence::Exact,
+    },
+    Entry {
+        id: "reasoning-effort-ignored",
+        about: "thoughts are longer or shorter than at the effort that was asked for",
+        seen: "hosts that accept the parameter and drop it, so that gpt-oss thinks at its medium effort",
+        wanted: "how many times as long they are, from 0.1 to 10 and not 1; below 1 they end after that \
+                 share of 16 tokens",
+        usual: "2",
+        severities: &["1.5", "2", "4", "0.3"],
+        evidence: Evidence::Exact,
+    },
+    Entry {
+        id: "blank-answers",
+        about: "answers come without content",
+        seen: "reports on hosts of gpt-oss and GLM: nothing is generated, or all of the cap is thought",
+        wanted: "the share of answers, above 0 and up to 1, then `,lost` if they were generated and counted \
+                 all the same, or `,thought` if a thought uses up the cap",
+        usual: "0.3",
+        severities: &["0.1", "0.3", "0.3,lost", "0.3,thought"],
+        evidence: Evidence::Exact,
+    },
+    Entry {
         id: "usage-miscounted",
         about: "token counts are off at random, or absent",
         seen: "hosts that estimate tokens",

@@ -19,7 +19,9 @@ pub mod schedule;
 
 pub use address::{SCHEME, Scheduled, Setup};
 pub use catalogue::{CATALOGUE, Entry};
-pub use parameter::{Channel, End, FinishSaid, Override, Parser, Reach, Routing, Template, UsageSaid};
+pub use parameter::{
+    Blankness, Channel, End, FinishSaid, Hiding, Override, Parser, Reach, Routing, Template, UsageSaid,
+};
 use parameter::{at_least_one, share};
 pub use schedule::Schedule;
 
@@ -104,6 +106,21 @@ pub enum Fault {
     FinishReasonWrong(FinishSaid),
     /// Thoughts and answer are in the wrong channel.
     ReasoningMisplaced(Channel),
+    /// Thoughts are not passed on.
+    ReasoningHidden(Hiding),
+    /// Thoughts are so many times as long as they are at the effort that was asked for, see
+    /// [`super::constrain::Length`].
+    ReasoningEffortIgnored {
+        /// From 0.1 to 10, and not 1.
+        factor: f64,
+    },
+    /// This share of the answers has no content.
+    BlankAnswers {
+        /// The share, above 0 and up to 1.
+        share: f64,
+        /// Why they have none.
+        why: Blankness,
+    },
     /// Token counts are wrong.
     UsageMiscounted(UsageSaid),
     /// Images do not reach the model.
@@ -187,6 +204,16 @@ impl Fault {
             "schema-not-enforced" => alone(Self::SchemaNotEnforced),
             "finish-reason-wrong" => FinishSaid::named(text).map(Self::FinishReasonWrong),
             "reasoning-misplaced" => Channel::named(text).map(Self::ReasoningMisplaced),
+            "reasoning-hidden" => Hiding::named(text).map(Self::ReasoningHidden),
+            "reasoning-effort-ignored" => text
+                .parse()
+                .ok()
+                .filter(|factor: &f64| (0.1..=10.0).contains(factor) && (factor - 1.0).abs() > 0.0)
+                .map(|factor| Self::ReasoningEffortIgnored { factor }),
+            "blank-answers" => {
+                let (number, why) = text.split_once(',').unwrap_or((text, Blankness::Nothing.word()));
+                Some(Self::BlankAnswers { share: share(number)?, why: Blankness::named(why)? })
+            }
             "usage-miscounted" => UsageSaid::named(text).map(Self::UsageMiscounted),
             "image-dropped" => alone(Self::ImageDropped),
             "image-downscaled" => text
@@ -233,6 +260,9 @@ impl Fault {
             Self::SchemaNotEnforced => "schema-not-enforced",
             Self::FinishReasonWrong(_) => "finish-reason-wrong",
             Self::ReasoningMisplaced(_) => "reasoning-misplaced",
+            Self::ReasoningHidden(_) => "reasoning-hidden",
+            Self::ReasoningEffortIgnored { .. } => "reasoning-effort-ignored",
+            Self::BlankAnswers { .. } => "blank-answers",
             Self::UsageMiscounted(_) => "usage-miscounted",
             Self::ImageDropped => "image-dropped",
             Self::ImageDownscaled { .. } => "image-downscaled",
@@ -251,8 +281,11 @@ impl Fault {
             Self::QuantizedCache(format) => format.to_string(),
             Self::PartialRouting { share, by: Routing::Chance } => share.to_string(),
             Self::PartialRouting { share, by } => format!("{share},{}", by.word()),
+            Self::BlankAnswers { share, why: Blankness::Nothing } => share.to_string(),
+            Self::BlankAnswers { share, why } => format!("{share},{}", why.word()),
             Self::FinetunedVariant { tuned: number }
             | Self::WrongRope { factor: number }
+            | Self::ReasoningEffortIgnored { factor: number }
             | Self::CachedResponses { share: number }
             | Self::LeakedTokens { share: number }
             | Self::CorruptedOutput { share: number }
@@ -269,6 +302,7 @@ impl Fault {
             Self::ToolParser { how, share } => format!("{},{share}", how.word()),
             Self::FinishReasonWrong(said) => said.word().to_owned(),
             Self::ReasoningMisplaced(channel) => channel.word().to_owned(),
+            Self::ReasoningHidden(hiding) => hiding.word().to_owned(),
             Self::UsageMiscounted(said) => said.word().to_owned(),
             Self::Slow(delay) => delay.as_millis().to_string(),
             Self::SwappedModel
@@ -394,6 +428,9 @@ mod tests {
             ("temperature-ignored=top_k:0", "top_k:40"),
             ("partial-routing=0.1,always", "sticky"),
             ("truncated-context=0", "at least 1"),
+            ("blank-answers=0.3,always", ",lost"),
+            ("reasoning-hidden=all", "summary"),
+            ("reasoning-effort-ignored=1", "not 1"),
             ("flaky-host=1.5", "up to 1"),
             ("flaky-host=NaN", "up to 1"),
             ("slow=-1", "milliseconds"),

@@ -80,6 +80,30 @@ words! {
 }
 
 words! {
+    /// What a host keeps of the thoughts that it does not pass on.
+    Hiding {
+        /// Their tokens are counted apart.
+        Counted = "counted",
+        /// Their tokens are counted among the answer's and no more.
+        Uncounted = "uncounted",
+        /// Their first word stands for them, and their tokens are counted apart.
+        Summary = "summary",
+    }
+}
+
+words! {
+    /// Why an answer is blank.
+    Blankness {
+        /// Nothing is generated.
+        Nothing = "nothing",
+        /// What was generated, and counted, does not arrive.
+        Lost = "lost",
+        /// The model thinks until it meets the cap.
+        Thought = "thought",
+    }
+}
+
+words! {
     /// What a host says instead of the true token counts.
     UsageSaid {
         /// Counts that are off by up to an eighth, at random.

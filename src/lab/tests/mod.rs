@@ -11,6 +11,7 @@ mod requests;
 mod sampling;
 mod schedules;
 mod speech;
+mod thoughts;
 mod tools;
 
 use futures_util::future::join_all;

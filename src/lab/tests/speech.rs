@@ -7,12 +7,14 @@ use crate::lab::answer::Answer;
 use crate::lab::api::{Counting, Ending, News, Reply, Tally};
 use crate::lab::draws::Draws;
 use crate::lab::engine::{Choice, Emission, Finish};
+use crate::lab::fault::Hiding;
 use crate::lab::prompt::Prompter;
-use crate::lab::speech::{Calls, Manner, Opening, Specials, Speech, Thoughts};
+use crate::lab::speech::{Calls, Content, Manner, Opening, Specials, Speech, Thoughts};
 
 const RIGHT: Manner = Manner {
     opening: Opening::Answer,
     thoughts: Thoughts::Apart,
+    content: Content::Told,
     calls: Calls::Read,
     specials: Specials::Hidden,
     stops: Vec::new(),
@@ -90,6 +92,27 @@ fn thoughts_are_left_in_the_content_or_take_the_answer_in() {
     assert_eq!((left.content.as_str(), left.reasoning.as_str()), ("<think>\nI think.</think>\nIt is so.", ""));
     let taken = read(&manner(Thoughts::WithAnswer), written, Finish::Stop);
     assert_eq!((taken.content.as_str(), taken.reasoning.as_str()), ("", "I think.\nIt is so."));
+}
+
+#[test]
+fn thoughts_are_kept_back_with_their_count_without_it_or_but_for_their_first_word() {
+    let hidden = |hiding| {
+        let manner = Manner { opening: Opening::Thought, thoughts: Thoughts::Hidden(hiding), ..RIGHT };
+        let all = read(&manner, "I think so.</think>\nIt is so.", Finish::Stop);
+        assert_eq!(all.content, "It is so.");
+        (all.reasoning, all.tally.reasoning > 0)
+    };
+    assert_eq!(hidden(Hiding::Counted), (String::new(), true));
+    assert_eq!(hidden(Hiding::Uncounted), (String::new(), false));
+    assert_eq!(hidden(Hiding::Summary), ("I".to_owned(), true));
+}
+
+#[test]
+fn content_that_gets_lost_is_counted() {
+    let manner = Manner { opening: Opening::Thought, content: Content::Lost, ..RIGHT };
+    let all = read(&manner, "I think.</think>\nIt is so.", Finish::Stop);
+    assert_eq!((all.reasoning.as_str(), all.content.as_str()), ("I think.", ""));
+    assert!(all.tally.completion > all.tally.reasoning + 3, "{:?}", all.tally);
 }
 
 #[test]

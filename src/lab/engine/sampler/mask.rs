@@ -29,6 +29,10 @@ impl TokenMask {
 pub trait Constraint: Send {
     /// Takes out of the mask what may not come next. At least one token must be left; the token that ends an answer counts.
     fn restrict(&self, mask: &mut TokenMask);
+    /// Whether a token that was drawn may not come after all: another is drawn then, and the mask must forbid this one.
+    fn refuses(&mut self, _token: u32) -> bool {
+        false
+    }
     /// Learns which token came.
     fn advance(&mut self, token: u32);
 }
