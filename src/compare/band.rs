@@ -64,7 +64,10 @@ impl Band {
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     hosts: usize,
-    /// Divergences for each character, beyond how soon the hosts leave themselves; row-major and symmetric.
+    /// How soon each host leaves itself.
+    own: Vec<f64>,
+    /// Divergences for each character, beyond how soon the hosts leave themselves; row-major and symmetric, and infinite between
+    /// hosts that have no greedy probe in common.
     excess: Vec<f64>,
     twins: Vec<usize>,
 }
@@ -78,17 +81,40 @@ impl Fleet {
         if n < FLEET && twins.is_empty() {
             return Self::default();
         }
-        let own: Vec<f64> = all.par_iter().map(|answers| hazard(answers, answers, Among::Itself)).collect();
+        let own: Vec<f64> = all.par_iter().map(|answers| itself(answers)).collect();
         let pairs: Vec<(usize, usize)> = (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
-        let found: Vec<f64> = pairs
-            .par_iter()
-            .map(|&(i, j)| hazard(all[i], all[j], Among::Others) - f64::midpoint(own[i], own[j]))
-            .collect();
+        let found: Vec<f64> = pairs.par_iter().map(|&(i, j)| excess((all[i], own[i]), (all[j], own[j]))).collect();
         let mut excess = vec![0.0; n * n];
         for (&(i, j), &value) in pairs.iter().zip(&found) {
-            (excess[i * n + j], excess[j * n + i]) = (value.max(0.0), value.max(0.0));
+            (excess[i * n + j], excess[j * n + i]) = (value, value);
         }
-        Self { hosts: n, excess, twins: twins.into_iter().map(|twin| twin + 1).collect() }
+        Self { hosts: n, own, excess, twins: twins.into_iter().map(|twin| twin + 1).collect() }
+    }
+
+    /// The same hosts beside what one of them (by index among those beside the reference) answered earlier, which takes the
+    /// reference's place. A twin of it is as near to it as it was to either: whichever of both has moved since, the other answers
+    /// show how far apart honest hosts are, and where both have moved alike they still do.
+    #[must_use]
+    pub fn beside_the_past(&self, past: &Answers<'_>, others: &[&Answers<'_>], host: usize) -> Self {
+        let mut out = self.clone();
+        if self.hosts == 0 {
+            return out;
+        }
+        let own = itself(past);
+        let found: Vec<f64> = others
+            .par_iter()
+            .zip(&self.own[1..])
+            .map(|(other, theirs)| excess((past, own), (other, *theirs)))
+            .collect();
+        let is_twin = self.twins.contains(&(host + 1));
+        out.twins.retain(|_| is_twin);
+        out.own[0] = own;
+        for (other, &then) in (1..).zip(&found) {
+            let now = if out.twins.contains(&other) { self.between(host + 1, other) } else { then };
+            let nearer = then.min(now);
+            (out.excess[other], out.excess[other * self.hosts]) = (nearer, nearer);
+        }
+        out
     }
 
     /// The band of one host, by its index among those beside the reference, which has no part in it.
@@ -97,6 +123,7 @@ impl Fleet {
         let share = |hazard: f64| (hazard / pace.hazard).clamp(0.0, 1.0);
         let host = host + 1;
         let twins = self.twins.iter().filter(|twin| **twin != host).map(|&twin| self.between(0, twin));
+        let twins = twins.filter(|distance| distance.is_finite());
         if let Some(widest) = twins.reduce(f64::max) {
             return Band { honest: share(widest), agreed: share(widest), source: Source::Twins };
         }
@@ -140,8 +167,20 @@ enum Among {
     Others,
 }
 
-/// Divergences for each character over all greedy probes that both answered; 0 without any.
-fn hazard(a: &Answers<'_>, b: &Answers<'_>, among: Among) -> f64 {
+/// How soon a host leaves itself: divergences for each character, 0 where that cannot be seen.
+fn itself(answers: &Answers<'_>) -> f64 {
+    hazard(answers, answers, Among::Itself).unwrap_or(0.0)
+}
+
+/// How much sooner two hosts, each with how soon it leaves itself, leave each other; infinite where that cannot be seen, since hosts
+/// that were never seen side by side do not agree.
+fn excess((a, own_a): (&Answers<'_>, f64), (b, own_b): (&Answers<'_>, f64)) -> f64 {
+    let between = hazard(a, b, Among::Others);
+    between.map_or(f64::INFINITY, |hazard| (hazard - f64::midpoint(own_a, own_b)).max(0.0))
+}
+
+/// Divergences for each character over all greedy probes that both answered; `None` without any.
+fn hazard(a: &Answers<'_>, b: &Answers<'_>, among: Among) -> Option<f64> {
     let mut sum = Exposure::default();
     for (probe, ours) in a.with_blanks(Asking::Greedy).filter(|(probe, _)| !b.is_set_aside(probe)) {
         let theirs = b.all_of(Asking::Greedy, probe);
@@ -160,7 +199,7 @@ fn hazard(a: &Answers<'_>, b: &Answers<'_>, among: Among) -> f64 {
             sum = sum + mean;
         }
     }
-    sum.hazard()
+    (sum.characters > 0.0).then(|| sum.hazard())
 }
 
 #[cfg(test)]
@@ -205,6 +244,13 @@ mod tests {
         assert_eq!((band.source, band.agreed), (Source::BuiltIn, 0.0));
         assert!((band.honest - 0.25).abs() < 1e-12);
         assert_eq!(fleet(&hosts[..3], Vec::new()).band(0, &pace(), 4.0).source, Source::BuiltIn);
+    }
+
+    #[test]
+    fn hosts_without_answers_agree_with_nobody() {
+        let hosts = [host(1000, "b"), host(20, "c"), Vec::new(), Vec::new(), Vec::new(), host(15, "d")];
+        assert_eq!(fleet(&hosts, Vec::new()).band(4, &pace(), 4.0).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts, vec![1]).band(0, &pace(), 4.0).source, Source::BuiltIn);
     }
 
     #[test]

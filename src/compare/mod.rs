@@ -134,6 +134,7 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         settings: settings.clone(),
         self_check: self_check(&reference, settings),
         control,
+        like_the_control: Vec::new(),
         endpoints,
     })
 }
@@ -169,13 +170,23 @@ fn bands<'a>(
     control: &Control,
     roles: &Roles<'_>,
 ) -> BTreeMap<&'a str, Band> {
-    let twins = sides.iter().enumerate().filter(|(_, side)| roles.twins.contains(side.name)).map(|(i, _)| i).collect();
-    let others: Vec<&Answers<'_>> = sides.iter().map(|side| &side.answers).collect();
-    let fleet = Fleet::new(reference, &others, twins);
+    let hosts: Vec<(&str, &Answers<'_>)> = sides.iter().map(|side| (side.name, &side.answers)).collect();
+    let fleet = fleet(reference, &hosts, roles);
+    sides.iter().enumerate().map(|(i, side)| (side.name, band(&fleet, i, reference, control))).collect()
+}
+
+/// The reference and all hosts beside it.
+fn fleet(reference: &Answers<'_>, hosts: &[(&str, &Answers<'_>)], roles: &Roles<'_>) -> Fleet {
+    let twins = hosts.iter().enumerate().filter(|(_, (name, _))| roles.twins.contains(name)).map(|(i, _)| i).collect();
+    let others: Vec<&Answers<'_>> = hosts.iter().map(|(_, answers)| *answers).collect();
+    Fleet::new(reference, &others, twins)
+}
+
+/// The band of one host of a fleet, by its index beside the reference.
+fn band(fleet: &Fleet, host: usize, reference: &Answers<'_>, control: &Control) -> Band {
     let thinks = reference.compared().any(|a| a.thought.is_some());
     let pace = control.units(if thinks { View::Generated } else { View::Content }).pace;
-    let per_token = control.characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN);
-    sides.iter().enumerate().map(|(i, side)| (side.name, fleet.band(i, &pace, per_token))).collect()
+    fleet.band(host, &pace, control.characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN))
 }
 
 /// The verdicts on all sides together, with the bands that are known.

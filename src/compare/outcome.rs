@@ -23,6 +23,9 @@ pub struct Comparison {
     pub settings: Settings,
     /// In what unit effects are measured, and whether the tests could have fired.
     pub control: Control,
+    /// Where each endpoint is held against its own past: those from whose past the control was not told apart, though it was from
+    /// that of others, each with the p-value.
+    pub like_the_control: Vec<(String, f64)>,
     /// The reference against itself.
     pub self_check: Option<SelfCheck>,
     /// The endpoints in the order asked for.
@@ -57,7 +60,7 @@ pub struct EndpointComparison {
     pub effect: Option<Effect>,
     /// All effects measured.
     pub effects: Vec<effect::Sized>,
-    /// Answers compared.
+    /// Its answers; compared, unless there was nothing to compare them with.
     pub answers: usize,
     /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
     pub samples_to_decide: Option<u32>,

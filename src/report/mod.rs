@@ -43,6 +43,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::band::Band;
 use crate::compare::thinking::Thinking;
 use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, Questions, SelfCheck};
+use crate::config::Reference;
 use crate::diagnose::availability::{self, Failing};
 use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
@@ -216,7 +217,7 @@ pub struct EndpointReport {
     pub effect: Option<Effect>,
     /// All effects measured.
     pub effects: Vec<Effect>,
-    /// Answers compared.
+    /// Its answers; compared, unless there was nothing to compare them with.
     pub samples: usize,
     /// HTTP requests, retries included.
     pub attempts: usize,
@@ -369,8 +370,9 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
     if let (Some(name), Some(p)) = (&comparison.control.endpoint, comparison.control.p_value)
         && p > alpha
     {
+        let from = if comparison.reference == Reference::SNAPSHOT { "what was approved" } else { "the reference" };
         out.push(format!(
-            "the control `{name}` was not told apart from the reference (p = {p:.3}), so it is no unit: the built-in one stands in"
+            "the control `{name}` was not told apart from {from} (p = {p:.3}), so it is no unit: the built-in one stands in"
         ));
     }
     if let Some(check) = comparison.self_check
@@ -382,6 +384,14 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
             check.p_value,
             100.0 * alpha
         ));
+    }
+    if let Some(name) = &comparison.control.endpoint {
+        out.extend(comparison.like_the_control.iter().map(|(endpoint, p)| {
+            format!(
+                "`{endpoint}`: the control `{name}` is not told apart from its earlier answers (p = {p:.3}), so that they may be \
+                 of the same model; its effects are in the built-in unit"
+            )
+        }));
     }
     let told = |e: &EndpointComparison| {
         let missing = e.thinking.blanks_in_words().filter(|_| e.thinking.missing() > comparison.settings.tolerance);
@@ -428,7 +438,11 @@ impl EndpointReport {
         Self {
             endpoint: e.endpoint,
             verdict: e.verdict,
-            reason: if e.answers == 0 && !account.failures.is_empty() { silence(&account) } else { e.reason },
+            reason: if e.answers == 0 && account.samples == 0 && !account.failures.is_empty() {
+                silence(&account)
+            } else {
+                e.reason
+            },
             p_value: e.p_value,
             q_value: e.q_value,
             e_value: e.e_value,

@@ -158,6 +158,9 @@ pub fn control(report: &Report) -> String {
                       have fired"
                 .to_owned()
         }
+        (Some(name), None) if report.reference_account.samples == 0 && report.control.account.samples > 0 => {
+            format!("{name} answered, and there is nothing approved to tell it apart from")
+        }
         (Some(name), None) => format!("{name} gave too few answers to test"),
         (Some(name), Some(p)) if p <= report.alpha => {
             format!("{name}, known to serve another model, was told apart ({}): the tests can fire", p_sentence(p))
