@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::asking::Asking;
+use super::shelf::Settled;
 use super::{NothingMeasured, note};
 use crate::compare::past::{Past, compare_with_past, hold_back};
-use crate::compare::{Comparison, Known, Roles, Settings, compare};
+use crate::compare::{Comparison, EndpointComparison, Known, Roles, Settings, compare};
 use crate::config::{ExpectedModel, Reference};
-use crate::plan::Plan;
+use crate::plan::{AskedWith, Plan, PlannedProbe};
 use crate::report::{Account, Origin, ReferencePast, Report};
 use crate::runner::RunOutcome;
 use crate::sample::{Purpose, Sample};
 use crate::snapshot::standing::Approved;
 use crate::store::{Ending, RunRecord};
+use crate::verdict::Verdict;
 
 /// How long a reference without an approved snapshot is held against what it was; after that, what it has moved to is what it is.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -41,17 +43,20 @@ impl Judging<'_> {
         if samples.is_empty() {
             return Err(self.nothing_answered().into());
         }
-        let approved = shelf.beside(&job.plan);
-        let findings = match &session.model.reference {
+        let approved = shelf.beside(&job.plan, session);
+        let mut findings = match &session.model.reference {
             Reference::Snapshot => self.against_snapshots(&samples, &approved),
             _ => self.against_a_reference(&samples, &approved).await?,
         };
         let reference = findings.reference_past.as_ref().map(|past| &past.comparison);
-        let snapshots = match self.outcome {
+        let settled = match self.outcome {
             RunOutcome::Complete => shelf.settle(job, &samples, &approved, (&findings.comparison, reference))?,
             // What is missing may not be like what is not.
             RunOutcome::Stopped | RunOutcome::BudgetReached | RunOutcome::ThoughtAway(_) => None,
         };
+        if session.model.reference == Reference::Snapshot {
+            say_what_became(&mut findings.comparison, &job.plan, &approved, settled.as_ref());
+        }
         let partial = match self.outcome {
             RunOutcome::Complete => None,
             RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
@@ -68,7 +73,7 @@ impl Judging<'_> {
             unasked: resolved.unasked.iter().map(|u| (u.endpoint.clone(), u.reason.clone())).collect(),
             order: session.model.endpoint.iter().map(|e| e.name.clone()).collect(),
             reference_past: findings.reference_past,
-            snapshots,
+            snapshots: settled.map(|settled| settled.counts),
             warnings: findings.warnings,
         };
         Ok(Report::new(findings.comparison, origin))
@@ -90,8 +95,7 @@ impl Judging<'_> {
             .filter(|(name, _)| is_compared(name) && Some(name) != self.asking.session.model.control.as_ref())
             .map(|(name, gaps)| format!("`{name}` has {gaps}: review what waits with `samemodel review`"))
             .collect();
-        let waits = |(name, gaps): (String, String)| (name, format!("{gaps}: what it answered waits for review"));
-        let past = Past { samples: &past, missing: missing.iter().cloned().map(waits).collect() };
+        let past = Past { samples: &past, missing };
         let settings = self.settings();
         let comparison = tokio::task::block_in_place(|| compare_with_past(samples, &past, &roles, &settings));
         Findings { comparison, reference_past: None, warnings }
@@ -119,9 +123,11 @@ impl Judging<'_> {
         };
         let reference_past = past.and_then(|(past, against)| {
             let past = Past { samples: &past, missing: Vec::new() };
-            let roles = Roles { reference: Reference::SNAPSHOT, ..self.roles(vec![reference]) };
+            // All hosts show what honest ones do, and the twins of the reference are twins of what it was.
+            let mut roles = Roles { reference: Reference::SNAPSHOT, unanswered: BTreeMap::new(), ..roles };
+            roles.twins.insert(reference);
             let found = tokio::task::block_in_place(|| compare_with_past(samples, &past, &roles, &settings));
-            Some(ReferencePast::new(against, found.endpoints.into_iter().next()?))
+            Some(ReferencePast::new(against, found.endpoints.into_iter().find(|e| e.endpoint == reference)?))
         });
         if reference_past.as_ref().is_some_and(ReferencePast::has_moved) {
             hold_back(&mut comparison, &format!("the reference `{reference}` has moved"));
@@ -151,7 +157,8 @@ impl Judging<'_> {
         runs[..recent].reverse();
         for run in runs {
             let mut samples = store.samples(&run.id).await?;
-            samples.retain(|s| s.endpoint == reference && s.is_answer() && is_asked_alike(s, &job.plan));
+            let asked_with = |planned: &PlannedProbe| session.asked_with(&reference, planned, &job.plan);
+            samples.retain(|s| s.endpoint == reference && s.is_answer() && is_asked_alike(s, &job.plan, asked_with));
             if !samples.is_empty() {
                 return Ok(Some((
                     samples,
@@ -214,8 +221,9 @@ impl Judging<'_> {
     /// The recorded reference's answers to probes as they are asked now.
     fn recorded(&self) -> Vec<Sample> {
         let plan = &self.asking.job.plan;
-        let current: Vec<Sample> =
-            self.asking.recorded.iter().filter(|sample| is_asked_alike(sample, plan)).cloned().collect();
+        let asked_with = |planned: &PlannedProbe| planned.asked_with(&plan.sampling);
+        let is_current = |sample: &&Sample| is_asked_alike(sample, plan, asked_with);
+        let current: Vec<Sample> = self.asking.recorded.iter().filter(is_current).cloned().collect();
         let stale = self.asking.recorded.len() - current.len();
         if stale > 0 {
             note(&format!("{stale} recorded answers of the reference were left out: their probes have changed since"));
@@ -224,14 +232,28 @@ impl Judging<'_> {
     }
 }
 
+/// Says of each endpoint that has answered, and nothing to be held against, what became of its answers.
+fn say_what_became(comparison: &mut Comparison, plan: &Plan, approved: &Approved, settled: Option<&Settled>) {
+    let has_no_past = |e: &&mut EndpointComparison| {
+        e.verdict == Verdict::Unmeasured && e.answers > 0 && approved.tally(plan, &e.endpoint).current == 0
+    };
+    for endpoint in comparison.endpoints.iter_mut().filter(has_no_past) {
+        let what = match settled {
+            Some(settled) => settled.told(&endpoint.endpoint),
+            None => "a run that ended early leaves nothing to review".to_owned(),
+        };
+        endpoint.reason = format!("{}: {what}", endpoint.reason);
+    }
+}
+
 /// Whether a sample's probe, as far as is known of it, is asked in the same words and with the same parameters by this plan, or not
 /// at all: what one's own configuration has changed is no change of the host.
-fn is_asked_alike(sample: &Sample, plan: &Plan) -> bool {
+fn is_asked_alike(sample: &Sample, plan: &Plan, asked_with: impl Fn(&PlannedProbe) -> AskedWith) -> bool {
     let Some(planned) = plan.probes.iter().find(|p| p.probe.id == sample.probe) else { return true };
     let same_words = sample.probe_digest.as_ref().is_none_or(|then| *then == planned.probe.digest());
     // Where a sample says what its probe had in it, its parameters are all that were sent.
     let parameters = sample.parameters.as_ref().filter(|parameters| parameters.traits.is_some());
-    same_words && parameters.is_none_or(|then| planned.asked_with(&plan.sampling).otherwise(then).is_none())
+    same_words && parameters.is_none_or(|then| asked_with(planned).otherwise(then).is_none())
 }
 
 fn describe_failures(account: Option<&Account>) -> String {

@@ -11,7 +11,6 @@ use clap::Parser as _;
 use crate::exit::ExitCode;
 use crate::report::Report;
 use crate::report::{Format, Paint, View, escape, nagios, render};
-use crate::review::Decision;
 use crate::snapshot::SnapshotError;
 use crate::store::LockError;
 
@@ -81,8 +80,8 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Check(args) => on_runtime(check::check(args, global)),
         Verb::Test(args) => on_runtime(snapshots::test::test(args, global)),
         Verb::Review(args) => snapshots::review::review(args, global),
-        Verb::Accept(args) => snapshots::decide::decide(args, Decision::Accept, global),
-        Verb::Reject(args) => snapshots::decide::decide(args, Decision::Reject, global),
+        Verb::Accept(args) => snapshots::decide::accept(args, global),
+        Verb::Reject(args) => snapshots::decide::reject(args, global),
         Verb::Pending(args) => snapshots::list::pending(args, global),
         Verb::Show(args) => snapshots::list::show(args, global),
         Verb::Compare(args) => compare::compare(args, global),

@@ -11,12 +11,13 @@ use secrecy::SecretString;
 use super::args::{Comparing, Global};
 use super::fleet::Lab;
 use super::{UsageError, clock};
+use crate::client::request::{Ask, Route};
 use crate::compare;
 use crate::config::{
     Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, KeyPath, Loaded, Model, Price,
     Provider, Reference,
 };
-use crate::plan::{Pace, Plan};
+use crate::plan::{AskedWith, Pace, Plan, PlannedProbe};
 use crate::probe;
 use crate::suggest::nearest;
 
@@ -28,6 +29,17 @@ pub(super) struct Session {
     pub model: Model,
     /// The defaults with the model's own settings applied.
     pub defaults: Defaults,
+    /// How many of the model's probes are asked.
+    pub breadth: Breadth,
+}
+
+/// How many of a model's probes are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Breadth {
+    /// All that the configuration has.
+    Whole,
+    /// Others, such as the few of a pulse.
+    Part,
 }
 
 /// What the command line changes in the configuration.
@@ -72,7 +84,8 @@ impl Session {
         defaults.max_tokens = model.max_tokens.unwrap_or(defaults.max_tokens);
         defaults.reasoning = model.reasoning.clone().unwrap_or(defaults.reasoning);
         defaults.tolerance = model.tolerance.unwrap_or(defaults.tolerance);
-        Ok(Self { loaded, environment, name, model, defaults })
+        let breadth = if overrides.probes.is_some() { Breadth::Part } else { Breadth::Whole };
+        Ok(Self { loaded, environment, name, model, defaults, breadth })
     }
 
     /// Keeps only these endpoints beside the reference and the control.
@@ -116,6 +129,16 @@ impl Session {
     pub fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
         let probes = probe::load(&self.model.probes, &self.loaded.folder)?;
         Ok(Plan::new(&self.name, &self.model, &self.defaults, probes, seed))
+    }
+
+    /// What is sent with a probe to an endpoint, by the endpoint's own settings where it is configured.
+    pub fn asked_with(&self, endpoint: &str, planned: &PlannedProbe, plan: &Plan) -> AskedWith {
+        let Some(endpoint) = self.model.endpoint.iter().find(|e| e.name == endpoint) else {
+            return planned.asked_with(&plan.sampling);
+        };
+        let dialect = &self.loaded.config.provider[&endpoint.provider].dialect;
+        let ask = Ask::new(&planned.probe, Route { endpoint, dialect, defaults: &self.defaults }, 0, None);
+        AskedWith::of(ask.parameters_sent())
     }
 
     /// Sorts the endpoints into those that can be asked and those that cannot, with the reason.

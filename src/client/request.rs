@@ -58,7 +58,10 @@ impl Ask {
             merge(&mut body, extra);
         }
         let slot = Slot { endpoint: route.endpoint.name.clone(), probe: probe.id.clone(), replicate };
-        let parameters = parameters(&body, probe, route.dialect);
+        let parameters = SampleParameters {
+            extra_body: route.endpoint.extra_body.clone().unwrap_or_default(),
+            ..parameters(&body, probe, route.dialect)
+        };
         Self { slot, body: Value::Object(body), parameters }
     }
 
@@ -124,6 +127,7 @@ fn parameters(body: &Map<String, Value>, probe: &Probe, dialect: &Dialect) -> Sa
             body.get("stream_options").and_then(|options| options.get("include_usage")) == Some(&Value::Bool(true))
         }),
         thought_marks: dialect.thought_marks.clone(),
+        extra_body: BTreeMap::new(),
         traits: Some(probe.traits()),
     }
 }

@@ -28,7 +28,8 @@ pub fn schema<T: JsonSchema>() -> String {
     pretty(&schemars::schema_for!(T))
 }
 
-pub(super) fn pretty(value: &impl serde::Serialize) -> String {
+/// A value that is written as JSON, indented; ends with a newline.
+pub(crate) fn pretty(value: &impl serde::Serialize) -> String {
     // Only maps with keys that are no strings can fail, and none of these types has one; should one appear, the text is no JSON
     // and says why, so that whoever reads it stops.
     let text = serde_json::to_string_pretty(value);

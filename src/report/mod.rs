@@ -104,6 +104,9 @@ pub struct SnapshotCounts {
     pub approved: usize,
     /// Not written, although they changed.
     pub unwritten: usize,
+    /// Waiting since an earlier run, of endpoints of which this one had nothing better to propose.
+    #[serde(default)]
+    pub earlier: usize,
 }
 
 /// The reference against earlier answers of its own.

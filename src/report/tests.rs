@@ -49,6 +49,7 @@ pub(crate) fn committed(name: &str, generated: &str) {
 fn the_committed_schemas_are_those_of_the_types() {
     committed("schemas/report.json", &json::report_schema());
     committed("schemas/sample.json", &json::sample_schema());
+    committed("schemas/pending.json", &json::schema::<crate::snapshot::waiting::Pending>());
 }
 
 fn errors(schema: &str, instance: &serde_json::Value) -> Vec<String> {

@@ -155,6 +155,11 @@ impl Review {
         }
     }
 
+    /// Brings these of the undecided ones up first, each group in its order.
+    pub fn first(&mut self, names: &[String]) {
+        self.names[self.decided.len()..].sort_by_key(|name| !names.contains(name));
+    }
+
     /// Notes that the last step has been taken back; says how many snapshots are undecided again.
     pub fn undone(&mut self) -> usize {
         let count = self.steps.pop().unwrap_or(0);
@@ -210,6 +215,17 @@ mod tests {
         review.decided(Decision::Reject, 3);
         assert_eq!((review.undone(), review.current()), (3, Some(("m/e/p1", 2))));
         assert_eq!((review.undone(), review.undone(), review.tally().left), (1, 0, 4));
+    }
+
+    #[test]
+    fn what_is_left_of_all_the_rest_comes_up_next() {
+        let mut review = review(4);
+        review.decided(Decision::Skip, 1);
+        let taken = ["m/e/p1".to_owned(), "m/e/p3".to_owned()];
+        review.first(&taken);
+        assert_eq!(review.in_scope(Scope::Rest)[..2], taken);
+        review.decided(Decision::Accept, taken.len());
+        assert_eq!(review.current(), Some(("m/e/p2", 4)));
     }
 
     #[test]

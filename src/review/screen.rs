@@ -101,6 +101,10 @@ fn words_of(waiting: Waiting<'_>, view: View) -> Vec<String> {
     };
     say("prompt", short_line(&head.prompt, 2 * view.width));
     say("what", what(head));
+    if let Some(change) = &head.change {
+        let because = change.because.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        say("verdict", judged(head) + &because);
+    }
     for finding in head.change.iter().flat_map(|c| &c.findings).take(FINDINGS) {
         let sure = words::confidence(finding.confidence);
         say("fault", format!("{} ({sure}): {}", finding.fault, finding.evidence));
@@ -124,20 +128,26 @@ fn what(head: &Head) -> String {
     }
 }
 
+/// What the run that left a snapshot says of the endpoint, and which run that is: `drifted, 31 % (22–39), in run 0193… of …`.
+pub fn judged(head: &Head) -> String {
+    let change = head.change.as_ref();
+    let verdict = change.and_then(|c| c.verdict).map_or_else(|| "verdict unknown".to_owned(), |v| v.to_string());
+    let effect = change.and_then(|c| c.effect.as_ref()).map(|e| format!(", {}", words::effect(e)));
+    let run = if head.source.is_empty() { String::new() } else { format!(", in {}", head.source) };
+    let when = head.sampled.map(|at| at.strftime(" of %Y-%m-%d %H:%M UTC").to_string());
+    verdict + &effect.unwrap_or_default() + &run + &when.unwrap_or_default()
+}
+
 fn answers(waiting: Waiting<'_>) -> String {
     let told = |head: &Head| {
         let when = head.approved.or(head.sampled).map(|at| at.strftime(" of %Y-%m-%d %H:%M UTC").to_string());
         format!("{}{}", head.samples, when.unwrap_or_default())
     };
-    let new = format!("{} new{}", told(&waiting.new.head), source(&waiting.new.head));
+    let new = format!("{} new", told(&waiting.new.head));
     match waiting.approved {
         Some(approved) => format!("{} approved, {new}", told(&approved.head)),
         None => new,
     }
-}
-
-fn source(head: &Head) -> String {
-    if head.source.is_empty() { String::new() } else { format!(" ({})", head.source) }
 }
 
 /// What else is not as it was: finish reasons, prompt tokens, the model's name.
@@ -311,6 +321,7 @@ mod tests {
             kind: ChangeKind::Drifted,
             reason: "as if 31 % of its answers (22 % to 39 %) came from another model".into(),
             verdict: Some(Verdict::Drifted),
+            because: None,
             effect: Some(Effect { name: EffectName::Substitution, estimate: 0.31, low: 0.22, high: 0.39 }),
             tolerance: Some(0.05),
             p_value: Some(0.001),
@@ -338,6 +349,21 @@ mod tests {
         let (old, new) = (snapshot(&OLD), drifted(&NEW));
         let text = render(&review(), Waiting { approved: Some(&old), new: &new }, View::default(), None);
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_screen_says_what_the_run_found_of_the_endpoint_whatever_the_snapshot_waits_for() {
+        let mut new = drifted(&NEW);
+        let change = new.head.change.as_mut().expect("it waits");
+        (change.kind, change.reason) = (ChangeKind::Unseen, "nothing was approved yet".into());
+        change.because = Some("as if half of its answers came from another model".into());
+        let text = whole("m/e/p", Waiting { approved: None, new: &new }, Shown::default(), View::default());
+        assert!(
+            text.contains("verdict     drifted, 31 % (22–39), in run 1 of 2026-11-25 12:00 UTC: as if half"),
+            "{text}"
+        );
+        new.head.change.as_mut().expect("it waits").verdict = None;
+        assert!(judged(&new.head).starts_with("verdict unknown"), "{}", judged(&new.head));
     }
 
     #[test]

@@ -228,6 +228,9 @@ pub struct SampleParameters {
     /// What opens and closes a thought within the content at this host, beside the marks of common formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thought_marks: Vec<[String; 2]>,
+    /// What the endpoint's own settings put into the request's body beside all this.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra_body: BTreeMap<String, serde_json::Value>,
     /// What the probe had in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traits: Option<Traits>,

@@ -146,6 +146,18 @@ impl Folder {
         Some(Entry { name: name.strip_suffix(".snap")?.to_owned(), state })
     }
 
+    /// The names of what waits of this endpoint, in order.
+    pub fn waiting_of(&self, model: &str, endpoint: &str) -> Result<Vec<String>, SnapshotError> {
+        let below = Self::name_of_endpoint(model, endpoint) + "/";
+        let waits = |entry: &Entry| entry.state == State::Waiting && entry.name.starts_with(&below);
+        Ok(self.entries()?.into_iter().filter(waits).map(|entry| entry.name).collect())
+    }
+
+    /// The endpoint's part of a name: two snapshots are of one endpoint if it is the same.
+    pub fn endpoint_of(name: &str) -> &str {
+        name.match_indices('/').nth(1).map_or(name, |(at, _)| &name[..at])
+    }
+
     /// Reads a snapshot; nothing when there is no such file.
     pub fn read(&self, name: &str, state: State) -> Result<Option<Snapshot>, SnapshotError> {
         let path = self.path_of(name, state);
@@ -175,9 +187,9 @@ impl Folder {
         }
     }
 
-    /// Makes the snapshot that waits the approved one; nothing when none waits.
-    pub fn accept(&self, name: &str, now: Timestamp) -> Result<Option<Before>, SnapshotError> {
-        let Some(snapshot) = self.read(name, State::Waiting)? else { return Ok(None) };
+    /// Makes the snapshot that waits the approved one; nothing when it is no longer the one that was `seen`.
+    pub fn accept(&self, name: &str, seen: &Snapshot, now: Timestamp) -> Result<Option<Before>, SnapshotError> {
+        let Some(snapshot) = self.read(name, State::Waiting)?.filter(|there| there == seen) else { return Ok(None) };
         let before = self.before(name)?;
         self.approve(name, snapshot, now)?;
         Ok(Some(before))
@@ -309,7 +321,9 @@ mod tests {
         folder.write(snapshot(&["a"]), Written::Approved, now()).expect("written");
         folder.write(snapshot(&["b"]), Written::Waiting, now()).expect("written");
         assert_eq!(folder.entries().expect("two"), [named(State::Approved), named(State::Waiting)]);
-        let before = folder.accept(NAMED, now()).expect("accepted").expect("one waited");
+        let other = folder.accept(NAMED, &snapshot(&["c"]), now()).expect("nothing to do");
+        assert_eq!(other, None, "somebody else's answers have come in its place");
+        let before = folder.accept(NAMED, &snapshot(&["b"]), now()).expect("accepted").expect("one waited");
         assert_eq!((texts(&folder, State::Approved), texts(&folder, State::Waiting)), (Some(vec!["b".into()]), None));
         folder.restore(&before).expect("restored");
         assert_eq!(texts(&folder, State::Approved), Some(vec!["a".into()]));
@@ -323,7 +337,7 @@ mod tests {
         let before = folder.reject(NAMED).expect("rejected").expect("one waited");
         assert_eq!(folder.entries().expect("none"), []);
         assert_eq!(folder.reject(NAMED).expect("nothing to do"), None);
-        assert_eq!(folder.accept(NAMED, now()).expect("nothing to do"), None);
+        assert_eq!(folder.accept(NAMED, &snapshot(&["b"]), now()).expect("nothing to do"), None);
         folder.restore(&before).expect("restored");
         assert_eq!(folder.entries().expect("one"), [named(State::Waiting)]);
     }
@@ -336,15 +350,25 @@ mod tests {
             kind: super::super::ChangeKind::Unseen,
             reason: "never seen".into(),
             verdict: None,
+            because: None,
             effect: None,
             tolerance: None,
             p_value: None,
             findings: Vec::new(),
         });
-        folder.write(waiting, Written::Waiting, now()).expect("written");
-        folder.accept(NAMED, now()).expect("accepted");
+        folder.write(waiting.clone(), Written::Waiting, now()).expect("written");
+        folder.accept(NAMED, &waiting, now()).expect("accepted");
         let head = folder.read(NAMED, State::Approved).expect("readable").expect("there").head;
         assert_eq!((head.approved, head.change), (Some(now()), None));
+    }
+
+    #[test]
+    fn what_waits_of_an_endpoint_is_found_by_its_name_and_not_by_one_that_begins_likewise() {
+        let (_kept, folder) = folder();
+        folder.write(snapshot(&["b"]), Written::Waiting, now()).expect("written");
+        assert_eq!(folder.waiting_of("llama", "together").expect("one"), [NAMED]);
+        assert!(folder.waiting_of("llama", "to").expect("none").is_empty());
+        assert_eq!(Folder::endpoint_of(NAMED), "llama/together");
     }
 
     #[test]

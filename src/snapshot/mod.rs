@@ -11,11 +11,13 @@
 //! | [`selection`] | snapshots named on the command line |
 //! | [`standing`] | approved snapshots beside what is asked now, and what has to be reviewed |
 //! | [`update`] | where that is written |
+//! | [`waiting`] | what waits, run by run, and what of it is not taken unasked |
 //! | `paths`, `text` | names of files; text that survives review |
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::AskedWith;
@@ -30,6 +32,7 @@ pub mod selection;
 pub mod standing;
 mod text;
 pub mod update;
+pub mod waiting;
 
 pub use file::FormatError;
 pub use folder::{Entry, Folder, SnapshotError, State};
@@ -98,7 +101,7 @@ pub struct Head {
     pub change: Option<Change>,
 }
 
-/// Why a snapshot waits for review.
+/// Why a snapshot waits for review, and what the run that left it says of the endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
@@ -106,9 +109,12 @@ pub struct Change {
     pub kind: ChangeKind,
     /// In a line.
     pub reason: String,
-    /// The verdict on the endpoint, where it was compared.
+    /// The run's verdict on the endpoint; absent in files that do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Why that is the verdict, where `reason` is about something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
     /// The effect that decided, over all of the endpoint's probes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
@@ -124,7 +130,7 @@ pub struct Change {
 }
 
 /// What is the matter with a snapshot that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     /// The endpoint's answers differ from those approved.

@@ -19,6 +19,12 @@ pub enum Selection {
 pub struct Unmatched(pub Vec<String>);
 
 impl Selection {
+    /// Whether this snapshot was meant by itself, by its own name or file, and not with others.
+    pub fn means_alone(&self, name: &str) -> bool {
+        let Self::Filters(filters) = self else { return false };
+        filters.iter().any(|filter| named(filter) == name)
+    }
+
     /// The names that are meant, in their order; an error where a filter means none of them.
     pub fn of<'n>(&self, names: &[&'n str]) -> Result<Vec<&'n str>, Unmatched> {
         let Self::Filters(filters) = self else { return Ok(names.to_vec()) };
@@ -34,12 +40,17 @@ impl Selection {
 /// Whether a filter means this snapshot: it is its name, the name of a folder above it, or the path of either's file; in a pattern
 /// `*` stands for any characters.
 fn means(filter: &str, name: &str) -> bool {
+    let filter = named(filter);
+    let is_above = |folder: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    filter == name || is_above(filter) || (filter.contains('*') && matches(filter, name))
+}
+
+/// The name that a filter gives, whether as such or as the path of a file.
+fn named(filter: &str) -> &str {
     let filter = filter.trim_start_matches("./");
     let filter = filter.strip_prefix(NAME).and_then(|rest| rest.strip_prefix('/')).unwrap_or(filter);
     let filter = filter.strip_suffix(".new").unwrap_or(filter);
-    let filter = filter.strip_suffix(".snap").unwrap_or(filter).trim_end_matches('/');
-    let is_above = |folder: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    filter == name || is_above(filter) || (filter.contains('*') && matches(filter, name))
+    filter.strip_suffix(".snap").unwrap_or(filter).trim_end_matches('/')
 }
 
 /// Whether a text follows a pattern in which `*` stands for any characters.
@@ -79,6 +90,13 @@ mod tests {
         assert_eq!(selected(&["./snapshots/qwen/a/joke.snap.new"]).unwrap(), [NAMES[3]]);
         assert_eq!(selected(&["*/haiku", "qwen"]).unwrap(), [NAMES[0], NAMES[2], NAMES[3]]);
         assert_eq!(Selection::All.of(&NAMES).unwrap(), NAMES);
+    }
+
+    #[test]
+    fn only_a_name_or_a_file_means_one_snapshot_alone() {
+        let alone = |filter: &str, name: &str| Selection::Filters(vec![filter.to_owned()]).means_alone(name);
+        assert!(alone("llama/a/core/haiku", NAMES[0]) && alone("snapshots/qwen/a/joke.snap.new", NAMES[3]));
+        assert!(!alone("llama/a", NAMES[0]) && !alone("qwen/*", NAMES[3]) && !Selection::All.means_alone(NAMES[0]));
     }
 
     #[test]

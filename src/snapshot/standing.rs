@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::{Change, ChangeKind, Snapshot};
-use crate::compare::{Comparison, EndpointComparison};
-use crate::plan::{Plan, PlannedProbe};
+use crate::compare::{Comparison, EndpointComparison, Settings};
+use crate::plan::{AskedWith, Plan, PlannedProbe};
 use crate::sample::Sample;
-use crate::verdict::Verdict;
+use crate::verdict::{EffectName, Verdict};
 
 /// How the approved snapshot of one probe at one endpoint stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,14 +26,18 @@ pub struct Approved {
 }
 
 impl Approved {
-    /// Sorts approved snapshots by how they stand beside what the plan asks. Those of endpoints or probes that it does not ask are
-    /// left out.
-    pub fn new(found: impl IntoIterator<Item = Snapshot>, plan: &Plan) -> Self {
+    /// Sorts approved snapshots by how they stand beside what the plan asks, `asked_with` at each endpoint. Those of endpoints or
+    /// probes that it does not ask are left out.
+    pub fn new(
+        found: impl IntoIterator<Item = Snapshot>,
+        plan: &Plan,
+        asked_with: impl Fn(&str, &PlannedProbe) -> AskedWith,
+    ) -> Self {
         let planned: BTreeMap<&str, &PlannedProbe> = plan.probes.iter().map(|p| (p.probe.id.as_str(), p)).collect();
         let standing = |snapshot: Snapshot| {
             let planned = planned.get(snapshot.head.probe.as_str())?;
             let key = (snapshot.head.endpoint.clone(), snapshot.head.probe.clone());
-            let stale = snapshot.staleness(&planned.probe, &planned.asked_with(&plan.sampling));
+            let stale = snapshot.staleness(&planned.probe, &asked_with(&snapshot.head.endpoint, planned));
             Some((key, stale.map_or_else(|| Standing::Current(Box::new(snapshot)), Standing::Stale)))
         };
         let asked = |(key, _): &((String, String), Standing)| plan.endpoints.contains(&key.0);
@@ -136,19 +140,27 @@ pub fn changes(approved: &Approved, taken: Vec<Snapshot>, comparison: &Compariso
                 (!snapshot.has_answers_of(then)).then(|| (ChangeKind::Drifted, drifted.reason.clone()))?
             }
         };
-        let compared = found.filter(|_| kind == ChangeKind::Drifted);
+        let effect = found.and_then(|e| e.effect.clone());
+        // An endpoint that was not measured has no more to say than that nothing is approved.
+        let measured = found.filter(|e| e.verdict != Verdict::Unmeasured);
         snapshot.head.change = Some(Change {
             kind,
+            verdict: found.map(|e| e.verdict),
+            because: measured.map(|e| e.reason.clone()).filter(|why| *why != reason),
             reason,
-            verdict: compared.map(|e| e.verdict),
-            effect: compared.and_then(|e| e.effect.clone()),
-            tolerance: compared.map(|_| comparison.settings.tolerance),
-            p_value: compared.and_then(|e| probe_p_value(e, &snapshot.head.probe)),
-            findings: compared.map(|e| e.findings.clone()).unwrap_or_default(),
+            tolerance: effect.as_ref().map(|effect| tolerance(effect.name, &comparison.settings)),
+            effect,
+            p_value: found.and_then(|e| probe_p_value(e, &snapshot.head.probe)),
+            findings: found.map(|e| e.findings.clone()).unwrap_or_default(),
         });
         Some(snapshot)
     };
     taken.into_iter().filter_map(change).collect()
+}
+
+/// The largest effect of this name that does not matter.
+fn tolerance(name: EffectName, settings: &Settings) -> f64 {
+    if name.is_of_drawing() { settings.dispersion_tolerance } else { settings.tolerance }
 }
 
 fn probe_p_value(endpoint: &EndpointComparison, probe: &str) -> Option<f64> {
@@ -159,10 +171,11 @@ fn probe_p_value(endpoint: &EndpointComparison, probe: &str) -> Option<f64> {
 mod tests {
     use super::super::testing::{probe, sample, snapshot};
     use super::*;
+    use crate::compare::Roles;
     use crate::compare::past::{Past, compare_with_past};
-    use crate::compare::{Roles, Settings};
     use crate::config::Reasoning;
     use crate::plan::Sampling;
+    use crate::verdict::Effect;
 
     fn plan(probes: &[&str], answers: u32) -> Plan {
         Plan {
@@ -182,6 +195,10 @@ mod tests {
                 .map(|id| PlannedProbe { probe: probe(id, "Write a haiku."), answers, max_tokens: 64 })
                 .collect(),
         }
+    }
+
+    fn approved(found: impl IntoIterator<Item = Snapshot>, plan: &Plan) -> Approved {
+        Approved::new(found, plan, |_, planned| planned.asked_with(&plan.sampling))
     }
 
     fn ours() -> [String; 1] {
@@ -214,9 +231,24 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_says_what_its_run_found_of_the_endpoint_whatever_it_waits_for() {
+        let mut found = comparison(Verdict::Drifted);
+        found.endpoints[0].reason = "as if half came from another model".into();
+        let effect = Effect { name: EffectName::Dispersion, estimate: 0.5, low: 0.4, high: 0.6 };
+        found.endpoints[0].effect = Some(effect.clone());
+        let told = changes(&Approved::default(), vec![snapshot(&["a"])], &found).remove(0).head.change.expect("waits");
+        assert_eq!((told.kind, told.verdict), (ChangeKind::Unseen, Some(Verdict::Drifted)));
+        assert_eq!((told.effect, told.tolerance), (Some(effect), Some(0.1)));
+        assert_eq!(told.because.as_deref(), Some("as if half came from another model"));
+        let first = changes(&Approved::default(), vec![snapshot(&["a"])], &comparison(Verdict::Unmeasured)).remove(0);
+        let told = first.head.change.expect("waits");
+        assert_eq!((told.verdict, told.because), (Some(Verdict::Unmeasured), None));
+    }
+
+    #[test]
     fn other_answers_wait_only_where_the_endpoint_has_drifted() {
         let plan = plan(&["core/haiku"], 2);
-        let approved = Approved::new([snapshot(&["a", "b"])], &plan);
+        let approved = approved([snapshot(&["a", "b"])], &plan);
         let changed = |texts: &[&str], verdict| kinds(&changes(&approved, vec![snapshot(texts)], &comparison(verdict)));
         assert_eq!(changed(&["a", "c"], Verdict::Consistent), []);
         assert_eq!(changed(&["a", "c"], Verdict::Inconclusive), []);
@@ -228,7 +260,7 @@ mod tests {
     fn a_snapshot_of_another_question_is_stale_and_not_compared() {
         let mut plan = plan(&["core/haiku"], 2);
         plan.probes[0].probe = probe("core/haiku", "Write two haikus.");
-        let approved = Approved::new([snapshot(&["a", "b"])], &plan);
+        let approved = approved([snapshot(&["a", "b"])], &plan);
         assert!(approved.samples(&plan, &ours()).is_empty());
         assert_eq!(
             approved.tally(&plan, "together").gaps().as_deref(),

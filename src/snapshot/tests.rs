@@ -37,6 +37,25 @@ fn samples_come_back_as_the_comparison_takes_them() {
 }
 
 #[test]
+fn what_the_endpoint_added_to_the_request_comes_back_from_the_file() {
+    let extra = serde_json::json!({"top_k": 20, "min_p": 0.05, "provider": {"order": ["groq", "no", "1"], "only": null, "on": true}});
+    let with_extra = |mut sample: Sample| {
+        let parameters = sample.parameters.as_mut().expect("parameters");
+        parameters.extra_body = serde_json::from_value(extra.clone()).expect("an object");
+        sample
+    };
+    let samples = [with_extra(sample("a", 0))];
+    let asked = probe("core/haiku", "Write a haiku.");
+    let taken = Snapshot::of_samples("llama", &asked, &[&samples[0]], "run 1").expect("answers");
+    let again = file::parse(&file::render(&taken)).expect("a snapshot");
+    assert_eq!(again, taken);
+    let now = AskedWith::of(samples[0].parameters.as_ref().expect("parameters"));
+    assert_eq!(again.staleness(&asked, &now), None);
+    let plain = AskedWith::of(sample("a", 0).parameters.as_ref().expect("parameters"));
+    assert!(again.staleness(&asked, &plain).is_some_and(|why| why.contains("`extra_body` (min_p, provider, top_k)")));
+}
+
+#[test]
 fn failures_are_no_answers() {
     let failed = Sample {
         error: Some(crate::sample::SampleError { kind: "timeout".into(), message: String::new() }),
@@ -62,11 +81,11 @@ fn what_differs_between_answers_is_said_of_each() {
 fn a_changed_probe_temperature_cap_or_comparison_makes_a_snapshot_stale() {
     let taken = snapshot(&["a", "b"]);
     let asked = probe("core/haiku", "Write a haiku.");
-    let now = AskedWith { temperature: 1.0, max_tokens: Some(64), reasoning_effort: None };
+    let now = AskedWith { temperature: Some(1.0), max_tokens: Some(64), reasoning_effort: None, endpoint: None };
     assert_eq!(taken.staleness(&asked, &now), None);
     let because = |snapshot: &Snapshot, probe: &Probe, now: &AskedWith| snapshot.staleness(probe, now).expect("stale");
     assert!(because(&taken, &probe("core/haiku", "Write two."), &now).contains("probe has changed"));
-    assert!(because(&taken, &asked, &AskedWith { temperature: 0.7, ..now.clone() }).contains("temperature 1"));
+    assert!(because(&taken, &asked, &AskedWith { temperature: Some(0.7), ..now.clone() }).contains("temperature 1"));
     assert!(because(&taken, &asked, &AskedWith { max_tokens: None, ..now.clone() }).contains("a cap of 64"));
     let effort = AskedWith { reasoning_effort: Some("low".into()), ..now.clone() };
     assert!(because(&taken, &asked, &effort).contains("no effort"));

@@ -78,7 +78,7 @@ impl Update {
         }
     }
 
-    /// Whether what waits for review of an endpoint that answers as approved again is taken away.
+    /// Whether anything may be changed at all: what waits is replaced, or taken away where an endpoint answers as approved again.
     pub fn tidies(self, place: Place) -> bool {
         self.of_change(ChangeKind::Drifted, place).is_some()
     }

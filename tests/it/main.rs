@@ -24,6 +24,8 @@ mod layers;
 mod metrics;
 mod package;
 #[cfg(feature = "lab")]
+mod pending;
+#[cfg(feature = "lab")]
 mod power;
 mod readme;
 mod real_data;

@@ -8,7 +8,7 @@ use crate::fixture::{Project, TELLING, assert_says};
 const PROBES: [&str; 4] = ["sampled/poems.toml", "sampled/days.toml", "greedy/weather.toml", "greedy/stories.toml"];
 
 /// A model of one endpoint that is held against its own snapshot.
-fn project(address: &str) -> Project {
+pub fn project(address: &str) -> Project {
     Project::new()
         .with_model("reference", "\"snapshot\"")
         .with_default("samples", "8")
@@ -17,7 +17,7 @@ fn project(address: &str) -> Project {
 }
 
 /// The file names of snapshots of this suffix, below the folder of snapshots.
-fn files(project: &Project, suffix: &str) -> Vec<String> {
+pub fn files(project: &Project, suffix: &str) -> Vec<String> {
     let mut found: Vec<String> = project
         .files()
         .into_iter()
@@ -178,6 +178,98 @@ fn a_filter_that_means_nothing_and_a_review_without_a_terminal_say_what_to_do() 
     project.run(["accept"]).refuses(2, &["required"]);
     let project = project.with_env("SAMEMODEL_UPDATE", "sometimes");
     project.run(["test"]).refuses(2, &["SAMEMODEL_UPDATE is `sometimes`", "auto, new, always, unseen or no"]);
+}
+
+#[test]
+fn an_endpoint_that_answered_and_has_no_snapshot_says_that_and_not_what_failed_on_the_way() {
+    let project = project("lab:flaky-host");
+    let run = project.run(["check", "--seed", "1", "--format", "json"]);
+    let host = run.endpoint("host");
+    assert!(host["errors"].as_u64().is_some_and(|n| n > 0), "{host:#}");
+    assert!(host["samples"].as_u64().is_some_and(|n| n > 50), "{host:#}");
+    assert_says(&host["reason"].to_string(), &["no approved snapshot: ", " answers wait for review"]);
+    let taken = project.run(["test", "--seed", "2", "--accept", "--format", "json"]);
+    assert_says(&taken.endpoint("host")["reason"].to_string(), &["no approved snapshot", " approved now"]);
+    let project = project.with_env("CI", "true").with_endpoint("other", "lab:");
+    let in_ci = project.run(["test", "--seed", "3", "--format", "json"]);
+    assert_says(&in_ci.endpoint("other")["reason"].to_string(), &["no approved snapshot: ", "nothing is written"]);
+}
+
+#[test]
+fn a_control_is_held_against_what_was_approved_of_each_endpoint_by_itself() {
+    let project = thorough("lab:")
+        .with_endpoint("small", "lab:swapped-model")
+        .with_endpoint("control", "lab:swapped-model")
+        .with_model("control", "\"control\"");
+    let first = project.run(["test", "--seed", "1", "--accept"]);
+    assert_says(&first.stdout, &["control answered, and there is nothing approved to tell it apart from"]);
+    let run = project.run(["test", "--seed", "2", "--format", "json"]);
+    let report = run.json();
+    assert!(report["control"]["p_value"].as_f64().is_some_and(|p| p <= 0.05), "{:#}", report["control"]);
+    let warnings = report["warnings"].to_string();
+    assert_says(&warnings, &["`small`: the control `control` is not told apart from its earlier answers"]);
+    assert!(!warnings.contains("no unit"), "{warnings}");
+    for name in ["host", "small"] {
+        assert_ne!(run.verdict(name), "drifted", "{}", run.stdout);
+    }
+    let shown = project.run(["test", "--seed", "3"]);
+    assert_says(&shown.stdout, &["the tests can fire"]);
+}
+
+/// A host that is asked one probe, with these lines of the defaults, of the probe and of the endpoint.
+fn asked((key, value): (&str, &str), probe: &str, endpoint: &str) -> Project {
+    let probe = format!("about = \"A story.\"\n{probe}");
+    Project::new()
+        .with_model("reference", "\"snapshot\"")
+        .with_default("samples", "6")
+        .with_default(key, value)
+        .with_file("prompts/own.toml", &probe)
+        .with_endpoint_and("host", "lab:", "", endpoint)
+}
+
+const PLAIN: &str = "[[message]]\nrole = \"user\"\ncontent = \"Tell me a story about a fox.\"\n";
+
+#[test]
+fn what_ones_own_configuration_changed_is_stale_and_no_drift() {
+    let unchanged = ("samples", "6");
+    let approved = asked(unchanged, PLAIN, "");
+    approved.run(["test", "--seed", "1", "--accept"]);
+    let with = |parameters: &str| format!("parameters = {{ {parameters} }}\n{PLAIN}");
+    let tool = "[[tool]]\nname = \"look\"\ndescription = \"\"\n[tool.parameters]\ntype = \"object\"\n";
+    let changed = [
+        ("the cap", asked(("max_tokens", "6"), PLAIN, "")),
+        ("the effort", asked(("reasoning", "{ effort = \"high\" }"), PLAIN, "")),
+        ("the allowance", asked(("reasoning", "{ allowance = 40 }"), PLAIN, "")),
+        ("the temperature", asked(("temperature", "0.3"), PLAIN, "")),
+        ("the probe's cap", asked(unchanged, &with("max_tokens = 6"), "")),
+        ("the probe's top_p", asked(unchanged, &with("top_p = 0.2"), "")),
+        ("the probe's seed", asked(unchanged, &with("seed = 7"), "")),
+        ("the probe's temperature", asked(unchanged, &with("temperature = 0.3"), "")),
+        ("the probe's effort", asked(unchanged, &with("reasoning_effort = \"high\""), "")),
+        ("the text", asked(unchanged, &PLAIN.replace("fox", "hen"), "")),
+        ("a system message", {
+            let system = format!("[[message]]\nrole = \"system\"\ncontent = \"You are a king.\"\n\n{PLAIN}");
+            asked(unchanged, &system, "")
+        }),
+        ("a tool", asked(unchanged, &format!("{PLAIN}\n{tool}"), "")),
+        ("the endpoint's top_p", asked(unchanged, PLAIN, "extra_body = { top_p = 0.2 }\n")),
+        ("the endpoint's top_k", asked(unchanged, PLAIN, "extra_body = { top_k = 1 }\n")),
+    ];
+    for (what, project) in changed {
+        copy(&approved, &project);
+        let run = project.run(["test", "--seed", "2", "--format", "json"]);
+        assert_eq!(run.verdict("host"), "unmeasured", "{what}: {}", run.endpoint("host"));
+        assert_says(&run.endpoint("host")["reason"].to_string(), &["a stale snapshot of 1 probe (", "wait for review"]);
+    }
+    for project in [asked(("send_seed", "true"), PLAIN, ""), asked(("stream", "false"), PLAIN, "")] {
+        copy(&approved, &project);
+        let run = project.run(["test", "--seed", "2", "--format", "json"]);
+        assert!(!["drifted", "unmeasured"].contains(&run.verdict("host").as_str()), "{}", run.endpoint("host"));
+    }
+    let same = asked(unchanged, PLAIN, "extra_body = { top_k = 1 }\n");
+    same.run(["test", "--seed", "1", "--accept"]);
+    let run = same.run(["test", "--seed", "2", "--format", "json"]);
+    assert_ne!(run.verdict("host"), "unmeasured", "what the endpoint adds is as it was: {}", run.endpoint("host"));
 }
 
 /// A model of a host and a reference at this address.

@@ -75,7 +75,7 @@ pub enum Verb {
     /// Go through the snapshots that wait, on the terminal.
     Review(snapshots::Names),
     /// Take snapshots that wait as approved.
-    Accept(snapshots::Which),
+    Accept(snapshots::Accept),
     /// Delete snapshots that wait.
     Reject(snapshots::Which),
     /// List the snapshots that wait.

@@ -53,6 +53,17 @@ pub struct Which {
     pub all: bool,
 }
 
+/// `samemodel accept`
+#[derive(Debug, Args)]
+pub struct Accept {
+    /// Which.
+    #[command(flatten)]
+    pub which: Which,
+    /// Take those of endpoints that had drifted, too; without this they are left, unless they are named one by one.
+    #[arg(long)]
+    pub drifted: bool,
+}
+
 /// Snapshots by name; all where none is given.
 #[derive(Debug, Args)]
 pub struct Names {
@@ -70,4 +81,16 @@ pub struct Pending {
     /// Fail where any waits: for CI.
     #[arg(long)]
     pub check: bool,
+    /// The form of the list.
+    #[arg(long, short, value_enum, default_value_t = PendingFormat::Terminal)]
+    pub format: PendingFormat,
+}
+
+/// How what waits is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PendingFormat {
+    /// A line each, for people
+    Terminal,
+    /// `samemodel.pending/1`, for programs
+    Json,
 }

@@ -1,25 +1,46 @@
 //! `samemodel pending` and `samemodel show`: what waits, and what is in it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
-use super::{folder, in_order_of_review, selection, waiting};
+use super::{beside, folder, in_order_of_review, selection, waiting};
 use crate::cli::args::Global;
-use crate::cli::args::snapshots::{Names, Pending};
+use crate::cli::args::snapshots::{Names, Pending, PendingFormat};
 use crate::cli::{FILE_WIDTH, UsageError, emit, paint, terminal_width};
 use crate::exit::ExitCode;
 use crate::report::View;
 use crate::report::escape::line;
+use crate::report::json::pretty;
 use crate::review::Shown;
-use crate::review::screen::{self, Waiting};
-use crate::snapshot::{ChangeKind, State};
+use crate::review::screen::{self, Waiting, judged};
+use crate::snapshot::waiting::{self as listed, Caution, cautions};
+use crate::snapshot::{ChangeKind, Snapshot, State};
 
 /// Lists what waits, a line each; with `--check` anything that waits is a failure.
 pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result<Code> {
     let folder = folder(global);
-    let found = in_order_of_review(&folder, waiting(&folder, &selection(&args.which.names))?)?;
+    let names = waiting(&folder, &selection(&args.which.names))?;
+    let all = beside(&folder, &names)?;
+    let cautions = cautions(&all);
+    let found = in_order_of_review(&folder, names)?;
+    emit(
+        &match args.format {
+            PendingFormat::Terminal => lines(&found, &cautions),
+            PendingFormat::Json => pretty(&listed::Pending::new(&found, &cautions)),
+        },
+        None,
+    )?;
+    let waits = args.check && !found.is_empty();
+    Ok(if waits { ExitCode::Drifted } else { ExitCode::Consistent }.into())
+}
+
+fn lines(found: &[(String, Snapshot)], cautions: &BTreeMap<&str, Caution>) -> String {
+    if found.is_empty() {
+        return "nothing waits for review\n".to_owned();
+    }
     let mut text = String::new();
-    for (name, snapshot) in &found {
+    for (name, snapshot) in found {
         let change = snapshot.head.change.as_ref();
         let kind = change.map_or("new", |c| match c.kind {
             ChangeKind::Drifted => "drifted",
@@ -27,14 +48,12 @@ pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result
             ChangeKind::Unseen => "new",
         });
         let why = change.map_or("", |c| c.reason.as_str());
-        let _ = writeln!(text, "{} {kind}: {}", line(name), line(why));
+        let older = cautions.get(name.as_str()) == Some(&Caution::Superseded);
+        let older = if older { "; superseded by what a later run has left of the endpoint" } else { "" };
+        let told = format!("{name} {kind}: {why} [{}]{older}", judged(&snapshot.head));
+        let _ = writeln!(text, "{}", line(&told));
     }
-    if found.is_empty() {
-        text.push_str("nothing waits for review\n");
-    }
-    emit(&text, None)?;
-    let waits = args.check && !found.is_empty();
-    Ok(if waits { ExitCode::Drifted } else { ExitCode::Consistent }.into())
+    text
 }
 
 /// Shows snapshots: what waits beside what is approved, as the review does, and else what is approved.

@@ -5,10 +5,12 @@ pub(super) mod list;
 pub(super) mod review;
 pub(super) mod test;
 
+use std::collections::BTreeSet;
+
 use super::args::Global;
 use super::{UsageError, session};
 use crate::snapshot::selection::Selection;
-use crate::snapshot::{ChangeKind, Folder, Snapshot, State};
+use crate::snapshot::{ChangeKind, Entry, Folder, Snapshot, State};
 
 /// The folder of snapshots beside the configuration, whether that can be loaded or not.
 fn folder(global: &Global) -> Folder {
@@ -29,6 +31,19 @@ fn waiting(folder: &Folder, selection: &Selection) -> anyhow::Result<Vec<String>
         UsageError(format!("{error}: {next}"))
     })?;
     Ok(chosen.into_iter().map(str::to_owned).collect())
+}
+
+/// All that waits of the endpoints of these names, read.
+fn beside(folder: &Folder, names: &[String]) -> anyhow::Result<Vec<(String, Snapshot)>> {
+    let endpoints: BTreeSet<&str> = names.iter().map(|name| Folder::endpoint_of(name)).collect();
+    let waits = |entry: &Entry| entry.state == State::Waiting && endpoints.contains(Folder::endpoint_of(&entry.name));
+    let mut found = Vec::new();
+    for entry in folder.entries()?.into_iter().filter(waits) {
+        if let Some(snapshot) = folder.read(&entry.name, State::Waiting)? {
+            found.push((entry.name, snapshot));
+        }
+    }
+    Ok(found)
 }
 
 /// The snapshots of these names that wait, the strongest evidence first within each endpoint.

@@ -6,7 +6,7 @@ use std::process::{Command as Process, ExitCode as Code, Stdio};
 use anyhow::Context as _;
 use console::{Key, Term};
 
-use super::{folder, in_order_of_review, selection, waiting};
+use super::{beside, folder, in_order_of_review, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::Names;
 use crate::cli::{UsageError, clock, emit, paint};
@@ -14,6 +14,7 @@ use crate::report::{Paint, View};
 use crate::review::screen::{self, Waiting};
 use crate::review::{Command, Decision, Review, Scope, Shown, Tally, Visibility};
 use crate::snapshot::folder::Before;
+use crate::snapshot::waiting::cautions;
 use crate::snapshot::{Folder, Snapshot, State};
 
 /// Goes through what waits on the terminal.
@@ -63,7 +64,7 @@ impl Session<'_> {
                 Command::Quit => break,
                 Command::Toggle(part) => self.review.toggle(part),
                 Command::Undo => self.undo()?,
-                Command::Decide(decision, scope) => self.decide(decision, scope)?,
+                Command::Decide(decision, scope) => self.decide(decision, scope, &new)?,
                 Command::Pager => self.page(&name, &new, approved.as_ref())?,
             }
         }
@@ -99,19 +100,53 @@ impl Session<'_> {
         }
     }
 
-    fn decide(&mut self, decision: Decision, scope: Scope) -> anyhow::Result<()> {
-        let names = self.review.in_scope(scope).to_vec();
+    /// Decides on the snapshot on the screen, and on all after it where that is asked for.
+    fn decide(&mut self, decision: Decision, scope: Scope, shown: &Snapshot) -> anyhow::Result<()> {
         let mut before = Vec::new();
-        for name in &names {
-            before.extend(match decision {
-                Decision::Accept => self.folder.accept(name, clock::now())?,
-                Decision::Reject => self.folder.reject(name)?,
-                Decision::Skip => None,
-            });
-        }
+        let count = match (decision, scope) {
+            (Decision::Accept, Scope::This) => {
+                let names = self.review.in_scope(scope).to_vec();
+                for name in &names {
+                    let Some(taken) = self.folder.accept(name, shown, clock::now())? else {
+                        // A run has left others in its place: they come up instead.
+                        return Ok(());
+                    };
+                    before.push(taken);
+                }
+                names.len()
+            }
+            (Decision::Accept, Scope::Rest) => self.accept_the_rest(shown, &mut before)?,
+            (Decision::Reject, _) => {
+                let names = self.review.in_scope(scope);
+                for name in names {
+                    before.extend(self.folder.reject(name)?);
+                }
+                names.len()
+            }
+            (Decision::Skip, _) => self.review.in_scope(scope).len(),
+        };
         self.taken_back.push(before);
-        self.review.decided(decision, names.len());
+        self.review.decided(decision, count);
         Ok(())
+    }
+
+    /// Accepts what is left but for what is not taken together with others unasked, which comes up next. Of the endpoint on the screen
+    /// the verdict has been seen, so that all of it is taken. Says how many there were.
+    fn accept_the_rest(&mut self, shown: &Snapshot, before: &mut Vec<Before>) -> anyhow::Result<usize> {
+        let names = self.review.in_scope(Scope::Rest).to_vec();
+        let found = beside(&self.folder, &names)?;
+        let cautions = cautions(&found);
+        let run = |s: &Snapshot| (s.head.model.clone(), s.head.endpoint.clone(), s.head.source.clone());
+        let is_taken = |(name, snapshot): &&(String, Snapshot)| {
+            names.contains(name) && (!cautions.contains_key(name.as_str()) || run(snapshot) == run(shown))
+        };
+        let mut taken = Vec::new();
+        for (name, snapshot) in found.iter().filter(is_taken) {
+            before.extend(self.folder.accept(name, snapshot, clock::now())?);
+            taken.push(name.clone());
+        }
+        self.review.first(&taken);
+        Ok(taken.len())
     }
 
     fn undo(&mut self) -> anyhow::Result<()> {
