@@ -80,6 +80,7 @@ fn attempt(replicate: u32) -> Attempt {
         headers: BTreeMap::new(),
         raw: format!("data: {}\n\n", "x".repeat(150)).repeat(64),
         outcome: Outcome::Answered(Box::new(answer)),
+        cost: None,
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Attempt {
     pub raw: String,
     /// What came of it.
     pub outcome: Outcome,
+    /// What it costs, in US dollars; absent until that is decided, and without a price.
+    #[serde(default)]
+    pub cost: Option<f64>,
 }
 
 /// What was asked, as far as a sample says it: the part of its record that no host can know.
@@ -164,8 +167,10 @@ pub enum FailureKind {
     RateLimited,
     /// HTTP 5xx or an error inside a stream.
     Server,
-    /// HTTP 401 or 403: the key is wrong or lacks permission.
+    /// HTTP 401: the key is wrong.
     Unauthorized,
+    /// HTTP 403: the key lacks a permission that this request needs.
+    Forbidden,
     /// HTTP 404: no such model or route.
     NotFound,
     /// HTTP 402 or an equivalent: no credit left.
@@ -182,6 +187,8 @@ pub enum FailureKind {
     TooLarge,
     /// The answer had the form of one and nothing in it: no content, no call, and not one token counted.
     Blank,
+    /// This machine could not send it: it has no descriptors left.
+    Local,
 }
 
 impl FailureKind {
@@ -195,6 +202,7 @@ impl FailureKind {
             Self::RateLimited => "rate_limited",
             Self::Server => "server",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::PaymentRequired => "payment_required",
             Self::Rejected => "rejected",
@@ -203,12 +211,23 @@ impl FailureKind {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::Blank => "blank",
+            Self::Local => "local",
         }
+    }
+
+    /// The class with this name; `None` for a name that this program does not write.
+    pub fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
     }
 
     /// Whether no other request to this endpoint can succeed either, so that asking on is waste.
     pub fn is_fatal(self) -> bool {
-        matches!(self, Self::Unauthorized | Self::NotFound | Self::PaymentRequired | Self::Redirect)
+        matches!(self, Self::Unauthorized | Self::Redirect)
+    }
+
+    /// Whether the host has refused this very request; it may take others.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Forbidden | Self::NotFound | Self::PaymentRequired | Self::Rejected | Self::Filtered)
     }
 }
 
@@ -232,6 +251,7 @@ mod tests {
             headers: BTreeMap::from([("server".into(), "h".into())]),
             raw: "{}".into(),
             outcome,
+            cost: None,
         }
     }
 

@@ -14,17 +14,19 @@
 //! | 5 | [`cli`], [`exit`] |
 //! | 4 | [`runner`], [`report`], [`review`], [`deliver`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
-//! | 2, pure | [`plan`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
-//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`] |
+//! | 2, pure | [`plan`], [`charge`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
+//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`], [`encoding`] |
 
 pub mod alert;
 pub mod attempt;
+pub mod charge;
 pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod config;
 pub mod deliver;
 pub mod diagnose;
+pub mod encoding;
 pub mod event;
 pub mod exit;
 #[cfg(feature = "lab")]

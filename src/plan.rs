@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::attempt::Slot;
-use crate::config::{Defaults, Model, Price, Reasoning};
-use crate::probe::{Cap, Probe};
-use crate::sample::{Asking, SampleParameters};
+use crate::charge::cost;
+use crate::config::{Defaults, Model, Price, Reasoning, Reference};
+use crate::probe::{Cap, Parameters, Probe};
+use crate::sample::{Asking, Purpose, SampleParameters, drawn_id};
 use crate::stats::rng;
 
 /// The schema name that a stored plan carries.
@@ -86,6 +87,9 @@ pub struct PlannedProbe {
     pub answers: u32,
     /// The cap on an answer's tokens, thoughts among them; where none is sent, what is set aside for one.
     pub max_tokens: u32,
+    /// The only endpoint that is asked it; all are where this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<String>,
 }
 
 /// One request of a plan.
@@ -112,15 +116,20 @@ impl Plan {
             let configured = Cap::Tokens(model.max_tokens.unwrap_or(defaults.max_tokens));
             let allowance = model.reasoning.as_ref().unwrap_or(&defaults.reasoning).allowance;
             let cap = probe.parameters.max_tokens.unwrap_or(configured).tokens().saturating_add(allowance);
-            PlannedProbe { probe, answers: answers.max(1), max_tokens: cap }
+            PlannedProbe { probe, answers: answers.max(1), max_tokens: cap, only: None }
         });
+        let mut planned: Vec<PlannedProbe> = planned.collect();
+        if let Some(reference) = drawn_at(model) {
+            let draws: Vec<PlannedProbe> = planned.iter().filter_map(|p| p.drawn(reference)).collect();
+            planned.extend(draws);
+        }
         Self {
             schema: SCHEMA.to_owned(),
             model: name.to_owned(),
             seed,
             sampling: Sampling::of(defaults),
             endpoints: model.endpoint.iter().map(|e| e.name.clone()).collect(),
-            probes: planned.collect(),
+            probes: planned,
         }
     }
 
@@ -135,7 +144,8 @@ impl Plan {
         let mut requests = Vec::with_capacity(blocks.len() * endpoints.len());
         for (block, (probe, replicate)) in blocks.into_iter().enumerate() {
             endpoints.shuffle(&mut rng);
-            requests.extend(endpoints.iter().map(|&endpoint| Request { block, probe, endpoint, replicate }));
+            let asked = endpoints.iter().filter(|&&endpoint| self.probes[probe].is_for(&self.endpoints[endpoint]));
+            requests.extend(asked.map(|&endpoint| Request { block, probe, endpoint, replicate }));
         }
         requests
     }
@@ -149,9 +159,9 @@ impl Plan {
         }
     }
 
-    /// Requests to each endpoint.
-    pub fn requests_per_endpoint(&self) -> usize {
-        self.probes.iter().map(|p| p.answers as usize).sum()
+    /// The number of requests to an endpoint.
+    pub fn requests_to(&self, endpoint: &str) -> usize {
+        self.probes.iter().filter(|p| p.is_for(endpoint)).map(|p| p.answers as usize).sum()
     }
 
     /// The seed of one request, for hosts that take one. It differs by endpoint: the same seed at two endpoints would tie
@@ -163,9 +173,9 @@ impl Plan {
     }
 
     /// What one endpoint is asked for, expected and at most.
-    pub fn estimate(&self, price: Option<Price>, pace: Pace) -> Estimate {
+    pub fn estimate(&self, endpoint: &str, price: Option<Price>, pace: Pace) -> Estimate {
         let mut out = Estimate::default();
-        for planned in &self.probes {
+        for planned in self.probes.iter().filter(|p| p.is_for(endpoint)) {
             let answers = u64::from(planned.answers);
             let (expected, most) = planned.prompt_tokens();
             out.requests += answers;
@@ -245,7 +255,41 @@ impl AskedAt {
     }
 }
 
+/// The endpoint that draws answers to its greedy probes as well: the reference, unless a control gives the unit of effects.
+fn drawn_at(model: &Model) -> Option<&str> {
+    match &model.reference {
+        Reference::Endpoint(name) if model.control.is_none() => Some(name),
+        _ => None,
+    }
+}
+
 impl PlannedProbe {
+    /// Whether it is put to this endpoint.
+    pub fn is_for(&self, endpoint: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == endpoint)
+    }
+
+    /// The probe that draws one answer to this one at this endpoint; `None` where it is not greedy or not compared.
+    fn drawn(&self, endpoint: &str) -> Option<Self> {
+        let probe = &self.probe;
+        (probe.asking == Asking::Greedy && probe.purpose == Purpose::Comparison).then(|| Self {
+            probe: Probe {
+                id: drawn_id(&probe.id),
+                about: format!("How soon a draw leaves the greedy answer to {}.", probe.id),
+                asking: Asking::Sampled,
+                purpose: Purpose::Draw,
+                samples: Some(1),
+                // The distribution itself, whatever the others are drawn from.
+                parameters: Parameters { temperature: Some(1.0), ..probe.parameters.clone() },
+                checks: Vec::new(),
+                ..probe.clone()
+            },
+            answers: 1,
+            max_tokens: self.max_tokens,
+            only: Some(endpoint.to_owned()),
+        })
+    }
+
     /// What is sent with it to an endpoint that adds nothing.
     pub fn asked_with(&self, sampling: &Sampling) -> AskedWith {
         let parameters = &self.probe.parameters;
@@ -275,11 +319,6 @@ impl PlannedProbe {
     pub fn worst_cost(&self, price: Price) -> f64 {
         cost(price, self.prompt_tokens().1, u64::from(self.max_tokens))
     }
-}
-
-/// What tokens cost, in US dollars.
-pub fn cost(price: Price, prompt_tokens: u64, completion_tokens: u64) -> f64 {
-    (price.input * prompt_tokens as f64 + price.output * completion_tokens as f64) / 1e6
 }
 
 /// How fast an endpoint may be asked.
@@ -393,7 +432,7 @@ mod tests {
             probes: answers
                 .iter()
                 .enumerate()
-                .map(|(i, &answers)| PlannedProbe { probe: probe(i), answers, max_tokens: 8 })
+                .map(|(i, &answers)| PlannedProbe { probe: probe(i), answers, max_tokens: 8, only: None })
                 .collect(),
         }
     }
@@ -407,7 +446,7 @@ mod tests {
             let requests = plan.requests();
             let slots: HashSet<Slot> = requests.iter().map(|&r| plan.slot(r)).collect();
             prop_assert_eq!(slots.len(), requests.len());
-            prop_assert_eq!(requests.len(), endpoints * plan.requests_per_endpoint());
+            prop_assert_eq!(requests.len(), endpoints * plan.requests_to("e0"));
             for block in requests.chunks(endpoints) {
                 prop_assert!(block.iter().all(|r| (r.block, r.probe, r.replicate) == (block[0].block, block[0].probe, block[0].replicate)));
                 prop_assert_eq!(block.iter().map(|r| r.endpoint).collect::<HashSet<_>>().len(), endpoints);
@@ -456,6 +495,19 @@ mod tests {
     #[test]
     fn the_order_depends_on_the_seed() {
         assert_ne!(plan(3, &[4, 4], 1).requests(), plan(3, &[4, 4], 2).requests());
+    }
+
+    #[test]
+    fn without_a_control_the_reference_alone_draws_an_answer_to_each_greedy_probe() {
+        let mut plan = plan(3, &[2, 5], 1);
+        plan.probes[0].probe.asking = Asking::Greedy;
+        let (drawn, none) = (plan.probes[0].drawn("e1"), plan.probes[1].drawn("e1"));
+        assert!(none.is_none(), "a sampled probe is drawn as it is");
+        plan.probes.extend(drawn);
+        let drawn: Vec<Request> = plan.requests().into_iter().filter(|r| r.probe == 2).collect();
+        assert_eq!(drawn.iter().map(|r| (r.endpoint, r.replicate)).collect::<Vec<_>>(), [(1, 0)]);
+        assert_eq!(["e0", "e1"].map(|name| plan.requests_to(name)), [7, 8]);
+        assert_eq!(plan.probes[2].asked_with(&plan.sampling).temperature.total_cmp(&1.0), std::cmp::Ordering::Equal);
     }
 
     #[test]

@@ -102,8 +102,9 @@ pub fn decide<R: Rng + ?Sized>(failure: &Failure, spent: Spent, policy: &Retry, 
 
 /// Whether waiting can mend a failure of this class.
 pub fn is_passing(kind: FailureKind) -> bool {
-    use FailureKind::{Blank, Connect, CutStream, RateLimited, Reset, Server, Timeout};
-    matches!(kind, Blank | Connect | Reset | CutStream | Timeout | RateLimited | Server)
+    use FailureKind::{Blank, Connect, CutStream, Local, Malformed, RateLimited, Reset, Server, Timeout};
+    // A page of HTML or a garbled event under HTTP 200 comes from a gateway that has lost its host for a moment.
+    matches!(kind, Blank | Connect | Reset | CutStream | Timeout | RateLimited | Server | Malformed | Local)
 }
 
 fn worth_retrying(failure: &Failure) -> Result<(), GiveUp> {
@@ -148,7 +149,7 @@ mod tests {
         decide(failure, spent, &Retry::default(), &mut ChaCha8Rng::seed_from_u64(1))
     }
 
-    const EVERY_KIND: [FailureKind; 14] = [
+    const EVERY_KIND: [FailureKind; 17] = [
         FailureKind::Connect,
         FailureKind::Reset,
         FailureKind::CutStream,
@@ -156,6 +157,7 @@ mod tests {
         FailureKind::RateLimited,
         FailureKind::Server,
         FailureKind::Unauthorized,
+        FailureKind::Forbidden,
         FailureKind::NotFound,
         FailureKind::PaymentRequired,
         FailureKind::Rejected,
@@ -163,6 +165,8 @@ mod tests {
         FailureKind::Filtered,
         FailureKind::Malformed,
         FailureKind::TooLarge,
+        FailureKind::Blank,
+        FailureKind::Local,
     ];
 
     #[test]
@@ -172,7 +176,10 @@ mod tests {
             .filter(|kind| matches!(decided(&failure(*kind), spent(1, 0.0)), Decision::Retry { .. }))
             .map(FailureKind::as_str)
             .collect();
-        assert_eq!(retried, ["connect", "reset", "cut_stream", "timeout", "rate_limited", "server"]);
+        assert_eq!(
+            retried,
+            ["connect", "reset", "cut_stream", "timeout", "rate_limited", "server", "malformed", "blank", "local"]
+        );
     }
 
     #[test]

@@ -121,10 +121,11 @@ pub enum Confidence {
 }
 
 /// Faults of the service, which say nothing of what it answers.
-const OF_THE_SERVICE: [&str; 7] = [
+const OF_THE_SERVICE: [&str; 8] = [
     "blank-answers",
     "flaky-host",
     "reasoning-hidden",
+    "request-refused",
     "route-not-pinned",
     "slow",
     "unicode-normalised",

@@ -62,6 +62,7 @@ impl Asking<'_> {
             window: self.session.defaults.window as usize,
             budget,
             watched: self.watched(),
+            reference: self.reference(),
             stop,
             events: &|event: Event| show(&event),
         };
@@ -82,9 +83,13 @@ impl Asking<'_> {
         if !self.job.answered.is_empty() {
             return Watched::Nobody;
         }
+        self.reference().map_or(Watched::All, Watched::Endpoint)
+    }
+
+    /// The reference's place in the plan, where it is asked.
+    fn reference(&self) -> Option<usize> {
         let reference = self.session.reference_name();
-        let index = self.job.plan.endpoints.iter().position(|name| name == reference);
-        index.map_or(Watched::All, Watched::Endpoint)
+        self.job.plan.endpoints.iter().position(|name| name == reference)
     }
 
     /// Compares all answers of the run.

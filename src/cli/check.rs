@@ -5,7 +5,7 @@ use std::process::ExitCode as Code;
 use super::alarm::{Alarm, Concluded, Telling};
 use super::args::{Check, Global, Output};
 use super::asking::Asking;
-use super::job::Job;
+use super::job::{Job, Resumed};
 use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
@@ -28,7 +28,11 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
         return plan::show(&session, args.comparing.seed.unwrap_or_else(fresh_seed), args.report.format.into());
     }
     let seed = args.comparing.seed;
-    let begin = if args.resume { Begin::Resume } else { Begin::Anew };
+    let begin = match (args.resume, args.retry_given_up) {
+        (false, _) => Begin::Anew,
+        (true, false) => Begin::Resume(Resumed::Unfinished),
+        (true, true) => Begin::Resume(Resumed::Latest),
+    };
     let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
     let (_, code) = ask_and_deliver(session, asked, &args.report, global).await?;
     Ok(code)
@@ -82,7 +86,7 @@ pub(super) struct Asked {
 pub(super) enum Begin {
     #[default]
     Anew,
-    Resume,
+    Resume(Resumed),
 }
 
 /// Asks all endpoints of a session, keeps what they answer, compares, and tells whom the configuration names. What monitoring
@@ -95,7 +99,7 @@ pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyh
     let report = carry_out(session, asked, &credentials, &alarm, global).await;
     if let Err(error) = &report {
         // Whoever has nothing to go on with is told so where they sit.
-        let slip = asked.begin == Begin::Resume && error.is::<UsageError>();
+        let slip = matches!(asked.begin, Begin::Resume(_)) && error.is::<UsageError>();
         if !slip {
             alarm.failed(error).await;
         }
@@ -122,7 +126,7 @@ async fn carry_out(
     let _lock = Lock::acquire(&data_dir, &holder)?;
     let store = SqliteStore::open(&data_dir, credentials.redactor()).await?;
     let job = match asked.begin {
-        Begin::Resume => Job::resume(&store, &mut session).await?,
+        Begin::Resume(which) => Job::resume(&store, &mut session, which).await?,
         Begin::Anew => Job::begin(&store, &session, asked.seed.unwrap_or_else(fresh_seed)).await?,
     };
     let redactor = credentials.redactor();
@@ -143,7 +147,7 @@ async fn asked_and_judged(
     let outcome = Box::pin(asking.ask(global)).await?;
     let how = match outcome {
         RunOutcome::Complete => Ending::Complete,
-        RunOutcome::Stopped | RunOutcome::ThoughtAway(_) => Ending::Partial,
+        RunOutcome::Stopped | RunOutcome::ThoughtAway(_) | RunOutcome::ReferenceDown => Ending::Partial,
         RunOutcome::BudgetReached => Ending::StoppedBudget,
     };
     let end = RunEnd { how, at: clock::now() };

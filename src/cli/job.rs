@@ -17,6 +17,15 @@ pub(super) struct Job {
     pub answered: HashSet<Slot>,
 }
 
+/// Which run is gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resumed {
+    /// The latest that did not finish.
+    Unfinished,
+    /// The latest, to ask once more for what was given up.
+    Latest,
+}
+
 impl Job {
     /// Plans a new run and keeps it.
     pub async fn begin(store: &dyn Store, session: &Session, seed: u64) -> anyhow::Result<Self> {
@@ -36,16 +45,26 @@ impl Job {
         Ok(Self { run, plan, answered: HashSet::new() })
     }
 
-    /// Takes up the model's latest run that did not finish. It asks as it did: what the plan says of sampling replaces what
-    /// the configuration says now.
-    pub async fn resume(store: &dyn Store, session: &mut Session) -> anyhow::Result<Self> {
-        let run = store.latest_unfinished(&session.name).await?.ok_or_else(|| {
-            UsageError(format!("no run of `{}` is unfinished: leave out --resume to begin one", session.name))
+    /// Takes up the model's latest run, or the latest that did not finish. It asks as it did: what the plan says of sampling
+    /// replaces what the configuration says now.
+    pub async fn resume(store: &dyn Store, session: &mut Session, which: Resumed) -> anyhow::Result<Self> {
+        let run = match which {
+            Resumed::Unfinished => store.latest_unfinished(&session.name).await?,
+            Resumed::Latest => store.runs().await?.into_iter().find(|run| run.model == session.name),
+        };
+        let run = run.ok_or_else(|| {
+            let is = if which == Resumed::Latest { "kept" } else { "unfinished" };
+            UsageError(format!("no run of `{}` is {is}: leave out --resume to begin one", session.name))
         })?;
-        let text = store.plan(&run.id).await?.context("an unfinished run has a plan")?;
+        let text = store.plan(&run.id).await?.ok_or_else(|| {
+            UsageError(format!("run {} was imported and asks nothing: leave out --resume to begin one", run.id))
+        })?;
         let plan: Plan =
             serde_json::from_str(&text).with_context(|| format!("the plan of run {} cannot be read", run.id))?;
         let answered = store.answered(&run.id).await?;
+        if which == Resumed::Latest && plan.requests().iter().all(|&request| answered.contains(&plan.slot(request))) {
+            return Err(UsageError(format!("run {} has an answer to each of its requests", run.id)).into());
+        }
         if let Some(gone) = plan.endpoints.iter().find(|name| !session.model.endpoint.iter().any(|e| e.name == **name))
         {
             return Err(UsageError(format!(

@@ -52,7 +52,10 @@ impl Judging<'_> {
         let settled = match self.outcome {
             RunOutcome::Complete => shelf.settle(job, &samples, &approved, (&findings.comparison, reference))?,
             // What is missing may not be like what is not.
-            RunOutcome::Stopped | RunOutcome::BudgetReached | RunOutcome::ThoughtAway(_) => None,
+            RunOutcome::Stopped
+            | RunOutcome::BudgetReached
+            | RunOutcome::ThoughtAway(_)
+            | RunOutcome::ReferenceDown => None,
         };
         if session.model.reference == Reference::Snapshot {
             say_what_became(&mut findings.comparison, &job.plan, &approved, settled.as_ref());
@@ -61,6 +64,11 @@ impl Judging<'_> {
             RunOutcome::Complete => None,
             RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
             RunOutcome::BudgetReached => Some("stopped at the budget: raise it and go on with --resume".to_owned()),
+            RunOutcome::ReferenceDown => Some(format!(
+                "stopped early: the reference `{}` does not answer, and nothing can be judged without it; go on with --resume \
+                 once it does",
+                session.reference_name()
+            )),
             RunOutcome::ThoughtAway(thoughts) => {
                 Some(format!("stopped early: {thoughts} and begin anew, or go on as it is with --resume"))
             }
@@ -109,18 +117,23 @@ impl Judging<'_> {
         all.extend(self.recorded());
         if !all.iter().any(|s| s.endpoint == reference && s.is_answer()) {
             let what = format!("the reference `{reference}` has no answers, so nothing can be compared with it");
-            return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference))).into());
+            let advice = match self.outcome {
+                RunOutcome::ReferenceDown => "; the others are not asked on: go on with --resume once it answers",
+                _ => "",
+            };
+            return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference)) + advice).into());
         }
         let settings = self.settings();
-        let roles = Roles {
-            unanswered: self.unanswered(samples),
-            ..self.roles(job.plan.endpoints.iter().map(String::as_str).collect())
-        };
-        let mut comparison = tokio::task::block_in_place(|| compare(&all, &roles, &settings))?;
         let past = match &session.model.reference {
             Reference::Endpoint(_) => self.past_of_the_reference(approved).await?,
             Reference::Snapshot | Reference::Recorded(_) => None,
         };
+        let roles = Roles {
+            unanswered: self.unanswered(samples),
+            earlier: past.as_ref().map_or(&[], |(samples, _)| samples),
+            ..self.roles(job.plan.endpoints.iter().map(String::as_str).collect())
+        };
+        let mut comparison = tokio::task::block_in_place(|| compare(&all, &roles, &settings))?;
         let reference_past = past.and_then(|(past, against)| {
             let past = Past { samples: &past, missing: Vec::new() };
             // All hosts show what honest ones do, and the twins of the reference are twins of what it was.
@@ -181,6 +194,7 @@ impl Judging<'_> {
             endpoints,
             control: session.model.control.as_deref(),
             known: known.collect(),
+            earlier: &[],
             twins: session.model.endpoint.iter().filter(|e| e.twin).map(|e| e.name.as_str()).collect(),
             unanswered: BTreeMap::new(),
         }
@@ -210,10 +224,8 @@ impl Judging<'_> {
     }
 
     fn nothing_answered(&self) -> NothingMeasured {
-        let failures = self
-            .accounts
-            .iter()
-            .flat_map(|(name, a)| a.failures.iter().map(move |(kind, n)| format!("\n  {name}: {n} × {kind}")));
+        let failures = self.accounts.iter().filter(|(_, account)| account.errors > 0);
+        let failures = failures.map(|(name, account)| format!("\n  {name}: {}", account.why()));
         let what = format!("no endpoint of `{}` answered, so nothing was measured", self.asking.session.name);
         NothingMeasured(what + &failures.collect::<String>())
     }
@@ -257,7 +269,6 @@ fn is_asked_alike(sample: &Sample, plan: &Plan, asked_with: impl Fn(&PlannedProb
 }
 
 fn describe_failures(account: Option<&Account>) -> String {
-    let Some(account) = account.filter(|a| !a.failures.is_empty()) else { return String::new() };
-    let failures: Vec<String> = account.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
-    format!(": {}", failures.join(", "))
+    let account = account.filter(|a| !a.failures.is_empty());
+    account.map_or_else(String::new, |account| format!(": {}", account.why()))
 }

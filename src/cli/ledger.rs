@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::job::Job;
 use super::session::Session;
-use crate::plan::cost;
+use crate::charge::cost;
+use crate::probe::RequestClass;
 use crate::report::Account;
+use crate::report::cause::Causes;
 use crate::store::Store;
 
 /// Where the accounts come from.
@@ -21,7 +23,8 @@ impl Ledger<'_> {
         Ok(self.costs().await?.values().copied().flatten().sum())
     }
 
-    /// Cost by endpoint: by the hosts' counts, and the worst case for each attempt that may have cost something uncounted.
+    /// Cost by endpoint: the charges that are stored. For attempts without one, those of earlier versions, the hosts' counts, and the
+    /// worst case for each that may have cost something uncounted.
     async fn costs(&self) -> anyhow::Result<BTreeMap<String, Option<f64>>> {
         let mut costs: BTreeMap<String, Option<f64>> = BTreeMap::new();
         for spent in self.store.spent(&self.job.run.id).await? {
@@ -29,7 +32,8 @@ impl Ledger<'_> {
             let Some(price) = price else { continue };
             let planned = self.job.plan.probes.iter().find(|p| p.probe.id == spent.probe);
             let worst = planned.map_or(0.0, |p| p.worst_cost(price));
-            let paid = cost(price, spent.prompt_tokens, spent.completion_tokens) + spent.unmetered as f64 * worst;
+            let uncharged = cost(price, spent.prompt_tokens, spent.completion_tokens) + spent.unmetered as f64 * worst;
+            let paid = spent.charged + uncharged;
             let total = costs.entry(spent.endpoint).or_default();
             *total = Some(total.unwrap_or(0.0) + paid);
         }
@@ -41,7 +45,6 @@ impl Ledger<'_> {
         let id = &self.job.run.id;
         let mut costs = self.costs().await?;
         let mut accounts: BTreeMap<String, Account> = BTreeMap::new();
-        let planned = self.job.plan.requests_per_endpoint();
         for counts in self.store.counts(id).await? {
             let cost = costs.remove(&counts.endpoint).flatten();
             let account = Account {
@@ -49,15 +52,29 @@ impl Ledger<'_> {
                 attempts: counts.attempts as usize,
                 errors: counts.failures as usize,
                 failures: BTreeMap::new(),
-                unanswered: planned.saturating_sub(counts.answers as usize),
+                unanswered: self.job.plan.requests_to(&counts.endpoint).saturating_sub(counts.answers as usize),
                 cost,
+                causes: Vec::new(),
             };
             accounts.insert(counts.endpoint, account);
         }
+        let classes: BTreeMap<&str, String> = self
+            .job
+            .plan
+            .probes
+            .iter()
+            .map(|planned| (planned.probe.id.as_str(), RequestClass::of(&planned.probe).to_string()))
+            .collect();
+        let mut causes: BTreeMap<String, Causes> = BTreeMap::new();
         for attempt in self.store.attempts(id).await? {
             if let (Some(failure), Some(account)) = (attempt.failure, accounts.get_mut(&attempt.slot.endpoint)) {
+                let class = classes.get(attempt.slot.probe.as_str()).map_or("", String::as_str);
+                causes.entry(attempt.slot.endpoint).or_default().count(&failure.kind, class, &failure.message);
                 *account.failures.entry(failure.kind).or_default() += 1;
             }
+        }
+        for (endpoint, causes) in causes {
+            accounts.entry(endpoint).or_default().causes = causes.finish();
         }
         Ok(accounts)
     }

@@ -23,6 +23,7 @@ mod check;
 mod clock;
 mod compare;
 mod completions;
+mod descriptors;
 mod export;
 mod fleet;
 mod history;
@@ -100,6 +101,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
 }
 
 fn on_runtime(work: impl Future<Output = anyhow::Result<Code>>) -> anyhow::Result<Code> {
+    descriptors::raise_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 

@@ -38,7 +38,7 @@ pub(super) fn show(session: &Session, seed: u64, form: Form) -> anyhow::Result<C
         let provider = &session.loaded.config.provider[&endpoint.provider];
         PlannedEndpoint {
             endpoint: endpoint.name.clone(),
-            estimate: plan.estimate(session.price(endpoint), pace(provider)),
+            estimate: plan.estimate(&endpoint.name, session.price(endpoint), pace(provider)),
             cannot_be_asked: unasked.iter().find(|u| u.endpoint == endpoint.name).map(|u| u.reason.clone()),
         }
     });

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::fault::{HostError, failure, within_answer};
+use super::fault::{self, HostError, failure, within_answer};
+use super::lenient::{self, join_halves};
 use super::sse;
 use super::toolcall::ToolCalls;
 use crate::attempt::{Answer, Failure, FailureKind};
@@ -44,7 +45,7 @@ pub struct Assembly {
 /// With the host's own error under HTTP 200, with what a content filter withheld, and with what is no chat completion.
 pub fn whole(body: &[u8], slow_down: &[u16]) -> Result<Answer, Failure> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let value = serde_json::from_slice(body).map_err(|error| malformed(&format!("the body is not JSON: {error}")))?;
+    let value = lenient::parse(body).map_err(|error| malformed(&format!("the body is not JSON: {error}")))?;
     let mut assembly = Assembly::new(slow_down);
     assembly.absorb(&value)?;
     assembly.done = true;
@@ -68,15 +69,18 @@ impl Assembly {
             self.done = true;
             return Ok(Progress::Done);
         }
-        if data.is_empty() {
+        if data.is_empty() || is_heartbeat(data) {
             return Ok(Progress::Nothing);
         }
-        match serde_json::from_slice(data) {
+        let host_error = |value: Option<&Value>| {
+            let said = || HostError { message: String::from_utf8_lossy(data).into_owned(), ..HostError::default() };
+            within_answer(&value.and_then(HostError::read).unwrap_or_else(said), &self.slow_down)
+        };
+        match lenient::parse(data) {
+            Ok(value) if event.name == "error" => Err(host_error(Some(&value))),
+            Ok(Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(Progress::Nothing),
             Ok(value) => self.absorb(&value),
-            Err(_) if event.name == "error" => {
-                let message = String::from_utf8_lossy(data).into_owned();
-                Err(within_answer(&HostError { message, ..HostError::default() }, &self.slow_down))
-            }
+            Err(_) if event.name == "error" => Err(host_error(None)),
             Err(error) => Err(malformed(&format!("an event of the stream is not JSON: {error}"))),
         }
     }
@@ -107,10 +111,10 @@ impl Assembly {
     /// # Errors
     ///
     /// `CutStream` without a finish reason and without `[DONE]`; `Filtered` when a filter withheld the answer;
-    /// `Server` when the finish reason is `error`; `Malformed` when there never was a choice; `Blank` when nothing was generated.
+    /// `Server` when the finish reason says that it was broken off; `Malformed` when there never was a choice; `Blank` when nothing was generated.
     pub fn finish(mut self) -> Result<Answer, Failure> {
-        self.answer.text = self.content.finish();
-        let (reasoning, refusal) = (self.reasoning.finish(), self.refusal.finish());
+        self.answer.text = join_halves(self.content.finish());
+        let (reasoning, refusal) = (join_halves(self.reasoning.finish()), self.refusal.finish());
         let length = self.answer.text.chars().count();
         if !(self.done || self.answer.finish_reason.is_some()) {
             let message = format!("the stream ended after {length} characters, with neither finish reason nor [DONE]");
@@ -126,7 +130,11 @@ impl Assembly {
                 let message = format!("the content filter cut the answer after {length} characters");
                 Err(failure(FailureKind::Filtered, message))
             }
-            Some("error") => Err(failure(FailureKind::Server, "the host ended the answer with finish reason `error`")),
+            Some(reason) if Ended::read(Some(reason)) == Ended::Interrupted => {
+                let reason = fault::one_line(reason);
+                let message = format!("the host broke off after {length} characters, with finish reason `{reason}`");
+                Err(failure(FailureKind::Server, message))
+            }
             _ if self.answer.text.is_empty() && !refusal.is_empty() => {
                 Err(failure(FailureKind::Filtered, format!("the host refused: {refusal}")))
             }
@@ -186,7 +194,9 @@ impl Assembly {
         // Some hosts send an empty reason while the answer goes on; that says nothing.
         let reason = choice.get("finish_reason").filter(|reason| !reason.is_null() && reason.as_str() != Some(""));
         if let Some(reason) = reason {
-            self.answer.finish_reason = Some(reason.as_str().map_or_else(|| reason.to_string(), str::to_owned));
+            // SGLang sends an object with the reason as its type.
+            let word = reason.as_str().or_else(|| reason.get("type").and_then(Value::as_str));
+            self.answer.finish_reason = Some(word.map_or_else(|| reason.to_string(), str::to_owned));
         }
         if let Some(logprobs) = choice.get("logprobs").filter(|logprobs| !logprobs.is_null()) {
             join(self.answer.logprobs.get_or_insert(Value::Null), logprobs);
@@ -228,6 +238,18 @@ impl Assembly {
         self.tool_calls.is_empty() && self.tool_calls.absorb(part)
     }
 }
+
+/// Whether an event's data is a single word, by which some hosts keep a connection open, rather than JSON.
+fn is_heartbeat(data: &[u8]) -> bool {
+    let quoted = data.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let word = quoted.unwrap_or(data);
+    let fits = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_' | b':' | b'.');
+    // `null` and its like are JSON and say nothing either.
+    !word.is_empty() && word.len() <= LONGEST_HEARTBEAT && word.iter().all(fits)
+}
+
+/// Longer words than this, in bytes, are no heartbeat.
+const LONGEST_HEARTBEAT: usize = 32;
 
 /// Whether nothing was generated at all: what ends so at a cap was generated and is not shown.
 fn is_nothing(answer: &Answer) -> bool {

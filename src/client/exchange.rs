@@ -18,9 +18,6 @@ use super::transport;
 use crate::attempt::{Answer, Failure, FailureKind};
 use crate::sample::Latency;
 
-/// The largest body, in decompressed bytes.
-pub const BODY_LIMIT: usize = 8 << 20;
-
 /// The longest line of a stream, in decompressed bytes.
 pub const LINE_LIMIT: usize = 1 << 20;
 
@@ -40,8 +37,8 @@ pub(super) struct Exchange {
     pub result: Result<Answer, Failure>,
 }
 
-/// Sends `body` to `target` and reads what comes back.
-pub(super) async fn exchange(target: &Target, body: &Value) -> Exchange {
+/// Sends `body` to `target` and reads what comes back, up to `limit` decompressed bytes of an answer.
+pub(super) async fn exchange(target: &Target, body: &Value, limit: usize) -> Exchange {
     let clock = Clock::start(target);
     let request = target.http.post(target.url.clone()).header(ACCEPT, "application/json");
     let sent = request.headers(target.headers.clone()).json(body).send();
@@ -54,8 +51,11 @@ pub(super) async fn exchange(target: &Target, body: &Value) -> Exchange {
     };
     let status = response.status();
     let headers = headers::kept(response.headers());
-    let (raw, elapsed, result) =
-        if status.is_success() { read_answer(&clock, response).await } else { read_error(&clock, response).await };
+    let (raw, elapsed, result) = if status.is_success() {
+        read_answer(&clock, response, limit).await
+    } else {
+        read_error(&clock, response).await
+    };
     Exchange { status: Some(status.as_u16()), headers, raw, elapsed, result }
 }
 
@@ -87,8 +87,8 @@ fn redirected(status: u16, location: Option<&str>) -> String {
     format!("HTTP {status}: redirects are not followed; it points to {}", fault::one_line(place))
 }
 
-async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response) -> Read {
-    let mut reading = Reading::new(clock, response.headers());
+async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, limit: usize) -> Read {
+    let mut reading = Reading::new(clock, response.headers(), limit);
     let mut last = None;
     let result = loop {
         match clock.wait(last, response.chunk()).await {
@@ -126,6 +126,7 @@ fn millis(duration: Duration) -> u64 {
 /// A body as it comes in.
 struct Reading<'a> {
     clock: &'a Clock<'a>,
+    limit: usize,
     says_stream: bool,
     raw: Vec<u8>,
     form: Form,
@@ -142,15 +143,15 @@ enum Form {
 }
 
 impl<'a> Reading<'a> {
-    fn new(clock: &'a Clock<'a>, headers: &HeaderMap) -> Self {
+    fn new(clock: &'a Clock<'a>, headers: &HeaderMap, limit: usize) -> Self {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let says_stream = content_type.to_ascii_lowercase().contains("event-stream");
-        Self { clock, says_stream, raw: Vec::new(), form: Form::Unknown, first_token: None }
+        Self { clock, limit, says_stream, raw: Vec::new(), form: Form::Unknown, first_token: None }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
-        if self.raw.len() + bytes.len() > BODY_LIMIT {
-            let message = format!("the body is larger than {BODY_LIMIT} bytes");
+        if self.raw.len() + bytes.len() > self.limit {
+            let message = format!("the body is larger than {} bytes, far beyond what the cap allows", self.limit);
             return Err(failure(FailureKind::TooLarge, message));
         }
         self.raw.extend_from_slice(bytes);
@@ -177,7 +178,7 @@ impl<'a> Reading<'a> {
             Some(b'{' | b'[' | b'"' | b'<') => Form::Whole,
             // A field of an event, or a comment.
             Some(first) if self.says_stream || b":deir".contains(first) => {
-                let limits = Limits { line: LINE_LIMIT, total: BODY_LIMIT };
+                let limits = Limits { line: LINE_LIMIT, total: self.limit };
                 Form::Stream(Box::new((Decoder::new(limits), Assembly::new(&self.clock.target.slow_down))))
             }
             Some(_) => Form::Whole,

@@ -4,8 +4,14 @@
 //! their HTTP status or, in a stream that has begun, under 200. Messages are returned whole: they are shortened only
 //! after redaction, since a cut could leave half of an echoed key behind.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use regex::Regex;
 use serde_json::Value;
 
+use super::{headers, lenient};
 use crate::attempt::{Failure, FailureKind};
 
 /// An error as a host wrote it.
@@ -19,8 +25,43 @@ pub struct HostError {
     pub flagged: bool,
 }
 
-/// Codes that mean "no credit left", whatever the HTTP status.
-const NO_CREDIT: &[&str] = &["insufficient_quota", "insufficient_balance", "insufficient_credits", "credit_limit"];
+/// Fields that hold a code, a type or a status.
+const CODES: &[&str] =
+    &["code", "type", "error_type", "status", "status_code", "http_code", "statusCode", "http_status", "error_code"];
+
+/// Codes that mean "no credit left", whatever the HTTP status. `1113` is Z.ai's.
+const NO_CREDIT: &[&str] = &[
+    "insufficient_quota",
+    "insufficient_balance",
+    "insufficient_credits",
+    "insufficient_funds",
+    "credit_limit",
+    "payment_required",
+    "arrearage",
+    "billing_hard_limit_reached",
+    "1113",
+];
+
+/// Words that mean it, in lower case, where a host says nothing of a wait: a quota that comes back is a limit.
+const NO_CREDIT_WORDS: &[&str] = &[
+    "insufficient balance",
+    "insufficient credit",
+    "insufficient fund",
+    "insufficient quota",
+    "not enough credit",
+    "not enough balance",
+    "out of credit",
+    "no credits",
+    "credit balance",
+    "payment required",
+    "in arrears",
+    "recharge",
+    "top up",
+    "plan and billing",
+    "requires more credits",
+    "余额不足",
+    "欠费",
+];
 
 /// Codes that mean that a content filter stepped in, whatever the HTTP status.
 const FILTERED: &[&str] = &["content_filter", "content_policy_violation", "responsibleaipolicyviolation"];
@@ -36,7 +77,13 @@ impl HostError {
             Value::Array(list) => list.first().filter(|first| first.is_object()).and_then(Self::read),
             Value::Object(fields) => match fields.get("error") {
                 Some(Value::Null) | None => Self::flat(value),
-                Some(error @ Value::Object(_)) => Some(Self::object(error)),
+                Some(error @ Value::Object(_)) => {
+                    let mut read = Self::object(error);
+                    // Some hosts put the status beside the error.
+                    read.codes.extend(Self::object(value).codes.into_iter().filter(|code| status(code).is_some()));
+                    read.codes.dedup();
+                    Some(read)
+                }
                 Some(Value::String(text)) => {
                     let outer = Self::object(value);
                     Some(Self { message: text.clone(), ..outer })
@@ -50,7 +97,13 @@ impl HostError {
     /// An error that is the body itself: `{"object":"error",…}`, `{"message":…}`, `{"detail":…}` or `{"errors":[…]}`.
     /// A body with choices is an answer, whatever else it holds.
     fn flat(value: &Value) -> Option<Self> {
-        if value.get("choices").is_some_and(|choices| !choices.is_null()) {
+        let has_choices = match value.get("choices") {
+            None | Some(Value::Null) => false,
+            // Token counts come with an empty list.
+            Some(Value::Array(choices)) => !choices.is_empty() || value.get("usage").is_some(),
+            Some(_) => true,
+        };
+        if has_choices {
             return None;
         }
         if let Some(first) = value.get("errors").and_then(Value::as_array).and_then(|errors| errors.first()) {
@@ -58,7 +111,7 @@ impl HostError {
         }
         let named = value.get("object").and_then(Value::as_str) == Some("error");
         let error = Self::object(value);
-        (named || !error.message.is_empty()).then_some(error)
+        (named || !error.message.is_empty() || error.status().is_some()).then_some(error)
     }
 
     fn object(error: &Value) -> Self {
@@ -67,7 +120,7 @@ impl HostError {
             Value::String(text) => Some(text.clone()),
             other => Some(other.to_string()),
         });
-        let codes = ["code", "type", "error_type", "status"]
+        let codes = CODES
             .iter()
             .filter_map(|name| match error.get(name)? {
                 Value::String(text) => Some(text.clone()),
@@ -81,7 +134,14 @@ impl HostError {
 
     /// The HTTP status that the error names itself, as routers do for errors within a stream.
     fn status(&self) -> Option<u16> {
-        self.codes.iter().find_map(|code| code.parse().ok().filter(|status| (400..600).contains(status)))
+        self.codes.iter().find_map(|code| status(code))
+    }
+
+    /// Whether it says that there is no credit left.
+    fn says_no_credit(&self) -> bool {
+        let message = self.message.to_lowercase();
+        let says = || NO_CREDIT_WORDS.iter().any(|words| message.contains(words));
+        self.has_code(NO_CREDIT) || (says() && wait_in_words(&message).is_none())
     }
 
     fn has_code(&self, known: &[&str]) -> bool {
@@ -99,10 +159,87 @@ impl HostError {
     }
 }
 
+/// The HTTP status that a code is.
+fn status(code: &str) -> Option<u16> {
+    code.parse().ok().filter(|status| (400..600).contains(status))
+}
+
+/// The wait that a body asks for before another try: as Google's `RetryInfo`, in headers that a router passes on, as a field, or in
+/// words. The body is one JSON document, or a stream of which the last event that is JSON tells it.
+pub fn wait_in_body(body: &[u8], now: Timestamp) -> Option<Duration> {
+    let lines = || {
+        let fields = body.split(|b| *b == b'\n').filter_map(|line| {
+            line.strip_prefix(b"data:").or_else(|| line.strip_prefix(b"error:")).map(<[u8]>::trim_ascii)
+        });
+        fields.filter_map(|line| lenient::parse(line).ok()).last()
+    };
+    let value = lenient::parse(body).ok().or_else(lines)?;
+    wait_in(&value, now, MOST_NESTED)
+}
+
+/// How deep in an error a wait is looked for.
+const MOST_NESTED: usize = 6;
+
+fn wait_in(value: &Value, now: Timestamp, depth: usize) -> Option<Duration> {
+    if depth == 0 {
+        return None;
+    }
+    let Value::Object(fields) = value else {
+        return value.as_array()?.iter().take(16).find_map(|value| wait_in(value, now, depth - 1));
+    };
+    let told = fields.iter().find_map(|(name, value)| {
+        let text = value.as_str().map(str::to_owned).or_else(|| value.as_f64().map(|number| number.to_string()));
+        match (name.to_ascii_lowercase().replace(['-', '_'], "").as_str(), text) {
+            ("retrydelay", None) => Duration::try_from_secs_f64(value.get("seconds")?.as_f64()?).ok(),
+            ("retrydelay" | "retryafter" | "retryafterseconds" | "xratelimitreset", Some(text)) => {
+                headers::wait(&text, now)
+            }
+            ("retryafterms", Some(text)) => headers::wait(&format!("{text}ms"), now),
+            _ => None,
+        }
+    });
+    let nested = || fields.values().filter(|value| !value.is_string()).find_map(|value| wait_in(value, now, depth - 1));
+    let words =
+        || ["message", "detail", "error", "msg"].iter().find_map(|name| wait_in_words(fields.get(*name)?.as_str()?));
+    told.filter(|wait| !wait.is_zero()).or_else(nested).or_else(words)
+}
+
+/// A wait in a sentence, such as `try again in 12s`, `retry after 5 seconds` or `in 1m2.5s`.
+fn wait_in_words(message: &str) -> Option<Duration> {
+    static WAIT: LazyLock<Regex> = LazyLock::new(|| {
+        let amount =
+            r"((?:[0-9]+(?:\.[0-9]+)?\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|ms|s|m|h)\b?\s*)+)";
+        Regex::new(&format!(
+            r"(?i)(?:again|retry|wait|reset|resets|available)\s+(?:again\s+)?(?:in|after|for)?\s*(?:about\s+)?{amount}"
+        ))
+        .expect("a constant expression")
+    });
+    static PART: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(?i)([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)").expect("a constant expression"));
+    let found = WAIT.captures(message)?;
+    let seconds: f64 = PART
+        .captures_iter(found.get(1)?.as_str())
+        .filter_map(|part| {
+            let unit = match part[2].to_ascii_lowercase().as_str() {
+                "ms" => 1e-3,
+                unit if unit.starts_with("milli") => 1e-3,
+                unit if unit.starts_with('s') => 1.0,
+                unit if unit.starts_with('m') => 60.0,
+                unit if unit.starts_with('h') => 3600.0,
+                _ => return None,
+            };
+            Some(part[1].parse::<f64>().ok()? * unit)
+        })
+        .sum();
+    Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero() && *wait <= headers::LONGEST_BELIEVED)
+}
+
 /// The failure that a response with a status other than 2xx is. `slow_down` lists statuses that mean it beside 429.
 pub fn from_status(status: u16, body: &[u8], slow_down: &[u16]) -> Failure {
-    let error = serde_json::from_slice(body).ok().as_ref().and_then(HostError::read);
-    let kind = classify(status, error.as_ref(), slow_down);
+    let error = lenient::parse(body).ok().as_ref().and_then(HostError::read);
+    // Gateways wrap the error of the host behind them into a status of their own.
+    let inner = error.as_ref().and_then(HostError::status).filter(|_| status >= 400 && status != 429);
+    let kind = classify(inner.unwrap_or(status), error.as_ref(), slow_down);
     let said = match &error {
         Some(error) => error.told(),
         None => readable(body),
@@ -126,13 +263,15 @@ fn classify(status: u16, error: Option<&HostError>, slow_down: &[u16]) -> Failur
     let says = |codes| error.is_some_and(|error| error.has_code(codes));
     match status {
         _ if says(FILTERED) => FailureKind::Filtered,
+        402 | 403 | 429 if error.is_some_and(HostError::says_no_credit) => FailureKind::PaymentRequired,
         _ if says(NO_CREDIT) => FailureKind::PaymentRequired,
         // A router's moderation answers 403 too, and says nothing about the key.
         403 if error.is_some_and(|error| error.flagged) => FailureKind::Filtered,
         429 => FailureKind::RateLimited,
         _ if slow_down.contains(&status) => FailureKind::RateLimited,
         300..=399 => FailureKind::Redirect,
-        401 | 403 => FailureKind::Unauthorized,
+        401 => FailureKind::Unauthorized,
+        403 => FailureKind::Forbidden,
         402 => FailureKind::PaymentRequired,
         404 => FailureKind::NotFound,
         408 | 409 | 500..=599 => FailureKind::Server,
@@ -207,7 +346,7 @@ mod tests {
             (400, Rejected),
             (401, Unauthorized),
             (402, PaymentRequired),
-            (403, Unauthorized),
+            (403, Forbidden),
             (404, NotFound),
             (408, Server),
             (409, Server),
@@ -242,6 +381,72 @@ mod tests {
     }
 
     #[test]
+    fn a_status_within_the_body_decides_the_class_wherever_it_stands() {
+        let within = |body: Value| within_answer(&HostError::read(&body).expect("an error"), &[]).kind;
+        for name in ["status_code", "http_code", "code", "statusCode"] {
+            assert_eq!(
+                within(json!({"error": {"message": "m", name: 400, "type": "invalid"}})),
+                FailureKind::Rejected,
+                "{name}"
+            );
+            assert_eq!(within(json!({"error": {"message": "m"}, name: "429"})), FailureKind::RateLimited, "{name}");
+            assert_eq!(within(json!({name: 503, "message": "m"})), FailureKind::Server, "{name}");
+        }
+        assert_eq!(
+            from_status(500, br#"{"error": {"message": "m", "code": 429}}"#, &[]).kind,
+            FailureKind::RateLimited
+        );
+        assert_eq!(
+            from_status(429, br#"{"error": {"message": "m", "code": 400}}"#, &[]).kind,
+            FailureKind::RateLimited
+        );
+    }
+
+    #[test]
+    fn no_credit_is_told_from_a_limit_that_passes() {
+        let kind =
+            |message: &str| from_status(429, json!({"error": {"message": message}}).to_string().as_bytes(), &[]).kind;
+        assert_eq!(kind("Insufficient balance or no resource package. Please recharge."), FailureKind::PaymentRequired);
+        assert_eq!(
+            kind("You exceeded your current quota, please check your plan and billing details."),
+            FailureKind::PaymentRequired
+        );
+        let passes =
+            "You exceeded your current quota, please check your plan and billing details. Please retry in 20.5s.";
+        assert_eq!(kind(passes), FailureKind::RateLimited);
+        assert_eq!(kind("Too many requests"), FailureKind::RateLimited);
+    }
+
+    #[test]
+    fn a_wait_in_the_body_is_found_in_every_form() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let later = (now.as_millisecond() + 12_000).to_string();
+        let bodies = [
+            json!([{"error": {"code": 429, "details": [{"@type": "x"}, {"@type": "RetryInfo", "retryDelay": "12s"}]}}]),
+            json!({"error": {"details": [{"retryDelay": {"seconds": 12}}]}}),
+            json!({"error": {"metadata": {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": later}}}}),
+            json!({"error": {"metadata": {"headers": {"Retry-After": "12"}}}}),
+            json!({"retry_after": 12, "error": "slow down"}),
+            json!({"error": {"retry_after_ms": 12000}}),
+            json!({"error": {"message": "Rate limit reached. Please try again in 12s. Visit …"}}),
+            json!({"error": "Please retry after 12 seconds."}),
+            json!({"detail": "wait 12.0 s"}),
+        ];
+        for body in bodies {
+            let wait = wait_in_body(body.to_string().as_bytes(), now);
+            assert_eq!(wait, Some(Duration::from_secs(12)), "{body}");
+        }
+        let stream =
+            b"data: {\"choices\":[]}\n\nevent: error\ndata: {\"error\":{\"message\":\"try again in 1m2.5s\"}}\n\n";
+        assert_eq!(wait_in_body(stream, now), Some(Duration::from_millis(62_500)));
+        for body in
+            [json!({"error": "no"}), json!({"error": {"message": "5 seconds of audio"}}), json!({"retry_after": -3})]
+        {
+            assert_eq!(wait_in_body(body.to_string().as_bytes(), now), None, "{body}");
+        }
+    }
+
+    #[test]
     fn a_body_that_is_not_json_is_told_in_one_line() {
         assert_eq!(from_status(502, b" <html><h1>Bad</h1>", &[]).message, "HTTP 502: a page of HTML");
         assert_eq!(from_status(500, b"up\n\n stream \x1b[1m", &[]).message, "HTTP 500: up stream [1m");
@@ -252,6 +457,7 @@ mod tests {
         #[test]
         fn arbitrary_bodies_never_panic(status in 100u16..700, body in prop::collection::vec(any::<u8>(), 0..64)) {
             prop_assert!(from_status(status, &body, &[]).message.starts_with("HTTP "));
+            let _ = wait_in_body(&body, Timestamp::UNIX_EPOCH);
         }
     }
 }

@@ -145,6 +145,7 @@ mod tests {
             headers: headers::Kept::new(),
             raw: String::new(),
             outcome,
+            cost: None,
         }
     }
 

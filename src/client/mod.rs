@@ -11,9 +11,11 @@ mod transport;
 pub mod answer;
 pub mod fault;
 pub mod headers;
+pub mod lenient;
 pub mod level;
 pub mod limit;
 pub mod request;
+pub mod room;
 pub mod sse;
 pub mod target;
 pub mod toolcall;
@@ -26,9 +28,10 @@ mod tests;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use exchange::{BODY_LIMIT, ERROR_BODY_LIMIT, LINE_LIMIT};
+pub use exchange::{ERROR_BODY_LIMIT, LINE_LIMIT};
 pub use limit::{Limiter, Permit};
 pub use request::{Ask, Route};
+pub use room::{BODY_LIMIT, Room};
 pub use target::{Target, TargetError};
 
 use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome};
@@ -59,18 +62,22 @@ impl Client {
     /// answer holds the reason. Nothing is retried and no redirect is followed.
     pub async fn attempt(&self, target: &Target, ask: &Ask, number: u32) -> Attempt {
         let started_at = Timestamp::now();
-        let Exchange { status, headers, raw, elapsed, result } = exchange::exchange(target, &ask.body).await;
+        let room = Room::of(&ask.body);
+        let Exchange { status, headers, raw, elapsed, result } = exchange::exchange(target, &ask.body, room.read).await;
         // A stream brings an echoed key in pieces, none of which can be told from other text.
         let in_pieces = matches!(&result, Ok(answer) if self.is_told_in(answer));
         let outcome = match result {
-            Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer))),
-            Err(failure) => Outcome::Failed(self.clean_failure(&failure, &headers)),
+            Ok(answer) => {
+                let logprobs = answer.logprobs.filter(|_| room.logprobs);
+                Outcome::Answered(Box::new(self.clean_answer(Answer { logprobs, ..answer })))
+            }
+            Err(failure) => Outcome::Failed(self.clean_failure(&failure, &headers, &raw)),
         };
         let slot = ask.slot.clone();
         tracing::debug!(endpoint = target.endpoint(), probe = slot.probe, number, status, ?elapsed, "attempt");
-        let raw = if in_pieces { MASK.to_owned() } else { self.clean_raw(&raw, &outcome) };
+        let raw = if in_pieces { MASK.to_owned() } else { self.clean_raw(&raw, &outcome, room) };
         let headers = self.clean_headers(headers);
-        Attempt { slot, number, started_at, elapsed, status, headers, raw, outcome }
+        Attempt { slot, number, started_at, elapsed, status, headers, raw, outcome, cost: None }
     }
 
     /// Whether what the model said holds a secret.
@@ -83,15 +90,14 @@ impl Client {
         self.redactor.redact(text).into_owned()
     }
 
-    fn clean_raw(&self, raw: &[u8], outcome: &Outcome) -> String {
+    fn clean_raw(&self, raw: &[u8], outcome: &Outcome, room: Room) -> String {
         // Masked before it is cut: a cut through a key would leave half of it unknown to the redactor.
         let mut text = self.clean(&String::from_utf8_lossy(raw));
-        if let Outcome::Failed(failure) = outcome
-            && failure.kind != FailureKind::CutStream
-            && text.len() > KEPT_OF_A_FAILURE
-        {
-            text.truncate(text.floor_char_boundary(KEPT_OF_A_FAILURE));
-        }
+        let most = match outcome {
+            Outcome::Failed(failure) if failure.kind != FailureKind::CutStream => KEPT_OF_A_FAILURE,
+            Outcome::Answered(_) | Outcome::Failed(_) => room.kept,
+        };
+        text.truncate(text.floor_char_boundary(most));
         text
     }
 
@@ -99,7 +105,7 @@ impl Client {
         headers.into_iter().map(|(name, value)| (name, bounded(&self.clean(&value)))).collect()
     }
 
-    fn clean_failure(&self, failure: &Failure, headers: &Kept) -> Failure {
+    fn clean_failure(&self, failure: &Failure, headers: &Kept, raw: &[u8]) -> Failure {
         let now = Timestamp::now();
         let mut message = self.clean(&failure.message);
         if failure.kind == FailureKind::Redirect {
@@ -109,7 +115,7 @@ impl Client {
         let exhausted = || headers::exhausted_for(headers, now).filter(|_| failure.kind == FailureKind::RateLimited);
         Failure {
             kind: failure.kind,
-            retry_after: headers::asked_wait(headers, now).or_else(exhausted),
+            retry_after: headers::asked_wait(headers, now).or_else(|| fault::wait_in_body(raw, now)).or_else(exhausted),
             should_retry: headers::should_retry(headers),
             message: bounded(&fault::one_line(&message)),
         }

@@ -128,22 +128,33 @@ impl Decoder {
 
 impl Pending {
     fn field(&mut self, line: &[u8]) {
+        // Hosts put the bare JSON of an error into a stream that has begun.
+        if line.starts_with(b"{") {
+            return self.data(line);
+        }
         let colon = line.iter().position(|b| *b == b':');
         let (name, value) = line.split_at(colon.unwrap_or(line.len()));
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
-            b"data" => {
-                if self.has_data {
-                    self.event.data.push(b'\n');
-                }
-                self.event.data.extend_from_slice(value);
-                self.has_data = true;
+            b"data" => self.data(value),
+            // A field of llama.cpp's server.
+            b"error" => {
+                "error".clone_into(&mut self.event.name);
+                self.data(value);
             }
             b"event" => self.event.name = String::from_utf8_lossy(value).into_owned(),
             // Comments (an empty name), `id`, `retry` and fields unknown to the standard say nothing about an answer.
             _ => {}
         }
+    }
+
+    fn data(&mut self, value: &[u8]) {
+        if self.has_data {
+            self.event.data.push(b'\n');
+        }
+        self.event.data.extend_from_slice(value);
+        self.has_data = true;
     }
 }
 

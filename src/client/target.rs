@@ -2,14 +2,13 @@
 //!
 //! Layer 3. What is wrong with an address is told here, by the endpoint's name, and not by the first failed request.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use url::Url;
 
-use crate::config::{Auth, Endpoint, Provider, Timeouts};
+use crate::config::{Auth, Endpoint, Provider, Timeouts, is_this_machine};
 
 /// An endpoint ready to be asked, with its own pool of connections. Cheap to clone; its debug output shows no key.
 #[derive(Debug, Clone)]
@@ -61,7 +60,10 @@ pub enum Problem {
         problem: String,
     },
     /// Plain HTTP to another machine.
-    #[error("base_url `{0}` is not HTTPS: plain http is only for this machine (localhost, 127.0.0.1, [::1])")]
+    #[error(
+        "base_url `{0}` is not HTTPS: plain http is for this machine (localhost, 127.0.0.1, [::1]), and with `allow_plain_http = true` \
+         for private addresses"
+    )]
     Insecure(String),
     /// The key cannot be sent.
     #[error("its key holds characters that no HTTP header can carry, such as a line end: check the variable or file")]
@@ -108,7 +110,7 @@ impl Target {
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, TargetError> {
         let settle = || {
-            let url = address(&provider.base_url, &provider.dialect.path, lookup)?;
+            let url = address(provider, &provider.dialect.path, lookup)?;
             let limits = TimeLimits::new(provider.timeout.as_ref().unwrap_or(timeouts))?;
             let headers = headers(provider, key)?;
             let http = connections(&url, limits.connect)?;
@@ -148,13 +150,14 @@ impl TimeLimits {
 
 /// The full address: variables filled in, `path` appended, the query kept. Errors show the base URL as configured, so
 /// that nothing of the environment is shown.
-fn address(base_url: &str, path: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Url, Problem> {
+fn address(provider: &Provider, path: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Url, Problem> {
+    let base_url = provider.base_url.as_str();
     let bad = |problem: &str| Problem::Url { base_url: base_url.to_owned(), problem: problem.to_owned() };
     let filled = filled(base_url, lookup)?;
     let mut url = Url::parse(&filled).map_err(|error| bad(&format!("is not a URL: {error}")))?;
     match url.scheme() {
         "https" => {}
-        "http" if is_loopback(&url) => {}
+        "http" if provider.may_be_plain(&url) => {}
         "http" => return Err(Problem::Insecure(base_url.to_owned())),
         "lab" => return Err(bad("names the lab, whose address is known only while it runs")),
         _ => return Err(bad("must begin with https://")),
@@ -184,15 +187,6 @@ fn filled(base_url: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Str
         rest = after;
     }
     Ok(out + rest)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    }
 }
 
 fn headers(provider: &Provider, key: Option<&SecretString>) -> Result<HeaderMap, Problem> {
@@ -225,12 +219,12 @@ fn connections(url: &Url, connect: Duration) -> Result<reqwest::Client, Problem>
         .retry(reqwest::retry::never())
         .connect_timeout(connect)
         .referer(false);
-    if is_loopback(url) {
+    if is_this_machine(url) {
         // What is on this machine is not reached through a proxy.
         builder = builder.no_proxy();
     }
     if url.scheme() == "http" {
-        // Plain HTTP stays on this machine and needs no root certificates, which a bare container does not have.
+        // Plain HTTP needs no root certificates, which a bare container does not have.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| Problem::Tls(super::transport::innermost(&error)))
@@ -245,6 +239,7 @@ mod tests {
     fn provider(base_url: &str) -> Provider {
         Provider {
             base_url: base_url.into(),
+            allow_plain_http: false,
             api_key_env: None,
             auth: Auth::Bearer,
             headers: BTreeMap::new(),
@@ -274,7 +269,7 @@ mod tests {
     }
 
     fn url(base_url: &str) -> Result<String, String> {
-        address(base_url, "chat/completions", |name| (name == "ACCOUNT").then(|| "a1".to_owned()))
+        address(&provider(base_url), "chat/completions", |name| (name == "ACCOUNT").then(|| "a1".to_owned()))
             .map(String::from)
             .map_err(|problem| problem.to_string())
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::lenient::join_halves;
 use crate::sample::ToolCall;
 
 /// Tool calls under construction.
@@ -47,7 +48,8 @@ impl ToolCalls {
 
     /// The calls in order of their first pieces.
     pub fn finish(self) -> Vec<ToolCall> {
-        self.partial.into_iter().map(|call| ToolCall { name: call.name, arguments: call.arguments }).collect()
+        let call = |call: Partial| ToolCall { name: call.name, arguments: join_halves(call.arguments) };
+        self.partial.into_iter().map(call).collect()
     }
 
     fn piece(&mut self, index: Option<u64>, id: &str, function: &Value) {

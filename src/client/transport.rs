@@ -15,6 +15,12 @@ pub(super) fn failed(error: reqwest::Error, target: &Target) -> Failure {
     let error = error.without_url();
     let host = target.authority();
     let told = innermost(&error);
+    if has_no_descriptors(&error, &told) {
+        let message = format!(
+            "this machine has no file descriptors left for a connection to {host}: raise the limit (`ulimit -n`) or lower `concurrency`"
+        );
+        return failure(FailureKind::Local, message);
+    }
     if error.is_connect() {
         return failure(FailureKind::Connect, not_connected(&error, target, &told));
     }
@@ -30,6 +36,22 @@ pub(super) fn failed(error: reqwest::Error, target: &Target) -> Failure {
         }
         _ => failure(FailureKind::Reset, format!("the connection to {host} broke: {told}")),
     }
+}
+
+/// `EMFILE` and `ENFILE`: the process, or the system, has as many files open as it may.
+const NO_DESCRIPTORS: [i32; 2] = [24, 23];
+
+fn has_no_descriptors(error: &dyn Error, told: &str) -> bool {
+    let mut next = error.source();
+    while let Some(source) = next {
+        let code = source.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if cfg!(unix) && code.is_some_and(|code| NO_DESCRIPTORS.contains(&code)) {
+            return true;
+        }
+        next = source.source();
+    }
+    // Where a resolver ran out of them only its words are left.
+    told.contains("Too many open files")
 }
 
 fn not_connected(error: &reqwest::Error, target: &Target, told: &str) -> String {

@@ -18,6 +18,10 @@ use crate::stats::survival::first_divergence;
 /// measured (1 to 3 % of tokens), and from it on another system prompt (5 to 20 %; Token-DiFR, arXiv 2511.20621).
 pub const HONEST_HAZARD_PER_TOKEN: f64 = 0.05;
 
+/// The share of how soon draws of the reference leave its greedy answers up to which hosts may be honest, where that is the unit: on
+/// a real engine other kernels were measured at 1 to 2 %, weights stored in 8 bits at 2 %, and 4-bit weights at 14 %.
+pub const HONEST_SHARE_OF_DRAWS: f64 = 0.1;
+
 /// The fewest hosts, the reference among them, that make a fleet, and that must agree within it.
 const FLEET: usize = 4;
 
@@ -29,8 +33,12 @@ pub enum Source {
     Twins,
     /// From the other hosts, the largest group of which agrees pairwise.
     Fleet,
+    /// From the reference's own history: how far its answers are now from those of an earlier day.
+    History,
     /// From a control: how far it is from the reference is the unit of the tolerance.
     Control,
+    /// From how soon draws of the reference leave its own greedy answers.
+    Draws,
     /// From the literature.
     #[default]
     BuiltIn,
@@ -52,12 +60,35 @@ impl Band {
     pub fn of_unit(pace: &Pace) -> Self {
         match pace.unit {
             Unit::Measured => Self { honest: 0.0, agreed: 0.0, source: Source::Control },
+            Unit::Draws => Self { honest: HONEST_SHARE_OF_DRAWS, agreed: 0.0, source: Source::Draws },
             Unit::BuiltIn => {
                 let honest = HONEST_HAZARD_PER_TOKEN / BUILT_IN_HAZARD_PER_TOKEN;
                 Self { honest, agreed: 0.0, source: Source::BuiltIn }
             }
         }
     }
+}
+
+impl Band {
+    /// The band with what the reference's own answers show from one day to another, at so many divergences for each character: within
+    /// it hosts agree. What is beyond the honest rate is a reference that has moved, and no measure of agreement.
+    #[must_use]
+    pub fn over_time(self, hazard: f64, pace: &Pace) -> Self {
+        let share = (hazard / pace.hazard).clamp(0.0, 1.0);
+        let says_more = share > self.agreed && share <= self.honest;
+        match self.source {
+            Source::Twins | Source::Control => self,
+            _ if says_more => Self { agreed: share, source: Source::History, ..self },
+            _ => self,
+        }
+    }
+}
+
+/// How soon answers of one host leave those that it gave on another day, beyond how soon they leave each other on one day:
+/// divergences for each character, at least 0; `None` without greedy answers to the same probes.
+pub fn apart_in_time(now: &Answers<'_>, then: &Answers<'_>) -> Option<f64> {
+    let apart = excess((now, itself(now)), (then, itself(then)));
+    apart.is_finite().then_some(apart)
 }
 
 /// How soon the greedy answers of hosts leave each other's: all pairs, the reference first.
@@ -118,7 +149,7 @@ impl Fleet {
     }
 
     /// The band of one host, by its index among those beside the reference, which has no part in it.
-    pub fn band(&self, host: usize, pace: &Pace, per_token: f64) -> Band {
+    pub fn band(&self, host: usize, pace: &Pace) -> Band {
         let unit = Band::of_unit(pace);
         let share = |hazard: f64| (hazard / pace.hazard).clamp(0.0, 1.0);
         let host = host + 1;
@@ -128,7 +159,7 @@ impl Fleet {
             return Band { honest: share(widest), agreed: share(widest), source: Source::Twins };
         }
         // With a control the tolerance is a share of what was measured, and means what it says.
-        match self.agreement(host, HONEST_HAZARD_PER_TOKEN / per_token).filter(|_| pace.unit == Unit::BuiltIn) {
+        match self.agreement(host, unit.honest * pace.hazard).filter(|_| pace.unit != Unit::Measured) {
             Some(widest) => Band { agreed: share(widest), source: Source::Fleet, ..unit },
             None => unit,
         }
@@ -231,35 +262,47 @@ mod tests {
     fn a_group_that_agrees_pairwise_shows_what_agreement_is_and_the_host_itself_has_no_part_in_it() {
         let hosts = [host(1000, "b"), host(20, "c"), host(25, "d"), host(1000, "e"), host(2, "f"), host(15, "g")];
         let fleet = fleet(&hosts, Vec::new());
-        let band = fleet.band(3, &pace(), 4.0);
+        let band = fleet.band(3, &pace());
         assert_eq!(band.source, Source::Fleet);
         assert!(band.agreed > 0.02 && band.agreed < band.honest, "{band:?}");
-        assert!(fleet.band(4, &pace(), 4.0).agreed < band.agreed, "what it is judged by lies closer than itself");
+        assert!(fleet.band(4, &pace()).agreed < band.agreed, "what it is judged by lies closer than itself");
     }
 
     #[test]
     fn without_enough_hosts_in_agreement_a_published_rate_stands_in() {
         let hosts = [host(1000, "b"), host(1, "c"), host(1, "d"), host(1, "e"), host(1, "f")];
-        let band = fleet(&hosts, Vec::new()).band(0, &pace(), 4.0);
+        let band = fleet(&hosts, Vec::new()).band(0, &pace());
         assert_eq!((band.source, band.agreed), (Source::BuiltIn, 0.0));
         assert!((band.honest - 0.25).abs() < 1e-12);
-        assert_eq!(fleet(&hosts[..3], Vec::new()).band(0, &pace(), 4.0).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts[..3], Vec::new()).band(0, &pace()).source, Source::BuiltIn);
+    }
+
+    #[test]
+    fn what_the_reference_shows_from_day_to_day_is_agreement_unless_it_has_moved() {
+        let band = Band::of_unit(&pace());
+        let (noisy, moved) =
+            (band.over_time(0.05 * pace().hazard, &pace()), band.over_time(0.9 * pace().hazard, &pace()));
+        assert_eq!((noisy.source, moved), (Source::History, band));
+        assert!((noisy.agreed - 0.05).abs() < 1e-12 && noisy.honest.total_cmp(&band.honest).is_eq(), "{noisy:?}");
+        let (then, now) = (host(1000, "b"), host(20, "c"));
+        let apart = apart_in_time(&Answers::new(&now), &Answers::new(&then)).expect("greedy answers");
+        assert!(apart > 0.0 && apart < 0.01, "{apart}");
     }
 
     #[test]
     fn hosts_without_answers_agree_with_nobody() {
         let hosts = [host(1000, "b"), host(20, "c"), Vec::new(), Vec::new(), Vec::new(), host(15, "d")];
-        assert_eq!(fleet(&hosts, Vec::new()).band(4, &pace(), 4.0).source, Source::BuiltIn);
-        assert_eq!(fleet(&hosts, vec![1]).band(0, &pace(), 4.0).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts, Vec::new()).band(4, &pace()).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts, vec![1]).band(0, &pace()).source, Source::BuiltIn);
     }
 
     #[test]
     fn a_declared_twin_sets_the_band_of_others() {
         let hosts = [host(1000, "b"), host(10, "c"), host(5, "d")];
         let fleet = fleet(&hosts, vec![0]);
-        let band = fleet.band(1, &pace(), 4.0);
+        let band = fleet.band(1, &pace());
         assert_eq!(band.source, Source::Twins);
         assert!(band.honest > 0.0 && band.honest < 0.1, "{band:?}");
-        assert_eq!(fleet.band(0, &pace(), 4.0).source, Source::BuiltIn, "no twin speaks for itself");
+        assert_eq!(fleet.band(0, &pace()).source, Source::BuiltIn, "no twin speaks for itself");
     }
 }

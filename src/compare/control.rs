@@ -1,12 +1,12 @@
 //! The control: what "another model" looks like, which is the unit of the effects.
 //!
 //! Best is an endpoint that is known to serve another model: it is asked the same probes in the same run, and it shows that
-//! the tests could have fired. Without one the unit is built in: for sampled answers the reference's own answers to *other
-//! probes*, the farthest that any model could be; for greedy answers a published rate.
+//! the tests could have fired. Without one the unit comes from the reference: for sampled answers its answers to *other probes*, the
+//! farthest that any model could be; for greedy answers how soon draws of its own leave them, or a published rate if that is less.
 
 use std::collections::BTreeMap;
 
-use super::view::{View, pairs};
+use super::view::{View, drawn_pairs, pairs};
 use super::{GreedySummary, Settings, test_settings};
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
@@ -65,9 +65,14 @@ pub struct Pace {
 pub enum Unit {
     /// From a control that answered the same probes.
     Measured,
+    /// From draws of the reference's own on the same probes: how uncertain it is where it was asked.
+    Draws,
     /// From the literature.
     BuiltIn,
 }
+
+/// The fewest draws that must have left the greedy answers before their rate is a unit: its standard error is then under a quarter.
+const DEPARTED_DRAWS: f64 = 20.0;
 
 /// The share of departures that a horizon holds.
 const MOST: f64 = 0.75;
@@ -77,6 +82,14 @@ impl Pace {
     pub fn constant(hazard: f64) -> Self {
         let horizon = (-(1.0 - MOST).ln() / hazard).ceil();
         Self { hazard, horizon: horizon as u32, early: 1.0 - (-hazard * horizon).exp(), unit: Unit::BuiltIn }
+    }
+
+    /// As fast as draws of the reference leave its greedy answers, beyond how fast it leaves itself; `None` where too few do.
+    fn of_draws(reference: &Answers<'_>, draws: &Answers<'_>, view: View, settings: &Settings) -> Option<Self> {
+        let found = divergence(&drawn_pairs(reference, draws, view), test_settings(settings, "draws"))?;
+        let hazard = cross(&found).hazard() - own(&found).map_or(0.0, Exposure::hazard);
+        let enough = cross(&found).events >= DEPARTED_DRAWS && hazard > 0.0;
+        enough.then(|| Self { unit: Unit::Draws, ..Self::constant(hazard) })
     }
 
     /// As measured; `None` where the answers do not leave the reference's more often than it leaves itself.
@@ -99,10 +112,19 @@ pub(super) fn early<'a>(probes: impl IntoIterator<Item = &'a ProbeExposure>, hor
 }
 
 impl Control {
-    /// From the control's answers where there are any, else built in.
-    pub fn establish(reference: &Answers<'_>, control: Option<(&str, Answers<'_>)>, settings: &Settings) -> Self {
+    /// From the control's answers where there are any, else from the reference's draws to its greedy probes, else built in.
+    pub fn establish(
+        reference: &Answers<'_>,
+        draws: &Answers<'_>,
+        control: Option<(&str, Answers<'_>)>,
+        settings: &Settings,
+    ) -> Self {
         let characters_per_token = characters_per_token(reference);
-        let pace = Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN));
+        let built_in = Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN));
+        // Of an uncertain model honest hosts were seen to part no sooner than the published rate, so that it is the most.
+        let pace = |view| {
+            Pace::of_draws(reference, draws, view, settings).filter(|p| p.hazard < built_in.hazard).unwrap_or(built_in)
+        };
         let control = control.filter(|(_, answers)| answers.count() > 0);
         let found = |view| {
             let measure = |(name, answers): &(&str, Answers<'_>)| {
@@ -123,7 +145,11 @@ impl Control {
                 None => other_probes(reference, view, settings),
             },
             // One reference answer a probe leaves no test, and what is measured stands.
-            pace: greedy.as_ref().filter(|g| g.p.is_none() || told_apart(g.p)).and_then(Pace::measured).unwrap_or(pace),
+            pace: greedy
+                .as_ref()
+                .filter(|g| g.p.is_none() || told_apart(g.p))
+                .and_then(Pace::measured)
+                .unwrap_or_else(|| pace(view)),
         };
         let thinks = reference.compared().any(|a| a.thought.is_some());
         let content_units = units(&content, View::Content);
@@ -221,4 +247,56 @@ fn other_probes(reference: &Answers<'_>, view: View, settings: &Settings) -> BTr
     let test = crate::stats::permutation::Settings { permutations: 1, ..test_settings(settings, "other probes") };
     two_sample_by_kernels(&shifted, test)
         .map_or_else(BTreeMap::new, |found| found.probes.into_iter().map(|p| (p.probe, p.t)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{Purpose, Sample, SampleParameters, Traits, drawn_id};
+
+    const SETTINGS: Settings =
+        Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
+
+    fn answer(probe: &str, temperature: f64, text: String) -> Sample {
+        let purpose = if temperature > 0.0 { Purpose::Draw } else { Purpose::Comparison };
+        let traits = Some(Traits { purpose, ..Traits::default() });
+        let parameters = SampleParameters { temperature: Some(temperature), traits, ..SampleParameters::default() };
+        Sample { parameters: Some(parameters), ..Sample::new("reference", probe, text) }
+    }
+
+    /// Greedy answers of 400 characters to 40 probes, and draws that leave them after so many.
+    fn reference(leaves_after: usize) -> Vec<Sample> {
+        let probes = (0..40).map(|i| format!("p{i}"));
+        probes
+            .flat_map(|probe| {
+                let draw = "a".repeat(leaves_after) + "b";
+                [answer(&probe, 0.0, "a".repeat(400)), answer(&drawn_id(&probe), 1.0, draw)]
+            })
+            .collect()
+    }
+
+    fn pace(samples: &[Sample]) -> Pace {
+        let answers = Answers::new(samples);
+        Control::establish(&answers, &answers, None, &SETTINGS).content.pace
+    }
+
+    #[test]
+    fn draws_of_the_reference_are_the_unit_of_its_greedy_answers() {
+        let pace = pace(&reference(99));
+        assert_eq!(pace.unit, Unit::Draws);
+        assert!((pace.hazard - 0.01).abs() < 1e-3, "{pace:?}");
+    }
+
+    #[test]
+    fn too_few_draws_or_draws_of_a_very_uncertain_model_leave_the_published_rate() {
+        assert_eq!(pace(&reference(99)[..30]).unit, Unit::BuiltIn, "15 draws");
+        assert_eq!(pace(&reference(3)).unit, Unit::BuiltIn, "one divergence every four characters");
+    }
+
+    #[test]
+    fn draws_take_no_part_in_the_comparison() {
+        let samples = reference(99);
+        let answers = Answers::new(&samples);
+        assert_eq!((answers.probes(Asking::Greedy).count(), answers.probes(Asking::Sampled).count()), (40, 0));
+    }
 }

@@ -4,7 +4,7 @@
 //! interval, at the alarm's level, lies beyond its tolerance; or an exact disagreement, such as one prompt token more on
 //! every probe, which shows that the model is not asked the same thing. *Consistent*: both of what is computed and how answers are
 //! drawn. The share of answers as if from another model lies within the tolerance with its whole interval, and so do the
-//! dispersion and the surprisal of sampled answers. Otherwise *inconclusive*.
+//! dispersion and the surprisal of sampled answers. Where greedy answers alone were asked, they decide, and that is said. Otherwise *inconclusive*.
 //!
 //! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
 //! hold it with 95 %, and the tighter of the two upper ends decides.
@@ -60,7 +60,8 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         return judge(Verdict::Drifted, finding.evidence.clone(), surest(&endpoint.effects));
     }
     let Questions { computed, drawn } = &endpoint.questions;
-    if computed.verdict == Verdict::Consistent && drawn.verdict != Verdict::Consistent {
+    let is_asked = endpoint.is_sampled || drawn.verdict != Verdict::Unmeasured;
+    if computed.verdict == Verdict::Consistent && drawn.verdict != Verdict::Consistent && is_asked {
         let how = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive);
         let how =
             how.map_or_else(String::new, |n| format!(": about {n} answers for each sampled probe would settle it"));
@@ -71,7 +72,9 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         // Whatever is missing may differ: at most all of it.
         let allowed = endpoint.effects.iter().map(|s| s.band.agreed).fold(settings.tolerance, f64::max);
         if effect.high.max(0.0) * (1.0 - missing) + missing <= allowed {
-            return judge(Verdict::Consistent, "within the tolerance".into(), Some(effect));
+            let unasked =
+                if is_asked { "" } else { "; only greedy answers were asked, which show nothing of sampling" };
+            return judge(Verdict::Consistent, format!("within the tolerance{unasked}"), Some(effect));
         }
         let missing = endpoint.thinking.what_is_missing().unwrap_or_default();
         return judge(
@@ -289,7 +292,9 @@ mod tests {
     #[test]
     fn weights_that_agree_are_no_consistency_until_it_is_settled_how_answers_are_drawn() {
         let weights = (Divergence, 0.0, 0.02);
-        let of = |effects: &[(EffectName, f64, f64)]| judged(endpoint(Some(0.9), effects));
+        let of = |effects: &[(EffectName, f64, f64)]| {
+            judged(EndpointComparison { is_sampled: true, ..endpoint(Some(0.9), effects) })
+        };
         for drawn in [&[][..], &[(Surprisal, 0.01, 0.12)], &[(Surprisal, -0.01, 0.01), (Dispersion, -0.02, 0.2)]] {
             let found = of(&[&[weights], drawn].concat());
             assert_eq!(found.verdict, Verdict::Inconclusive, "{drawn:?}");
@@ -298,6 +303,13 @@ mod tests {
         assert_eq!(of(&[weights, (Surprisal, -0.02, 0.04)]).verdict, Verdict::Consistent);
         let found = judged(endpoint(Some(0.01), &[weights, (Surprisal, 0.15, 0.3)]));
         assert_eq!((found.verdict, found.effect.map(|e| e.name)), (Verdict::Drifted, Some(Surprisal)));
+    }
+
+    #[test]
+    fn greedy_answers_alone_decide_where_nothing_else_was_asked_and_that_is_said() {
+        let found = judged(endpoint(Some(0.9), &[(Divergence, 0.0, 0.02)]));
+        assert_eq!(found.verdict, Verdict::Consistent);
+        assert!(found.reason.contains("only greedy answers were asked"), "{}", found.reason);
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl<'a> Measured<'a> {
             effects,
             samples_to_decide: self.samples_to_decide,
             samples_to_settle: self.samples_to_settle,
+            is_sampled: [self.reference, self.answers].iter().any(|a| a.with_blanks(Asking::Sampled).next().is_some()),
             band: self.band,
             signals: self.signals(),
             probes: self.probes(),

@@ -26,8 +26,8 @@ pub mod view;
 
 pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, Question, Questions, SelfCheck};
 
-use band::{Band, Fleet};
-use control::{CHARACTERS_PER_TOKEN, Control};
+use band::{Band, Fleet, apart_in_time};
+use control::{Control, Pace};
 use decide::Judgement;
 use measured::Measured;
 use view::View;
@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 /// Who is what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Roles<'a> {
     /// The endpoint that the others are held against.
     pub reference: &'a str,
@@ -60,6 +60,8 @@ pub struct Roles<'a> {
     pub known: BTreeMap<&'a str, Known<'a>>,
     /// Endpoints that are declared to be twins of the reference: the same model, honestly served.
     pub twins: BTreeSet<&'a str>,
+    /// Earlier answers of the reference, asked alike; empty where there are none.
+    pub earlier: &'a [Sample],
     /// Planned requests whose answers were to be compared and that stayed without one, by endpoint.
     pub unanswered: BTreeMap<&'a str, usize>,
 }
@@ -84,6 +86,7 @@ impl<'a> Roles<'a> {
             control: None,
             known: BTreeMap::new(),
             twins: BTreeSet::new(),
+            earlier: &[],
             unanswered: BTreeMap::new(),
         }
     }
@@ -123,7 +126,7 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         let advice = "look at its errors, or name another reference";
         return Err(CompareError::EmptyReference(roles.reference.to_owned(), advice));
     }
-    let control = Control::establish(&reference, roles.control.map(|name| (name, of(name))), settings);
+    let control = Control::establish(&reference, &reference, roles.control.map(|name| (name, of(name))), settings);
     let sides: Vec<Side<'_>> = roles.judged().map(|name| Side { name, answers: of(name), against: 0 }).collect();
     let roles = Roles { unanswered: unanswered(samples, &roles.unanswered), ..roles.clone() };
     let bands = bands(&reference, &sides, &control, &roles);
@@ -172,7 +175,12 @@ fn bands<'a>(
 ) -> BTreeMap<&'a str, Band> {
     let hosts: Vec<(&str, &Answers<'_>)> = sides.iter().map(|side| (side.name, &side.answers)).collect();
     let fleet = fleet(reference, &hosts, roles);
-    sides.iter().enumerate().map(|(i, side)| (side.name, band(&fleet, i, reference, control))).collect()
+    let over_time = apart_in_time(reference, &Answers::new(roles.earlier));
+    let band = |i: usize| {
+        let band = band(&fleet, i, reference, control);
+        over_time.map_or(band, |hazard| band.over_time(hazard, &pace(reference, control)))
+    };
+    sides.iter().enumerate().map(|(i, side)| (side.name, band(i))).collect()
 }
 
 /// The reference and all hosts beside it.
@@ -184,9 +192,13 @@ fn fleet(reference: &Answers<'_>, hosts: &[(&str, &Answers<'_>)], roles: &Roles<
 
 /// The band of one host of a fleet, by its index beside the reference.
 fn band(fleet: &Fleet, host: usize, reference: &Answers<'_>, control: &Control) -> Band {
+    fleet.band(host, &pace(reference, control))
+}
+
+/// How soon another model's greedy answers leave the reference's, thoughts among them where it thinks.
+fn pace(reference: &Answers<'_>, control: &Control) -> Pace {
     let thinks = reference.compared().any(|a| a.thought.is_some());
-    let pace = control.units(if thinks { View::Generated } else { View::Content }).pace;
-    fleet.band(host, &pace, control.characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN))
+    control.units(if thinks { View::Generated } else { View::Content }).pace
 }
 
 /// The verdicts on all sides together, with the bands that are known.

@@ -68,6 +68,8 @@ pub struct EndpointComparison {
     pub samples_to_settle: Option<u32>,
     /// What is said of each of both questions: what is computed, and how answers are drawn.
     pub questions: Questions,
+    /// Whether sampled answers of either side were to be compared.
+    pub is_sampled: bool,
     /// What greedy answers of honest hosts may show.
     pub band: Band,
     /// Greedy probes with which it would, which is usually cheaper.
@@ -153,6 +155,7 @@ impl EndpointComparison {
             samples_to_decide: None,
             samples_to_settle: None,
             questions: Questions::default(),
+            is_sampled: false,
             band: Band::default(),
             greedy_probes_to_decide: None,
             signals: Vec::new(),

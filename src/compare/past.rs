@@ -90,7 +90,7 @@ impl Controls {
         let settings = &Settings { permutations, ..settings.clone() };
         let control = roles.control.map(|name| (name, answers_of(samples, name)));
         let establish = |past: &Answers<'_>| {
-            let found = Control::establish(past, control.clone(), settings);
+            let found = Control::establish(past, past, control.clone(), settings);
             Control { p_value: found.p_value.map(|p| (p * tested as f64).min(1.0)), ..found }
         };
         Self {
@@ -109,7 +109,7 @@ impl Controls {
     fn unit(&self, host: usize, past: &Answers<'_>, settings: &Settings) -> Control {
         match &self.found[host] {
             Some(control) if self.is_told_apart(control) => control.clone(),
-            _ => Control::establish(past, None, settings),
+            _ => Control::establish(past, past, None, settings),
         }
     }
 

@@ -4,7 +4,7 @@
 //! generated is compared, and the content once more by itself: kernels that look at the beginning of a text see nothing behind a
 //! long thought. Where a side hides them, content alone can be compared.
 
-use crate::sample::Asking;
+use crate::sample::{Asking, drawn_id};
 use crate::signal::answers::{Answer, Answers};
 use crate::stats::Pair;
 
@@ -112,14 +112,6 @@ pub(crate) fn pairs<'a>(
     asking: Asking,
     view: View,
 ) -> Vec<Pair<'a>> {
-    let seen = |answers: &'a [Answer<'_>]| -> Vec<&'a str> {
-        match view {
-            View::Generated => answers.iter().map(Answer::generated).filter(|text| !text.trim().is_empty()).collect(),
-            View::Content | View::AfterEqualThoughts => {
-                answers.iter().filter(|a| a.blank().is_none()).map(|a| &*a.text).collect()
-            }
-        }
-    };
     reference
         .with_blanks(asking)
         .filter(|(probe, _)| !endpoint.is_set_aside(probe))
@@ -128,10 +120,37 @@ pub(crate) fn pairs<'a>(
             if view == View::AfterEqualThoughts && !think_alike(ours, theirs) {
                 return None;
             }
-            let (reference, endpoint) = (seen(ours), seen(theirs));
-            (!reference.is_empty() && !endpoint.is_empty()).then_some(Pair { probe, reference, endpoint })
+            pair(probe, texts(ours, view), texts(theirs, view))
         })
         .collect()
+}
+
+/// Pairs of a side's greedy answers and of draws to the same probes, asked as probes of their own or under the same id.
+pub(crate) fn drawn_pairs<'a>(greedy: &'a Answers<'_>, draws: &'a Answers<'_>, view: View) -> Vec<Pair<'a>> {
+    greedy
+        .with_blanks(Asking::Greedy)
+        .filter_map(|(probe, ours)| {
+            let drawn = match draws.all_of(Asking::Sampled, &drawn_id(probe)) {
+                [] => draws.all_of(Asking::Sampled, probe),
+                drawn => drawn,
+            };
+            pair(probe, texts(ours, view), texts(drawn, view))
+        })
+        .collect()
+}
+
+fn pair<'a>(probe: &'a str, reference: Vec<&'a str>, endpoint: Vec<&'a str>) -> Option<Pair<'a>> {
+    (!reference.is_empty() && !endpoint.is_empty()).then_some(Pair { probe, reference, endpoint })
+}
+
+/// What a view shows of these answers.
+fn texts<'a>(answers: &'a [Answer<'_>], view: View) -> Vec<&'a str> {
+    match view {
+        View::Generated => answers.iter().map(Answer::generated).filter(|text| !text.trim().is_empty()).collect(),
+        View::Content | View::AfterEqualThoughts => {
+            answers.iter().filter(|a| a.blank().is_none()).map(|a| &*a.text).collect()
+        }
+    }
 }
 
 /// Whether all of these answers follow one and the same thought.

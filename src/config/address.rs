@@ -3,7 +3,7 @@
 use url::{Host, Url};
 
 use super::environment::Environment;
-use super::types::Provider;
+use super::types::{Dialect, Provider};
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +29,14 @@ pub enum AddressError {
     /// It is no URL.
     #[error("the base URL is none: it begins with https:// and a host")]
     Malformed,
-    /// It is neither HTTPS nor on this machine.
-    #[error("the base URL must be https (http is for this machine only, lab: for the lab)")]
+    /// It is neither HTTPS nor on this machine, nor at a private address where that is allowed.
+    #[error(
+        "the base URL must be https (http is for this machine, with `allow_plain_http = true` for private addresses, lab: for the lab)"
+    )]
     Insecure,
+    /// It names the route as well.
+    #[error("the base URL ends before `/chat/completions`, which is added: leave it out")]
+    Route,
     /// It holds a name or a password.
     #[error("the base URL must not hold a name or a password: name an environment variable in `api_key_env`")]
     Credentials,
@@ -43,22 +48,81 @@ pub enum AddressError {
 impl Provider {
     /// Where requests to this provider go. Fails when a variable of its base URL is not set or the result is refused.
     pub fn address(&self, env: &Environment) -> Result<Address, AddressError> {
-        parse(&fill(&self.base_url, |name| match env.get(name).filter(|v| !v.is_empty()) {
+        self.parse(&fill(&self.base_url, |name| match env.get(name).filter(|v| !v.is_empty()) {
             Some(value) => value.to_str().map(ToOwned::to_owned).ok_or_else(|| AddressError::Unfit(name.to_owned())),
             None => Err(AddressError::Unset(name.to_owned())),
         })?)
     }
+
+    /// Checks the base URL as far as that goes without the environment.
+    pub(super) fn check_address(&self) -> Result<(), AddressError> {
+        let base_url = &self.base_url;
+        // A variable may stand for a word or for a number, such as a port.
+        let check_with = |value: &str| {
+            let filled = fill(base_url, |_| Ok(value.to_owned()))?;
+            // What begins with a variable may be anything until its value is known.
+            if base_url.starts_with("${") { Ok(()) } else { self.parse(&filled).map(drop) }
+        };
+        check_with("x").or_else(|refused| check_with("1").map_err(|_| refused))
+    }
+
+    /// Whether requests may go to this address unencrypted.
+    pub fn may_be_plain(&self, url: &Url) -> bool {
+        is_this_machine(url) || (self.allow_plain_http && is_private(url))
+    }
+
+    fn parse(&self, text: &str) -> Result<Address, AddressError> {
+        if let Some(fault) = text.strip_prefix("lab:") {
+            // Which faults there are is the lab's to know.
+            return Ok(Address::Lab((!fault.is_empty()).then(|| fault.to_owned())));
+        }
+        let url = Url::parse(text).map_err(|_| AddressError::Malformed)?;
+        if url.host().is_none() {
+            return Err(AddressError::Malformed);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if self.may_be_plain(&url) => {}
+            _ => return Err(AddressError::Insecure),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(AddressError::Credentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(AddressError::Query);
+        }
+        if url.path().trim_end_matches('/').ends_with("/chat/completions")
+            && self.dialect.path == Dialect::default().path
+        {
+            return Err(AddressError::Route);
+        }
+        Ok(Address::Host(url))
+    }
 }
 
-/// Checks a base URL as far as that goes without the environment.
-pub(super) fn check(base_url: &str) -> Result<(), AddressError> {
-    // A variable may stand for a word or for a number, such as a port.
-    let check_with = |value: &str| {
-        let filled = fill(base_url, |_| Ok(value.to_owned()))?;
-        // What begins with a variable may be anything until its value is known.
-        if base_url.starts_with("${") { Ok(()) } else { parse(&filled).map(drop) }
-    };
-    check_with("x").or_else(|refused| check_with("1").map_err(|_| refused))
+/// Whether an address is on this machine.
+pub fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// Ends of names that no public host has: names for private use (RFC 6762, RFC 9476 and ICANN's `internal`), and those in clusters.
+const PRIVATE_ENDS: [&str; 6] = [".local", ".internal", ".lan", ".home.arpa", ".svc", ".test"];
+
+/// Whether an address is reached in a private network alone.
+fn is_private(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            !name.contains('.') || PRIVATE_ENDS.iter().any(|end| name.to_ascii_lowercase().ends_with(end))
+        }
+        Some(Host::Ipv4(ip)) => ip.is_private() || ip.is_link_local(),
+        Some(Host::Ipv6(ip)) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        None => false,
+    }
 }
 
 /// Replaces each `${NAME}` by its value. Only at the very beginning may a value be more than a part of a name, so that
@@ -90,32 +154,6 @@ pub(super) fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-fn parse(text: &str) -> Result<Address, AddressError> {
-    if let Some(fault) = text.strip_prefix("lab:") {
-        // Which faults there are is the lab's to know.
-        return Ok(Address::Lab((!fault.is_empty()).then(|| fault.to_owned())));
-    }
-    let url = Url::parse(text).map_err(|_| AddressError::Malformed)?;
-    let loopback = match url.host() {
-        None => return Err(AddressError::Malformed),
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        _ => return Err(AddressError::Insecure),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(AddressError::Credentials);
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(AddressError::Query);
-    }
-    Ok(Address::Host(url))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +172,33 @@ mod tests {
         for url in ["http://api.example/v1", "http://localhost.example", "ftp://localhost", "http://10.0.0.1"] {
             assert_eq!(address(url, []), Err(AddressError::Insecure), "{url}");
         }
+    }
+
+    #[test]
+    fn http_goes_to_private_addresses_where_that_is_allowed_and_to_no_others() {
+        let plain = |base_url: &str| {
+            let provider: Provider =
+                toml::from_str(&format!("base_url = '{base_url}'\nallow_plain_http = true")).unwrap();
+            provider.address(&Environment::from_iter([("A", "a")]))
+        };
+        for url in [
+            "http://10.0.0.1/v1",
+            "http://192.168.1.5:8000",
+            "http://vllm:8000/v1",
+            "http://m.ns.svc",
+            "http://[fd00::1]/v1",
+        ] {
+            assert!(matches!(plain(url), Ok(Address::Host(_))), "{url}");
+        }
+        for url in ["http://api.example.com/v1", "http://8.8.8.8", "http://local.example.com", "ftp://10.0.0.1"] {
+            assert_eq!(plain(url), Err(AddressError::Insecure), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_route_is_no_part_of_the_base_url() {
+        assert_eq!(address("https://api.example/v1/chat/completions", []), Err(AddressError::Route));
+        assert_eq!(address("https://api.example/v1/chat/completions/", []), Err(AddressError::Route));
     }
 
     #[test]

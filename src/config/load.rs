@@ -14,6 +14,7 @@ use super::shape::{Schema, json_schema};
 use super::types::Config;
 use super::validate::validate;
 use super::walk::{Places, Walk, missing};
+use crate::encoding::{UTF_16, is_utf16};
 
 /// The file that is read when none is named.
 const DEFAULT_FILE: &str = "providers.toml";
@@ -71,10 +72,14 @@ impl File {
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(ConfigError::Unreadable { path: path.to_owned(), cause }),
         };
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
+        let unreadable = |cause: &dyn std::fmt::Display| {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, cause.to_string());
             ConfigError::Unreadable { path: path.to_owned(), cause }
-        })?;
+        };
+        if is_utf16(&bytes) {
+            return Err(unreadable(&UTF_16));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(&error.utf8_error()))?;
         Ok(Some(Self { path: path.to_owned(), text }))
     }
 }

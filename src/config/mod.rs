@@ -35,7 +35,7 @@ mod validate;
 mod walk;
 mod watch;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, is_this_machine};
 pub use alerting::{AlertReceiver, AlertRoute, Alerting, Heartbeat, LeastSeverity, ReceiverKind};
 pub use environment::Environment;
 pub use key_path::KeyPath;

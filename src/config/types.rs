@@ -161,6 +161,10 @@ pub struct Provider {
     /// Where its OpenAI-compatible interface begins, such as `https://api.together.ai/v1`; `lab:` for the lab.
     /// `${NAME}` stands for an environment variable, for hosts whose address holds an account.
     pub base_url: String,
+    /// Whether requests may go unencrypted to a private address, such as a server in one's own cluster. Keys, prompts and answers
+    /// can then be read on the way.
+    #[serde(default)]
+    pub allow_plain_http: bool,
     /// The environment variable that holds the key, in capitals; with `_FILE` appended it names a file that does. Absent
     /// where no key is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -169,7 +169,7 @@ impl Rules {
     }
 
     fn provider(&mut self, provider: &Provider, path: &KeyPath) {
-        if let Err(refused) = address::check(&provider.base_url) {
+        if let Err(refused) = provider.check_address() {
             self.violation(&path.child("base_url"), &format!("is refused: {refused}"), None);
         }
         if provider.api_key_env.as_deref().is_some_and(|name| !address::is_variable(name)) {

@@ -3,9 +3,10 @@
 //! These rules come before those on the prompt: counts that waver show nothing of what the model is asked.
 
 use super::pattern::{Pattern, line};
-use super::tally::{FEWEST, RULED_OUT};
+use super::tally::{FEWEST, RULED_OUT, Tally};
 use super::{Evidence, finding};
 use crate::sample::Asking;
+use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
 use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
@@ -159,6 +160,37 @@ fn repeats_itself(evidence: &Evidence<'_>) -> Share {
         out.count(answers.windows(2).all(|pair| pair[0].text == pair[1].text).into());
     }
     out
+}
+
+/// How many times as many tokens as the cap, or as the bytes that are shown, an answer may have.
+const BEYOND_REASON: u64 = 64;
+
+/// Whether an answer may have so many tokens. Thoughts that are not shown may pass a cap, and not without end.
+pub(super) fn is_possible(answer: &Answer<'_>, tokens: u64) -> bool {
+    let shown = answer.generated().len() as u64;
+    let room = answer.cap().unwrap_or(UNCAPPED).max(shown).max(1);
+    tokens <= room.saturating_mul(BEYOND_REASON)
+}
+
+/// The most tokens that are thought of where no cap was sent.
+const UNCAPPED: u64 = 1 << 16;
+
+/// More tokens than any answer to the request can have.
+pub(super) fn impossible(evidence: &Evidence<'_>) -> Option<Finding> {
+    let mut most = 0;
+    let mut seen = |answers: &Answers<'_>| {
+        let mut share = Share::default();
+        for (answer, tokens) in answers.all().filter_map(|a| Some((a, a.completion_tokens()?))) {
+            let impossible = !is_possible(answer, tokens);
+            most = if impossible { tokens.max(most) } else { most };
+            share.count(impossible.into());
+        }
+        share
+    };
+    let tally = Tally { reference: seen(evidence.reference), endpoint: seen(evidence.answers) };
+    let confidence = tally.never()?;
+    let evidence = format!("more tokens than the cap can hold, up to {most}, on {}", tally.words());
+    Some(finding(MISCOUNTED, confidence, evidence))
 }
 
 /// No counts, where they were to come and the reference sends them: a host whose counts are unknown is only harder to check.

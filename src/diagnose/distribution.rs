@@ -175,7 +175,7 @@ fn another_model(evidence: &Evidence<'_>) -> Option<Finding> {
     };
     let seen = match evidence.unit {
         Unit::Measured => seen,
-        Unit::BuiltIn => {
+        Unit::Draws | Unit::BuiltIn => {
             format!("{seen}, by a unit that is built in: without a control other weights may look the same")
         }
     };

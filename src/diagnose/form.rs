@@ -1,4 +1,4 @@
-//! The form of the characters: texts that are the reference's in another normal form of Unicode.
+//! The form of the characters: texts that are the reference's in another normal form of Unicode, and tokens that were not decoded.
 
 use super::tally::Tally;
 use super::{Evidence, finding as told};
@@ -7,9 +7,28 @@ use crate::signal::unicode::{has_two_forms, is_composed, is_same_composed};
 use crate::stats::exact::Share;
 use crate::verdict::Finding;
 
+pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    normalised(evidence).into_iter().chain(undecoded(evidence)).collect()
+}
+
+/// How byte-level tokenizers write a space and a line feed, and how SentencePiece writes a space.
+const UNDECODED: [char; 3] = ['\u{120}', '\u{10a}', '\u{2581}'];
+
+/// So many of these characters in an answer are no word of a language that has them.
+const FEWEST_UNDECODED: usize = 2;
+
+/// The finding that tokens stand in answers as the tokenizer keeps them.
+fn undecoded(evidence: &Evidence<'_>) -> Option<Finding> {
+    let shows = |a: &Answer<'_>| Some(a.text.matches(UNDECODED).count() >= FEWEST_UNDECODED);
+    let tally = Tally { endpoint: share(evidence.answers, shows), reference: share(evidence.reference, shows) };
+    let confidence = tally.never()?;
+    let seen = format!("tokens such as `Ġ` for a space stand in {}", tally.words());
+    Some(told("undecoded-tokens", confidence, seen))
+}
+
 /// The finding that answers are composed where the reference's are decomposed, or the other way round. A reader sees no difference,
 /// so it says nothing of the model.
-pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
+fn normalised(evidence: &Evidence<'_>) -> Option<Finding> {
     let (theirs, ours) = (decomposed(evidence.answers), decomposed(evidence.reference));
     let (decomposed, composed) =
         (Tally { endpoint: theirs, reference: ours }, Tally { endpoint: ours, reference: theirs });

@@ -82,7 +82,8 @@ pub struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// Tokens of an answer, where the hosts' counts can be relied on.
     fn completion_tokens(&self, answer: &Answer<'_>) -> Option<u64> {
-        answer.completion_tokens().filter(|_| self.counts == Counts::Steady)
+        let counted = answer.completion_tokens().filter(|_| self.counts == Counts::Steady);
+        counted.filter(|n| counting::is_possible(answer, *n))
     }
 
     /// Whether an answer has as many tokens as its cap lets through.
@@ -166,7 +167,8 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings.extend(of_parser);
     findings.extend(echo::findings(evidence));
     findings.extend(route::finding(evidence));
-    findings.extend(form::finding(evidence));
+    findings.extend(form::findings(evidence));
+    findings.extend(counting::impossible(evidence));
     // Answers that go on behind their cap have more room to part.
     let go_on = findings.iter().any(|f| f.fault == "max-tokens-ignored");
     let of_sampling = sampling::findings(evidence).into_iter();

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{Key, Outcome};
 use super::{Case, Design, Study, Truth};
+use crate::charge::cost;
 use crate::config::Price;
 use crate::lab::fault::catalogue::Evidence;
-use crate::plan::cost;
 use crate::stats::exact::{Share, clopper_pearson};
 use crate::verdict::{Confidence, Verdict};
 

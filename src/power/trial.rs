@@ -113,6 +113,7 @@ impl Trial<'_> {
             run: run.id,
             window: defaults.window as usize,
             budget: Budget::new(None, 0.0),
+            reference: None,
             watched: Watched::Nobody,
             stop: self.stop.clone(),
             events: self.events,
@@ -221,6 +222,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
 fn arm(index: usize, endpoint: Endpoint, base_url: String, defaults: &Defaults) -> Result<Arm, TargetError> {
     let provider = Provider {
         base_url,
+        allow_plain_http: false,
         api_key_env: None,
         auth: Auth::Bearer,
         headers: BTreeMap::new(),

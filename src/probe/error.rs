@@ -6,6 +6,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::encoding::UTF_16;
+
 /// A place in a file, both numbers from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
@@ -52,6 +54,9 @@ pub enum Problem {
     /// Bytes that are not text.
     #[error("not UTF-8: save the file in that encoding")]
     Encoding,
+    /// Text in UTF-16.
+    #[error("{UTF_16}")]
+    Utf16,
     /// Not TOML, or a value of the wrong kind.
     #[error("{0}")]
     Toml(String),

@@ -18,6 +18,7 @@ use super::family::{Row, Templates, name_rows};
 use super::rules::{self, Placed};
 use super::spec::{self, CheckSpec, MessageSpec, ProbeFile, ToolSpec};
 use super::{Check, Image, Message, Parameters, PastToolCall, Probe, Role, Tool, keys};
+use crate::encoding::is_utf16;
 use crate::sample::{Asking, Purpose};
 
 /// How a probe file is written.
@@ -57,6 +58,9 @@ pub struct Source<'a> {
 /// Line ends are read as newlines wherever the file was written, so that digests agree over machines. Fails, with the
 /// place in the file, on whatever is not UTF-8, not well formed, misspelt or senseless.
 pub fn parse(source: &Source<'_>) -> Result<Vec<Probe>, FileError> {
+    if is_utf16(source.bytes) {
+        return Err(Problem::Utf16.at(0).in_text("", None));
+    }
     let text = std::str::from_utf8(source.bytes).map_err(|error| {
         let readable = String::from_utf8_lossy(&source.bytes[..error.valid_up_to()]);
         Problem::Encoding.at(readable.len()).in_text(&readable, None)

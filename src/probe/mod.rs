@@ -1,7 +1,7 @@
 //! A probe: one prompt with its parameters and, where it has them, its checks.
 //!
 //! Layer 1. [`load()`] reads the folders that a configuration names, [`mod@file`] turns the bytes of one file into probes,
-//! and [`check`] says whether an answer is right. Below them, [`spec`] is the shape of a TOML file, `keys` finds
+//! and [`check`] says whether an answer is right; [`RequestClass`] says what a request has in it that hosts refuse. Below them, [`spec`] is the shape of a TOML file, `keys` finds
 //! misspelt keys, `family` fills templates from rows and `rules` says what makes no sense.
 
 use schemars::JsonSchema;
@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 mod cap;
 pub mod check;
+mod class;
 mod error;
 mod family;
 pub mod file;
@@ -21,6 +22,7 @@ pub mod spec;
 
 pub use cap::{Cap, UNCAPPED_TOKENS};
 pub use check::{Check, Miss};
+pub use class::{Feature, RequestClass};
 pub use error::{FileError, Position, Problem};
 pub use load::{LoadError, load};
 

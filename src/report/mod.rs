@@ -4,8 +4,9 @@
 //! that came from a host is raw in the report and escaped by each format for where it goes.
 //!
 //! [`mod@format`] chooses among [`terminal`], [`json`], [`junit`], [`github`], [`markdown`] and [`nagios`]; they share [`escape`],
-//! [`words`], [`diff`] and [`layout`]. [`progress`] is what is shown while a run is under way.
+//! [`words`], [`diff`] and [`layout`]. [`cause`] says why requests failed. [`progress`] is what is shown while a run is under way.
 
+pub mod cause;
 pub mod chart;
 pub mod csv;
 pub mod diff;
@@ -48,6 +49,7 @@ use crate::diagnose::availability::{self, Failing};
 use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
+use cause::{Cause, Causes, refusals};
 
 /// The schema name that every report carries.
 pub const SCHEMA: &str = "samemodel.report/1";
@@ -175,12 +177,16 @@ pub struct Account {
     pub unanswered: usize,
     /// What was paid by the configured price, in US dollars; absent without a price or token counts.
     pub cost: Option<f64>,
+    /// Why attempts failed, the commonest causes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
 }
 
 impl Account {
     /// Accounts by endpoint of samples from anywhere: each line is an attempt, and costs are not known.
     pub fn of_samples<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> BTreeMap<String, Self> {
         let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
+        let mut causes: BTreeMap<&str, Causes> = BTreeMap::new();
         for sample in samples {
             let account = accounts.entry(sample.endpoint.clone()).or_default();
             account.attempts += 1;
@@ -189,10 +195,21 @@ impl Account {
                 Some(error) => {
                     account.errors += 1;
                     *account.failures.entry(error.kind.clone()).or_default() += 1;
+                    causes.entry(&sample.endpoint).or_default().count(&error.kind, "", &error.message);
                 }
             }
         }
+        for (endpoint, causes) in causes {
+            accounts.entry(endpoint.to_owned()).or_default().causes = causes.finish();
+        }
         accounts
+    }
+
+    /// What failed, by class, and the commonest cause in the host's words.
+    pub fn why(&self) -> String {
+        let failures: Vec<String> = self.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
+        let cause = self.causes.first().map_or_else(String::new, |cause| format!(" ({})", cause.message));
+        failures.join(", ") + &cause
     }
 
     /// Attempts that failed for the host's part, out of all that count for it.
@@ -261,6 +278,9 @@ pub struct EndpointReport {
     /// What greedy answers of honest hosts may show.
     #[serde(default)]
     pub band: Band,
+    /// Why attempts failed, the commonest causes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
 }
 
 /// Where the samples of a report come from.
@@ -314,7 +334,7 @@ impl Report {
         let asked = account(&comparison.reference);
         let reference = (asked.attempts > 0).then(|| asked.failing());
         for endpoint in &mut endpoints {
-            endpoint.add_availability(reference);
+            endpoint.add_availability(reference, &asked.causes);
         }
         let place = |name: &str| origin.order.iter().position(|o| o == name).unwrap_or(usize::MAX);
         endpoints.sort_by_key(|e| place(&e.endpoint));
@@ -425,14 +445,14 @@ fn gaps(accounts: &BTreeMap<String, Account>) -> impl Iterator<Item = String> {
 
 /// Why there are no answers, as far as attempts tell.
 fn silence(account: &Account) -> String {
-    let failures: Vec<String> = account.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
-    format!("no answers: {}", failures.join(", "))
+    format!("no answers: {}", account.why())
 }
 
 impl EndpointReport {
     /// Adds what its failures say, beside the reference's.
-    fn add_availability(&mut self, reference: Option<Failing>) {
+    fn add_availability(&mut self, reference: Option<Failing>, causes: &[Cause]) {
         let failures = self.failures.iter().map(|(class, n)| (class.as_str(), *n));
+        self.findings.extend(reference.and_then(|_| refusals(&self.causes, causes)));
         self.findings.extend(availability::findings(Failing::of(self.attempts, failures), reference));
         self.findings.sort_by_key(|f| f.confidence);
     }
@@ -469,6 +489,7 @@ impl EndpointReport {
             questions: e.questions,
             samples_to_settle: e.samples_to_settle,
             band: e.band,
+            causes: account.causes,
         }
     }
 }

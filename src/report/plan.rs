@@ -40,7 +40,7 @@ pub struct PlannedEndpoint {
 impl PlanReport {
     /// Joins a plan with its endpoints' estimates.
     pub fn new(plan: &Plan, reference: &str, budget: Option<f64>, endpoints: Vec<PlannedEndpoint>) -> Self {
-        let count = |asking| plan.probes.iter().filter(|p| p.probe.asking == asking).count();
+        let count = |asking| plan.probes.iter().filter(|p| p.only.is_none() && p.probe.asking == asking).count();
         Self {
             schema: "samemodel.plan-report/1",
             model: plan.model.clone(),

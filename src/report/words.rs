@@ -4,10 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use super::cause::Cause;
 use super::{EndpointReport, Report};
+use crate::attempt::FailureKind;
 use crate::compare::{Question, Questions};
 use crate::config::Reference;
 use crate::verdict::{Confidence, Effect, EffectName, Finding, ProbeResult, SignalResult, Verdict};
+
+/// Causes of failures that are told.
+const TOLD_CAUSES: usize = 3;
 
 /// Probes that are named as the most different ones.
 const NAMED_PROBES: usize = 3;
@@ -240,6 +245,8 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
         out.push(detail("probes", most_different(&e.probes)));
     }
     out.push(detail("errors", errors(e)));
+    let told = e.causes.iter().filter(|c| c.refused || e.unanswered > 0).take(TOLD_CAUSES);
+    out.extend(told.map(|c| detail(if c.refused { "refused" } else { "failed" }, cause(c))));
     out.push(detail("next", next(e)));
     out.retain(|d| !d.text.is_empty());
     out
@@ -280,6 +287,7 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "prompt-differs" => "the prompt that reaches the model is another",
         "route-not-pinned" => "requests go to several hosts or models; that is no drift",
         "other-model-name" => "answers name another model than was asked for",
+        "undecoded-tokens" => "tokens stand in the text as the tokenizer keeps them",
         "unicode-normalised" => "characters are spelt in another normal form; that is no drift",
         "stop-ignored" => "stop sequences do not stop",
         "wrong-eos" => "the host takes another token for the end of an answer",
@@ -293,6 +301,7 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "reasoning-misplaced" => "thoughts and answer are in the wrong place",
         "corrupted-output" => "characters come that do not belong there",
         "flaky-host" => "requests fail; that is no drift",
+        "request-refused" => "the host does not take requests that the reference takes; that is no drift",
         "slow" => "answers are late; that is no drift",
         "finetuned-variant" => "a variant of the model answers that was tuned for chat",
         "topk-miscompile" => "the likeliest token is missed now and then, or requests go to different servers",
@@ -315,6 +324,10 @@ fn signals(signals: &[SignalResult], alpha: f64) -> String {
 }
 
 fn signal(signal: &SignalResult, alpha: f64) -> Option<String> {
+    if signal.name == "presence" {
+        let p = signal.p_value.filter(|p| *p <= alpha)?;
+        return Some(format!("words come more or less often, {}", p_sentence(p)));
+    }
     let value = signal.statistic?;
     let prompt_tokens = signal.name == "prompt_tokens" && value > 0.0;
     if prompt_tokens {
@@ -327,6 +340,7 @@ fn signal(signal: &SignalResult, alpha: f64) -> Option<String> {
         // The kernels behind `mmd`, one by one, say nothing more to a reader; the JSON report has them.
         name if name.starts_with("mmd_") => return None,
         "dispersion" => than("less varied texts", "more varied texts").to_owned(),
+        "surprisal" => than("more surprising texts", "less surprising texts").to_owned(),
         "duplicates" => than("more identical answers", "fewer identical answers").to_owned(),
         "greedy_divergence" => "greedy answers leave the reference's sooner".to_owned(),
         "length" => format!("{:.0} characters {}", value.abs(), than("longer", "shorter")),
@@ -378,13 +392,47 @@ fn errors(e: &EndpointReport) -> String {
     parts.join("; ")
 }
 
-/// What would settle an open verdict.
+/// A cause with its number and the host's words.
+fn cause(cause: &Cause) -> String {
+    let requests = match cause.requests.as_str() {
+        "" => String::new(),
+        "plain" => " (plain requests)".to_owned(),
+        requests => format!(" (requests {requests})"),
+    };
+    format!("{} × {}{requests}: {}", cause.count, cause.class, cause.message)
+}
+
+/// What would settle an open verdict, or let there be one.
 fn next(e: &EndpointReport) -> String {
+    // More probes do not help where few requests are answered.
+    let asked = e.samples + e.unanswered;
+    if let Some(cause) = e.causes.first().filter(|_| 2 * e.unanswered > asked) {
+        return remedy(&cause.class).to_owned();
+    }
     let sampled = e.samples_to_decide.map(|n| format!("raise `samples` to about {n} answers for each sampled probe"));
     let greedy = e.greedy_probes_to_decide.map(|n| format!("ask about {n} greedy probes"));
     match (greedy, sampled) {
         (Some(greedy), Some(sampled)) => format!("{greedy}, or {sampled}"),
         (one, other) => one.or(other).unwrap_or_default(),
+    }
+}
+
+/// What to do about failures of a class.
+fn remedy(class: &str) -> &'static str {
+    match FailureKind::named(class) {
+        Some(FailureKind::Unauthorized) => "check the key: its variable, its provider, and whether it has expired",
+        Some(FailureKind::Forbidden) => "give the key the right that the host names, or leave these requests out",
+        Some(FailureKind::PaymentRequired) => "add credit at the host, or lower the caps",
+        Some(FailureKind::NotFound) => "check `model` and `base_url` against the host's list of models",
+        Some(FailureKind::Rejected) => {
+            "change what the host names: `[provider.….dialect]` says how requests are written there"
+        }
+        Some(FailureKind::Redirect) => "set `base_url` to where the host redirects",
+        Some(FailureKind::RateLimited) => "lower `concurrency` or set `requests_per_minute`, and go on with --resume",
+        Some(FailureKind::Connect) => "check the address in `base_url`, and whether the host is up",
+        Some(FailureKind::Local) => "raise this machine's limit on open files (`ulimit -n`), or lower `concurrency`",
+        Some(FailureKind::Timeout) => "check whether the host is up; `[defaults.timeout]` says how long is waited",
+        _ => "ask again later: what failed may pass",
     }
 }
 

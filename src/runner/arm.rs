@@ -1,8 +1,13 @@
 //! An arm: one endpoint of a run, ready to be asked, and what has become of it so far.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::attempt::Failure;
+use tokio::time::Instant;
+
+use crate::attempt::{Failure, FailureKind};
 use crate::client::{Limiter, Target};
 use crate::config::{Defaults, Dialect, Endpoint, Retry};
 
@@ -28,61 +33,217 @@ pub struct Arm {
 }
 
 /// Whether an endpoint still deserves to be asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
-    given_up_in_a_row: AtomicU32,
+    /// Requests that have not ended.
+    left: AtomicUsize,
+    limits: Limits,
+    seen: Mutex<Seen>,
     down: AtomicBool,
 }
 
+/// What takes an endpoint out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Requests given up in a row.
+    pub down_after: u32,
+    /// How many plain probes the plan has.
+    pub plain_probes: usize,
+    /// Within which failures are one.
+    pub blip: Duration,
+}
+
+/// A request that was given up.
+pub(super) struct GivenUp<'a> {
+    pub failure: &'a Failure,
+    /// The probe, where the request asked a plain question.
+    pub plain: Option<usize>,
+    /// Attempts that were made.
+    pub tries: u32,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    answered: bool,
+    answered_plain: bool,
+    given_up_in_a_row: u32,
+    last_counted: Option<Instant>,
+    /// Plain probes that were refused since one was answered.
+    refused: BTreeSet<usize>,
+    /// Attempts that timed out before there was any answer.
+    timed_out: u32,
+}
+
+/// Different plain probes that an endpoint which has answered none must refuse to be out.
+const REFUSED: usize = 3;
+
+/// The same in a row for one that has.
+const REFUSED_SINCE: usize = 10;
+
+/// Attempts at an endpoint that has never answered that may time out.
+const SILENT: u32 = 3;
+
 impl State {
-    pub(super) fn answered(&self) {
-        self.given_up_in_a_row.store(0, Ordering::Relaxed);
+    pub(super) fn new(requests: usize, limits: Limits) -> Self {
+        Self { left: AtomicUsize::new(requests), limits, seen: Mutex::default(), down: AtomicBool::new(false) }
+    }
+
+    pub(super) fn answered(&self, plain: Option<usize>) {
+        self.left.fetch_sub(1, Ordering::Relaxed);
+        let mut seen = self.seen();
+        seen.answered = true;
+        seen.given_up_in_a_row = 0;
+        if plain.is_some() {
+            seen.answered_plain = true;
+            seen.refused.clear();
+        }
+    }
+
+    /// Counts an attempt that failed; says why when the endpoint goes down with it.
+    pub(super) fn failed(&self, failure: &Failure) -> Option<String> {
+        let mut seen = self.seen();
+        if failure.kind != FailureKind::Timeout || seen.answered {
+            return None;
+        }
+        seen.timed_out += 1;
+        let timed_out = seen.timed_out;
+        let silent = || format!("{timed_out} attempts timed out, and nothing was ever answered: {}", failure.message);
+        (timed_out >= SILENT).then(silent).filter(|_| self.goes_down())
     }
 
     /// Counts a request that was given up; says why when the endpoint goes down with it.
-    pub(super) fn gave_up(&self, failure: &Failure, down_after: u32) -> Option<String> {
-        let in_a_row = self.given_up_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+    pub(super) fn gave_up(&self, given_up: &GivenUp<'_>) -> Option<String> {
+        self.left.fetch_sub(1, Ordering::Relaxed);
+        let failure = given_up.failure;
         let reason = if failure.kind.is_fatal() {
-            failure.message.clone()
-        } else if in_a_row >= down_after {
-            format!(
-                "{in_a_row} requests in a row were given up, the last one with {}: {}",
-                failure.kind, failure.message
-            )
+            Some(failure.message.clone())
+        } else if failure.kind.is_refusal() {
+            self.refused(given_up)
         } else {
-            return None;
+            self.in_a_row(given_up)
         };
-        let was_down = self.down.swap(true, Ordering::Relaxed);
-        (!was_down).then_some(reason)
+        reason.filter(|_| self.goes_down())
+    }
+
+    /// A host that refuses one class of requests, or one probe, may answer all others.
+    fn refused(&self, given_up: &GivenUp<'_>) -> Option<String> {
+        let mut seen = self.seen();
+        seen.refused.insert(given_up.plain?);
+        let n = seen.refused.len();
+        let out = if seen.answered_plain { REFUSED_SINCE } else { REFUSED.min(self.limits.plain_probes.max(1)) };
+        let answered = if seen.answered_plain { "since one was answered" } else { "and none was ever answered" };
+        (n >= out)
+            .then(|| format!("{n} different plain requests were refused {answered}: {}", given_up.failure.message))
+    }
+
+    fn in_a_row(&self, given_up: &GivenUp<'_>) -> Option<String> {
+        // What fails here says nothing of the host.
+        if given_up.failure.kind == FailureKind::Local {
+            return None;
+        }
+        let (mut seen, now) = (self.seen(), Instant::now());
+        // What was tried once and failed together with others is one event.
+        let is_same = given_up.tries < 2 && seen.last_counted.is_some_and(|last| now - last < self.limits.blip);
+        if !is_same {
+            seen.given_up_in_a_row += 1;
+            seen.last_counted = Some(now);
+        }
+        let (n, Failure { kind, message, .. }) = (seen.given_up_in_a_row, given_up.failure);
+        (n >= self.limits.down_after)
+            .then(|| format!("{n} requests in a row were given up, the last one with {kind}: {message}"))
+    }
+
+    /// Requests that have neither been answered nor given up.
+    pub(super) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// Whether the plan has no plain question.
+    pub(super) fn is_without_plain(&self) -> bool {
+        self.limits.plain_probes == 0
+    }
+
+    /// Takes it out; `false` when it was already.
+    fn goes_down(&self) -> bool {
+        !self.down.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Nothing under the lock can panic halfway through a change.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::FailureKind;
 
     fn failure(kind: FailureKind) -> Failure {
         Failure { kind, message: "m".into(), retry_after: None, should_retry: None }
     }
 
+    fn state(down_after: u32) -> State {
+        State::new(1000, Limits { down_after, plain_probes: 40, blip: Duration::from_millis(500) })
+    }
+
+    fn give_up(state: &State, kind: FailureKind, plain: Option<usize>, tries: u32) -> Option<String> {
+        state.gave_up(&GivenUp { failure: &failure(kind), plain, tries })
+    }
+
     #[test]
     fn an_endpoint_goes_down_once_after_enough_failures_in_a_row() {
-        let state = State::default();
-        assert_eq!(state.gave_up(&failure(FailureKind::Timeout), 2), None);
-        state.answered();
-        assert_eq!(state.gave_up(&failure(FailureKind::Timeout), 2), None);
-        assert!(state.gave_up(&failure(FailureKind::Timeout), 2).is_some());
-        assert_eq!(state.gave_up(&failure(FailureKind::Timeout), 2), None);
+        let state = state(2);
+        let fails = || give_up(&state, FailureKind::Server, Some(0), 5);
+        assert_eq!(fails(), None);
+        state.answered(None);
+        assert_eq!(fails(), None);
+        assert!(fails().is_some());
+        assert_eq!(fails(), None);
         assert!(state.is_down());
     }
 
     #[test]
     fn a_wrong_key_takes_it_down_at_once() {
-        assert!(State::default().gave_up(&failure(FailureKind::Unauthorized), 5).is_some());
+        assert!(give_up(&state(5), FailureKind::Unauthorized, None, 1).is_some());
+    }
+
+    #[test]
+    fn failures_at_one_moment_that_were_not_tried_again_are_one() {
+        let state = state(5);
+        assert!((0..50).all(|i| give_up(&state, FailureKind::TooLarge, Some(i), 1).is_none()));
+    }
+
+    #[test]
+    fn refusing_a_class_or_one_probe_leaves_an_endpoint_in() {
+        let state = state(5);
+        assert!((0..99).all(|_| give_up(&state, FailureKind::NotFound, None, 1).is_none()));
+        assert!((0..99).all(|_| give_up(&state, FailureKind::Rejected, Some(7), 1).is_none()));
+    }
+
+    #[test]
+    fn refusing_different_plain_probes_and_answering_none_takes_it_out() {
+        let refuse = |state: &State, n| (0..n).find_map(|i| give_up(state, FailureKind::PaymentRequired, Some(i), 1));
+        assert!(
+            refuse(&state(5), 3).is_some_and(|why| why.starts_with("3 different plain requests were refused and none"))
+        );
+        let answering = state(5);
+        answering.answered(Some(0));
+        assert_eq!(refuse(&answering, 9), None, "it has answered before");
+        assert!(refuse(&answering, 10).is_some());
+    }
+
+    #[test]
+    fn an_endpoint_that_never_answers_is_out_after_a_few_time_outs() {
+        let silent = state(5);
+        let times_out = |state: &State| state.failed(&failure(FailureKind::Timeout));
+        assert_eq!([times_out(&silent), times_out(&silent)], [None, None]);
+        assert!(times_out(&silent).is_some());
+        let slow = state(5);
+        slow.answered(None);
+        assert!((0..9).all(|_| times_out(&slow).is_none()), "it has answered before");
     }
 }

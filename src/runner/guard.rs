@@ -93,6 +93,7 @@ mod tests {
             headers: BTreeMap::new(),
             raw: String::new(),
             outcome: Outcome::Answered(Box::new(answer)),
+            cost: None,
         }
     }
 

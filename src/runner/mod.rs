@@ -6,6 +6,7 @@
 //! [`guard`] what its first answers show.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Asked, Attempt, Failure, FailureKind, Outcome, Slot};
+use crate::charge::charge;
 use crate::client::{Ask, Client, Route};
 use crate::event::Event;
-use crate::plan::{Budget, Plan, Request, cost};
+use crate::plan::{Budget, Plan, PlannedProbe, Request};
+use crate::probe::RequestClass;
 use crate::retry::{self, Decision, Spent};
 use crate::stats::rng;
 use crate::store::{Recorded, RunId, Store, StoreError};
@@ -26,7 +29,7 @@ pub mod guard;
 pub mod window;
 
 pub use arm::Arm;
-use arm::State;
+use arm::{GivenUp, Limits, State};
 use guard::Thoughts;
 use window::Window;
 
@@ -51,6 +54,8 @@ pub struct Runner<'a> {
     pub budget: Budget,
     /// Whose first answers are looked at.
     pub watched: Watched,
+    /// The endpoint, by its index in the plan, without whose answers those of all others are worth nothing.
+    pub reference: Option<usize>,
     /// Cancelled when the run shall stop.
     pub stop: CancellationToken,
     /// Who is told what happens.
@@ -68,6 +73,8 @@ pub enum RunOutcome {
     BudgetReached,
     /// Many of the first answers were used up by thinking, so that asking on would have been waste.
     ThoughtAway(Thoughts),
+    /// The reference is out, and without it no other answer can be judged.
+    ReferenceDown,
 }
 
 /// Whose first answers are looked at, to stop a run whose caps leave no room to answer.
@@ -106,11 +113,15 @@ impl Runner<'_> {
             window: &window,
             budget: Mutex::new(self.budget.clone()),
             thoughts: Mutex::default(),
+            reference_down: AtomicBool::new(false),
         };
         let all = futures_util::future::try_join_all(queues.into_iter().map(|(arm, queue)| shared.serve(arm, queue)));
         all.await?;
         (self.events)(Event::Finished);
         let away = shared.thoughts().1;
+        if shared.reference_down.load(Ordering::Relaxed) {
+            return Ok(RunOutcome::ReferenceDown);
+        }
         Ok(match (shared.broke(), self.stop.is_cancelled()) {
             (true, _) => RunOutcome::BudgetReached,
             (false, true) => away.map_or(RunOutcome::Stopped, RunOutcome::ThoughtAway),
@@ -135,53 +146,73 @@ struct Shared<'a> {
     budget: Mutex<Budget>,
     /// What the first answers showed, and what they showed when that stopped the run.
     thoughts: Mutex<(Thoughts, Option<Thoughts>)>,
+    reference_down: AtomicBool,
 }
 
-/// Why a request ended without an answer.
+/// How a request ended.
 enum End {
-    Answered,
-    GaveUp(Failure),
+    /// With an answer, which took so long since its attempt was sent.
+    Answered(Duration),
+    /// Without one, after so many attempts.
+    GaveUp(Failure, u32),
     Skipped,
 }
 
 impl Shared<'_> {
     /// One endpoint's loop: as many requests under way as its limiter lets through, in the plan's order.
     async fn serve(&self, arm: &Arm, queue: Vec<Request>) -> Result<(), StoreError> {
-        let state = State::default();
-        let total = queue.len();
+        let plain = |planned: &&PlannedProbe| RequestClass::of(&planned.probe).is_plain();
+        let state = State::new(
+            queue.len(),
+            Limits {
+                down_after: arm.retry.down_after,
+                plain_probes: self.runner.plan.probes.iter().filter(plain).count(),
+                blip: Duration::try_from_secs_f64(arm.retry.first_wait).unwrap_or_default(),
+            },
+        );
         let requests = stream::iter(queue).map(|request| {
             let state = &state;
             async move {
                 let end = self.fulfil(arm, request, state).await?;
-                self.window.leave(arm.index, request.block);
+                let took = if let End::Answered(took) = &end { Some(*took) } else { None };
+                self.window.leave(arm.index, request.block, took);
                 Ok::<_, StoreError>((request, end))
             }
         });
         // Unordered and as wide as the cap; the limiter within decides how many really go out.
         let mut ends = requests.buffer_unordered(arm.concurrency.max(1) as usize);
-        let mut settled = 0;
         while let Some(end) = ends.next().await {
             let (request, end) = end?;
-            settled += usize::from(!matches!(end, End::Skipped));
-            self.take_note(arm, request, end, &state, total - settled);
+            self.take_note(arm, request, end, &state);
         }
         self.window.retire(arm.index);
         Ok(())
     }
 
-    fn take_note(&self, arm: &Arm, request: Request, end: End, state: &State, left: usize) {
-        let failure = match end {
+    fn take_note(&self, arm: &Arm, request: Request, end: End, state: &State) {
+        // Where no probe is plain, each request stands for one.
+        let class = RequestClass::of(&self.runner.plan.probes[request.probe].probe);
+        let plain = (class.is_plain() || state.is_without_plain()).then_some(request.probe);
+        let (failure, tries) = match end {
             End::Skipped => return,
-            End::Answered => return state.answered(),
-            End::GaveUp(failure) => failure,
+            End::Answered(_) => return state.answered(plain),
+            End::GaveUp(failure, tries) => (failure, tries),
         };
         let slot = self.runner.plan.slot(request);
         let (kind, message) = (failure.kind, failure.message.clone());
         (self.runner.events)(Event::GaveUp { slot, kind, message });
-        if let Some(reason) = state.gave_up(&failure, arm.retry.down_after) {
-            self.window.retire(arm.index);
-            let endpoint = arm.endpoint.name.clone();
-            (self.runner.events)(Event::EndpointDown { endpoint, reason, skipped: left });
+        if let Some(reason) = state.gave_up(&GivenUp { failure: &failure, plain, tries }) {
+            self.take_out(arm, reason, state);
+        }
+    }
+
+    fn take_out(&self, arm: &Arm, reason: String, state: &State) {
+        self.window.retire(arm.index);
+        let endpoint = arm.endpoint.name.clone();
+        (self.runner.events)(Event::EndpointDown { endpoint, reason, skipped: state.left() });
+        if self.runner.reference == Some(arm.index) {
+            self.reference_down.store(true, Ordering::Relaxed);
+            self.runner.stop.cancel();
         }
     }
 
@@ -219,17 +250,20 @@ impl Shared<'_> {
                 if recorded == Recorded::Stored {
                     let Slot { endpoint, probe, replicate } = &slot;
                     tracing::debug!(endpoint, probe, replicate, "answered");
-                    let cost = self.paid(arm, request, &attempt);
+                    let cost = attempt.cost.unwrap_or(0.0);
                     (runner.events)(Event::Answered { slot, cost });
                     self.look_at(request, &attempt, &asked);
                 }
-                return Ok(End::Answered);
+                return Ok(End::Answered(attempt.elapsed));
             };
+            if let Some(reason) = state.failed(failure) {
+                self.take_out(arm, reason, state);
+            }
             let spent = Spent { tries: number, elapsed: started.elapsed() };
             match retry::decide(failure, spent, &arm.retry, &mut rng) {
                 Decision::GiveUp(reason) => {
                     let message = format!("{}; {reason}", failure.message);
-                    return Ok(End::GaveUp(Failure { message, ..failure.clone() }));
+                    return Ok(End::GaveUp(Failure { message, ..failure.clone() }, number));
                 }
                 Decision::Retry { after } => {
                     (runner.events)(Event::Retrying { slot: slot.clone(), kind: failure.kind, wait: after });
@@ -258,12 +292,13 @@ impl Shared<'_> {
             () = runner.stop.cancelled() => return Err(End::Skipped),
         };
         let permit = permit.map_err(|closed| {
-            End::GaveUp(Failure {
+            let failure = Failure {
                 kind: FailureKind::RateLimited,
                 message: closed.to_string(),
                 retry_after: Some(closed.left),
                 should_retry: None,
-            })
+            };
+            End::GaveUp(failure, number)
         })?;
         if state.is_down() || !self.reserve(arm, request) {
             return Err(End::Skipped);
@@ -278,8 +313,9 @@ impl Shared<'_> {
             return Err(End::Skipped);
         };
         permit.report(&attempt);
-        self.budget().settle(worst, self.paid(arm, request, &attempt));
-        Ok(attempt)
+        let cost = arm.endpoint.price.map(|price| charge(&attempt.outcome, price, worst));
+        self.budget().settle(worst, cost.unwrap_or(0.0));
+        Ok(Attempt { cost, ..attempt })
     }
 
     /// Stops the run where its first answers show that its caps are too low.
@@ -320,32 +356,6 @@ impl Shared<'_> {
 
     fn broke(&self) -> bool {
         self.budget().is_exhausted()
-    }
-
-    /// What an attempt has cost: by the host's own count, else the worst case wherever it may have generated anything.
-    fn paid(&self, arm: &Arm, request: Request, attempt: &Attempt) -> f64 {
-        let Some(price) = arm.endpoint.price else { return 0.0 };
-        let worst = self.runner.worst(arm, request);
-        match &attempt.outcome {
-            Outcome::Answered(answer) => match answer.usage.map(|u| (u.prompt_tokens, u.completion_tokens)) {
-                Some((Some(prompt), Some(completion))) => cost(price, prompt, completion),
-                _ => worst,
-            },
-            Outcome::Failed(failure) if may_have_cost(failure.kind) => worst,
-            Outcome::Failed(_) => 0.0,
-        }
-    }
-}
-
-/// Whether a host may have generated, and so charged, before it failed in this way.
-pub fn may_have_cost(kind: FailureKind) -> bool {
-    use FailureKind::{
-        Blank, Connect, CutStream, Filtered, Malformed, NotFound, PaymentRequired, RateLimited, Redirect, Rejected,
-        Reset, Server, Timeout, TooLarge, Unauthorized,
-    };
-    match kind {
-        Reset | CutStream | Timeout | Server | Filtered | Malformed | TooLarge | Blank => true,
-        Connect | RateLimited | Unauthorized | NotFound | PaymentRequired | Rejected | Redirect => false,
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! What is allowed:
 //!
-//! - blank lines, CRLF line ends and a byte-order mark at the start;
+//! - blank lines, CRLF line ends and a byte-order mark at the start of any line, as joined files have;
 //! - fields that this version does not know: they are left out of the sample;
 //! - `null` for any field that is not required, which is the same as leaving it out;
 //! - lines without `replicate`: they are numbered from 0 for each endpoint and probe, in the order of the files,
@@ -14,7 +14,8 @@
 //!   uses none up.
 //!
 //! What is refused, beside what does not fit the schema: two answers that give the same endpoint, probe and replicate
-//! (lines with `error` may repeat, since a retry serves the same request), and lines over [`MAX_LINE_BYTES`].
+//! (lines with `error` may repeat, since a retry serves the same request), a field given twice in one line, UTF-16, and lines over
+//! [`MAX_LINE_BYTES`].
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
@@ -22,8 +23,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::unique::{TWICE, Unique};
 use super::{SCHEMA, Sample};
 use crate::attempt::Slot;
+use crate::encoding::{UTF_16, is_utf16};
 
 /// The longest line that is read or written: 32 MiB. An answer of 4,000 tokens with 20 log-probabilities each takes
 /// about 5 MiB.
@@ -86,6 +89,17 @@ pub enum LineError {
     NotUtf8 {
         /// The byte's number in the line, from 1.
         at: usize,
+    },
+    /// Text in UTF-16.
+    #[error("{UTF_16}")]
+    Utf16,
+    /// A field that one object has twice.
+    #[error("{message} at column {column}: remove one of both")]
+    Twice {
+        /// Which field.
+        message: String,
+        /// The column behind the second, from 1.
+        column: usize,
     },
     /// Not JSON, or more than one value.
     #[error("not JSON: {message} at column {column}")]
@@ -294,12 +308,16 @@ fn next_line(reader: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line
 
 /// One line's sample, or nothing for a blank line.
 fn parse_line(bytes: &[u8], first: bool) -> Result<Option<Parsed>, LineError> {
+    if first && is_utf16(bytes) {
+        return Err(LineError::Utf16);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| LineError::NotUtf8 { at: error.valid_up_to() + 1 })?;
-    let text = if first { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let mut object = match serde_json::from_str(text).map_err(|error| not_json(&error))? {
+    let Unique(value) = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    let mut object = match value {
         Value::Object(object) => object,
         other => return Err(LineError::NotAnObject { found: kind(&other) }),
     };
@@ -346,6 +364,9 @@ fn wrong_type(object: &Map<String, Value>, error: &serde_json::Error) -> LineErr
 fn not_json(error: &serde_json::Error) -> LineError {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+    if message.starts_with(TWICE) {
+        return LineError::Twice { message, column: error.column() };
+    }
     LineError::NotJson { message, column: error.column() }
 }
 

@@ -27,8 +27,16 @@ fn three_fields_make_a_sample() {
 }
 
 #[test]
+fn utf_16_is_named_and_a_mark_at_the_start_of_any_line_is_none_of_its_text() {
+    let utf16: Vec<u8> = format!("\u{feff}{GOOD}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(refusal(&utf16).1, LineError::Utf16);
+    let other = GOOD.replace("\"t\"", "\"u\"");
+    assert_eq!(read(&format!("\u{feff}{GOOD}\n\u{feff}{other}\n")).unwrap().len(), 2, "two files behind each other");
+}
+
+#[test]
 fn every_kind_of_bad_line_is_refused_with_its_line_and_reason() {
-    let cases: [(&[u8], LineError); 12] = [
+    let cases: [(&[u8], LineError); 13] = [
         (b"{\"endpoint\":", LineError::NotJson { message: "EOF while parsing a value".into(), column: 12 }),
         (b"[1]", LineError::NotAnObject { found: "an array" }),
         (b"{} {}", LineError::NotJson { message: "trailing characters".into(), column: 4 }),
@@ -53,6 +61,10 @@ fn every_kind_of_bad_line_is_refused_with_its_line_and_reason() {
             LineError::WrongType { field: "text".into(), message: "invalid type: sequence, expected a string".into() },
         ),
         (b"{\"endpoint\":\"\xff\"}", LineError::NotUtf8 { at: 14 }),
+        (
+            br#"{"endpoint":"e","probe":"p","text":"a","text":"b"}"#,
+            LineError::Twice { message: "the field `text` is given twice".into(), column: 50 },
+        ),
     ];
     for (line, reason) in cases {
         let file = [GOOD.as_bytes(), b"\n", line, b"\n"].concat();

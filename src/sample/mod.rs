@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 pub mod file;
 pub mod script;
 mod traits;
+mod unique;
 
-pub use traits::{Purpose, Traits};
+pub use traits::{Purpose, Traits, drawn_id};
 
 /// The schema name that every sample line carries.
 pub const SCHEMA: &str = "samemodel.sample/1";

@@ -15,6 +15,17 @@ pub enum Purpose {
     Comparison,
     /// Only what is exact is looked at: counts, reasons, repeats, formats.
     Canary,
+    /// Nothing is compared: answers drawn to a greedy probe show how soon a draw leaves the greedy answer, which sizes what others
+    /// show.
+    Draw,
+}
+
+/// Ends the id of a probe that draws answers to a greedy one. No file can give a probe such an id.
+const DRAWN: &str = "@drawn";
+
+/// The id of the probe that draws answers to this greedy one.
+pub fn drawn_id(greedy: &str) -> String {
+    format!("{greedy}{DRAWN}")
 }
 
 /// What a probe has in it.

@@ -107,7 +107,7 @@ fn in_one_form(text: Cow<'_, str>) -> Cow<'_, str> {
 
 fn is_no_comparison(answers: &[Answer<'_>]) -> bool {
     let mut seeds = BTreeSet::new();
-    answers.iter().any(|a| a.traits().is_some_and(|t| t.purpose == Purpose::Canary))
+    answers.iter().any(|a| a.traits().is_some_and(|t| t.purpose != Purpose::Comparison))
         || answers.iter().filter_map(Answer::seed).any(|seed| !seeds.insert(seed))
 }
 
@@ -155,8 +155,8 @@ impl<'a> Answers<'a> {
             .flat_map(|(asking, probes)| probes.iter().map(|(probe, answers)| (*asking, *probe, &*answers.all)))
     }
 
-    /// Whether a probe's answers take no part in the statistical comparison: those of canaries, and those that one seed
-    /// brought several times, which are no independent draws.
+    /// Whether a probe's answers take no part in the statistical comparison: those of canaries, those that size what others show,
+    /// and those that one seed brought several times, which are no independent draws.
     pub fn is_set_aside(&self, probe: &str) -> bool {
         self.set_aside.contains(probe)
     }

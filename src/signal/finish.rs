@@ -13,6 +13,8 @@ pub enum Ended {
     AtCap,
     /// It called tools.
     WithCalls,
+    /// The host broke it off.
+    Interrupted,
     /// A word of the host's own.
     Otherwise,
     /// The host does not say.
@@ -27,6 +29,21 @@ impl Ended {
             Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "stop_token") => Self::Naturally,
             Some("length" | "max_tokens" | "max_output_tokens" | "max_length" | "model_length") => Self::AtCap,
             Some("tool_calls" | "tool_call" | "tool_use" | "function_call") => Self::WithCalls,
+            Some(
+                "error"
+                | "abort"
+                | "aborted"
+                | "cancel"
+                | "cancelled"
+                | "canceled"
+                | "interrupted"
+                | "timeout"
+                | "server_error"
+                | "internal_error"
+                | "engine_error"
+                | "network_error"
+                | "insufficient_system_resource",
+            ) => Self::Interrupted,
             Some(_) => Self::Otherwise,
         }
     }
@@ -58,7 +75,8 @@ mod tests {
         }
         assert_eq!([Ended::read(Some("MAX_TOKENS")), Ended::read(Some("length"))], [Ended::AtCap; 2]);
         assert_eq!([Ended::read(None), Ended::read(Some(""))], [Ended::Untold; 2]);
-        assert_eq!(Ended::read(Some("abort")), Ended::Otherwise);
+        assert_eq!([Ended::read(Some("abort")), Ended::read(Some("cancelled"))], [Ended::Interrupted; 2]);
+        assert_eq!(Ended::read(Some("recitation")), Ended::Otherwise);
     }
 
     proptest! {

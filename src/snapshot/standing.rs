@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{Change, ChangeKind, Snapshot};
 use crate::compare::{Comparison, EndpointComparison, Settings};
 use crate::plan::{AskedWith, Plan, PlannedProbe};
-use crate::sample::Sample;
+use crate::sample::{Purpose, Sample};
 use crate::verdict::{EffectName, Verdict};
 
 /// How the approved snapshot of one probe at one endpoint stands.
@@ -65,7 +65,7 @@ impl Approved {
     /// Of an endpoint's probes, how many snapshots are current, stale and not there.
     pub fn tally(&self, plan: &Plan, endpoint: &str) -> Tally {
         let mut tally = Tally::default();
-        for planned in &plan.probes {
+        for planned in compared(plan) {
             match self.standing(endpoint, &planned.probe.id) {
                 Some(Standing::Current(_)) => tally.current += 1,
                 Some(Standing::Stale(why)) => {
@@ -107,6 +107,11 @@ impl Tally {
     }
 }
 
+/// The probes of which there are snapshots: one draw more to a greedy probe shows nothing of an endpoint.
+fn compared(plan: &Plan) -> impl Iterator<Item = &PlannedProbe> {
+    plan.probes.iter().filter(|planned| planned.probe.purpose != Purpose::Draw)
+}
+
 /// Snapshots of what a run's endpoints answered, one for each probe of which every planned answer came: what is missing may not
 /// be like what is not.
 pub fn taken(plan: &Plan, endpoints: &[String], samples: &[Sample], source: &str) -> Vec<Snapshot> {
@@ -116,7 +121,7 @@ pub fn taken(plan: &Plan, endpoints: &[String], samples: &[Sample], source: &str
     }
     let mut out = Vec::new();
     for endpoint in endpoints {
-        for planned in &plan.probes {
+        for planned in compared(plan) {
             let Some(answers) = groups.get(&(endpoint.as_str(), planned.probe.id.as_str())) else { continue };
             if answers.len() >= planned.answers as usize {
                 out.extend(Snapshot::of_samples(&plan.model, &planned.probe, answers, source));
@@ -192,7 +197,7 @@ mod tests {
             endpoints: vec!["together".to_owned()],
             probes: probes
                 .iter()
-                .map(|id| PlannedProbe { probe: probe(id, "Write a haiku."), answers, max_tokens: 64 })
+                .map(|id| PlannedProbe { probe: probe(id, "Write a haiku."), answers, max_tokens: 64, only: None })
                 .collect(),
         }
     }

@@ -265,8 +265,8 @@ pub struct AttemptCounts {
     pub failures: u64,
 }
 
-/// The tokens that attempts of one run used with one probe at one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What attempts of one run cost with one probe at one endpoint: charges that are stored, and, where none are, tokens.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Spent {
     /// The endpoint.
     pub endpoint: String,
@@ -279,4 +279,6 @@ pub struct Spent {
     /// Attempts without both counts that may have cost something all the same: the host began to answer, or the
     /// connection was lost while it may have been at work. A budget takes the worst case for each.
     pub unmetered: u64,
+    /// Charges that are stored, in US dollars.
+    pub charged: f64,
 }

@@ -105,6 +105,7 @@ pub(super) struct AttemptRow {
     pub(super) usage: Usage,
     pub(super) headers: String,
     pub(super) raw: String,
+    pub(super) cost: Option<f64>,
 }
 
 impl AttemptRow {
@@ -127,6 +128,7 @@ impl AttemptRow {
             usage: usage.unwrap_or_default(),
             headers: json_column(&attempt.headers, redactor),
             raw: redactor.redact(&attempt.raw).into_owned(),
+            cost: attempt.cost,
         }
     }
 }
@@ -307,6 +309,7 @@ pub(super) struct SpentRow {
     prompt_tokens: f64,
     completion_tokens: f64,
     unmetered: i64,
+    charged: f64,
 }
 
 impl SpentRow {
@@ -317,6 +320,7 @@ impl SpentRow {
             prompt_tokens: self.prompt_tokens as u64,
             completion_tokens: self.completion_tokens as u64,
             unmetered: self.unmetered.unsigned_abs(),
+            charged: self.charged,
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) const LATEST_UNFINISHED: &str = concat!(
 
 pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, run, endpoint, probe, replicate, number, \
      started_at, elapsed_us, status, outcome, failure_kind, failure_message, prompt_tokens, completion_tokens, \
-     headers, raw) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+     headers, raw, cost) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 /// Affects no row when the request is answered already.
 pub(super) const INSERT_SAMPLE: &str = concat!(
@@ -77,15 +77,17 @@ pub(super) const COUNTS: &str = "SELECT endpoint, SUM(attempts) AS attempts, SUM
          CASE WHEN error_kind IS NULL THEN 0 ELSE 1 END FROM sample WHERE run = $1 \
      ) AS made GROUP BY endpoint";
 
-/// What was used by probe and endpoint. `unmetered` counts attempts that the host may have charged for without saying
-/// how much: it began to answer, or the connection went while it may have been at work.
+/// What was charged by probe and endpoint, and what attempts used whose charge is not stored, as those of earlier versions. Of these,
+/// `unmetered` counts attempts that the host may have charged for without saying how much: it began to answer, or the connection went
+/// while it may have been at work.
 pub(super) const SPENT: &str = "SELECT endpoint, probe, \
-     SUM(CASE WHEN prompt_tokens IS NULL OR completion_tokens IS NULL THEN 0.0 \
+     SUM(CASE WHEN cost IS NOT NULL OR prompt_tokens IS NULL OR completion_tokens IS NULL THEN 0.0 \
          ELSE CAST(prompt_tokens AS DOUBLE PRECISION) END) AS prompt_tokens, \
-     SUM(CASE WHEN prompt_tokens IS NULL OR completion_tokens IS NULL THEN 0.0 \
+     SUM(CASE WHEN cost IS NOT NULL OR prompt_tokens IS NULL OR completion_tokens IS NULL THEN 0.0 \
          ELSE CAST(completion_tokens AS DOUBLE PRECISION) END) AS completion_tokens, \
-     SUM(CASE WHEN (prompt_tokens IS NULL OR completion_tokens IS NULL) \
-         AND (status BETWEEN 200 AND 299 OR failure_kind IN ('timeout', 'reset')) THEN 1 ELSE 0 END) AS unmetered \
+     SUM(CASE WHEN cost IS NULL AND (prompt_tokens IS NULL OR completion_tokens IS NULL) \
+         AND (status BETWEEN 200 AND 299 OR failure_kind IN ('timeout', 'reset')) THEN 1 ELSE 0 END) AS unmetered, \
+     SUM(COALESCE(cost, 0.0)) AS charged \
      FROM attempt WHERE run = $1 GROUP BY endpoint, probe";
 
 pub(super) const DELETE_RESULTS: &str = "DELETE FROM result WHERE run = $1";

@@ -130,6 +130,7 @@ fn insert_attempt(row: &AttemptRow) -> Insert<'_> {
         .bind(row.usage.completion_tokens.map(count_column))
         .bind(row.headers.as_str())
         .bind(row.raw.as_str())
+        .bind(row.cost)
 }
 
 /// The statement that adds a sample, or affects no row when the request is answered already.

@@ -11,7 +11,7 @@ use samemodel::sample::Sample;
 use samemodel::sample::file::read_samples;
 use samemodel::verdict::{Confidence, Verdict};
 
-fn load(file: &str) -> Vec<Sample> {
+pub fn load(file: &str) -> Vec<Sample> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
     let reader = BufReader::new(GzDecoder::new(File::open(path).expect("the recorded answers")));
     read_samples(reader, file).expect("samples")

@@ -9,6 +9,7 @@ mod check;
 mod contrib;
 #[cfg(feature = "lab")]
 mod crash;
+mod dialects;
 mod engine;
 #[cfg(feature = "lab")]
 mod export;

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use rand::seq::SliceRandom as _;
 use samemodel::compare::{Comparison, Roles, Settings, compare};
-use samemodel::sample::Sample;
 use samemodel::sample::file::read_samples;
+use samemodel::sample::{Asking, Sample};
 use samemodel::stats::rng;
+use samemodel::stats::survival::first_divergence;
 use samemodel::verdict::{EffectName, Verdict};
 
 pub fn load(name: &str) -> Vec<Sample> {
@@ -55,6 +56,30 @@ fn a_hundred_and_twenty_endpoints_that_all_serve_another_model_are_all_drifted()
     let found = compare(&samples, &roles, &settings(0)).expect("a comparison");
     let others = found.endpoints.iter().filter(|e| e.verdict != Verdict::Drifted).count();
     assert_eq!((found.endpoints.len(), others), (120, 0));
+}
+
+#[test]
+fn how_soon_draws_of_real_models_part_differs_twentyfold() {
+    let part = |samples: &[Sample], reference: &str| {
+        let ours = samples.iter().filter(|s| s.endpoint == reference && s.asking() == Asking::Sampled);
+        let mut probes: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+        ours.for_each(|s| probes.entry(&s.probe).or_default().push(s));
+        let times = probes.values().flat_map(|answers| {
+            let pairs = (0..answers.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+            pairs.map(|(i, j)| first_divergence(&answers[i].text, &answers[j].text)).collect::<Vec<_>>()
+        });
+        let (events, characters) = times.fold((0.0, 0.0), |(events, characters), seen| {
+            (events + f64::from(u8::from(seen.event)), characters + f64::from(seen.time))
+        });
+        // Four characters a token, as where no host counts.
+        4.0 * events / characters
+    };
+    let conversation = part(&load("ultrachat-two-models.jsonl"), LLAMA);
+    let continuation = part(&load("llama3-70b-wikipedia.jsonl"), LLAMA);
+    let small = part(&crate::engine::load("engine/a.jsonl.gz"), "ref");
+    assert!((0.06..0.1).contains(&conversation), "{conversation}");
+    assert!((0.4..0.6).contains(&continuation), "{continuation}");
+    assert!((1.4..2.2).contains(&small), "{small}");
 }
 
 /// Splits each probe's answers at random into two endpoints of this many answers.

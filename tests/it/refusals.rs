@@ -49,7 +49,10 @@ fn a_reference_without_answers_is_not_compared_with() {
     );
     compare(&lines, "a").refuses(3, &["the reference `a` has no answers", "look at its errors"]);
     let project = tiny().with_endpoint("reference", &closed_port()).with_endpoint("twin", "lab:");
-    project.run(["check", "m"]).refuses(3, &["the reference `reference` has no answers", "connect"]);
+    project
+        .run(["check", "m"])
+        .refuses(3, &["the reference `reference` has no answers", "connect", "--resume once it"]);
+    project.run(["check", "m", "--resume"]).refuses(3, &["the reference `reference` has no answers"]);
 }
 
 #[test]

@@ -173,6 +173,9 @@ pub struct Check {
     /// Go on with the latest run of this model that did not finish: only what has no answer is sent.
     #[arg(long, conflicts_with_all = ["dry_run", "endpoint", "samples"])]
     pub resume: bool,
+    /// With --resume: go on with the latest run even if it ended, and ask once more for what was given up.
+    #[arg(long, requires = "resume")]
+    pub retry_given_up: bool,
     /// Show what would be sent and what it would cost, and send nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -100,10 +100,19 @@ fn a_missing_finish_reason_stays_missing_and_an_odd_one_is_kept() {
     assert_eq!(stream(&[delta(&json!({"content": "a"}))], &["[DONE]"]).unwrap().finish_reason, None);
     let some = delta(&json!({"content": "a"}));
     let reason = |reason: Value| stream(&[some.clone(), finish(&reason)], &[]).unwrap().finish_reason;
-    assert_eq!(reason(json!("abort")).as_deref(), Some("abort"));
+    assert_eq!(reason(json!("recitation")).as_deref(), Some("recitation"));
+    assert_eq!(reason(json!({"type": "length", "length": 9})).as_deref(), Some("length"));
     assert_eq!(reason(json!(7)).as_deref(), Some("7"));
     let whole = read(&json!({"choices": [{"message": {"content": "a"}}]})).unwrap();
     assert_eq!(whole.finish_reason, None);
+}
+
+#[test]
+fn what_the_host_broke_off_is_no_answer() {
+    let ended = |reason: Value| kind(stream(&[delta(&json!({"content": "a"})), finish(&reason)], &["[DONE]"]));
+    for reason in [json!("abort"), json!("error"), json!("cancelled"), json!({"type": "abort", "message": "no room"})] {
+        assert_eq!(ended(reason.clone()), FailureKind::Server, "{reason}");
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn attempt(replicate: u32, outcome: Outcome) -> Attempt {
         headers: BTreeMap::from([("server".into(), "h".into())]),
         raw: "{\"choices\":[]}".into(),
         outcome,
+        cost: None,
     }
 }
 
@@ -181,9 +182,25 @@ async fn tokens_are_summed_by_probe_and_what_may_have_cost_uncounted_is_told() {
     let limited = Attempt { status: Some(429), ..failed(5, FailureKind::RateLimited) };
     store.record(&run, &limited, None).await.unwrap();
 
-    let spent =
-        Spent { endpoint: "e".into(), probe: "p".into(), prompt_tokens: 24, completion_tokens: 18, unmetered: 3 };
-    assert_eq!(store.spent(&run).await.unwrap(), [spent]);
+    let spent = Spent {
+        endpoint: "e".into(),
+        probe: "p".into(),
+        prompt_tokens: 24,
+        completion_tokens: 18,
+        unmetered: 3,
+        charged: 0.0,
+    };
+    assert_eq!(store.spent(&run).await.unwrap(), [spent.clone()]);
+
+    let (answered, sample) = answered(6, "c");
+    store.record(&run, &Attempt { cost: Some(0.25), ..answered }, Some(&sample)).await.unwrap();
+    let cut = Attempt { cost: Some(0.5), ..failed(7, FailureKind::CutStream) };
+    store.record(&run, &cut, None).await.unwrap();
+    assert_eq!(
+        store.spent(&run).await.unwrap(),
+        [Spent { charged: 0.75, ..spent }],
+        "a charge takes the place of counts"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,58 @@
+//! Room: how much of a response is read and kept. It follows the cap that was asked for, not what a host sends.
+//!
+//! Layer 3, pure.
+
+use serde_json::Value;
+
+use crate::probe::UNCAPPED_TOKENS;
+
+/// The largest body that is read at all, in decompressed bytes.
+pub const BODY_LIMIT: usize = 8 << 20;
+
+/// Bytes that a body may have beside its tokens, and for each of them: enough for twenty log-probabilities that nobody asked for.
+const READ: (usize, usize) = (4 << 20, 16 << 10);
+
+/// Bytes of a body that are kept beside its tokens, and for each of them: enough for a stream with an event a token.
+const KEPT: (usize, usize) = (64 << 10, 1 << 10);
+
+/// How much of one response is read and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Decompressed bytes that are read.
+    pub read: usize,
+    /// Bytes of the body as received that are kept.
+    pub kept: usize,
+    /// Whether log-probabilities were asked for.
+    pub logprobs: bool,
+}
+
+impl Room {
+    /// For the answer to this request.
+    pub fn of(request: &Value) -> Self {
+        let cap = ["max_tokens", "max_completion_tokens", "max_output_tokens"]
+            .iter()
+            .find_map(|name| request.get(*name)?.as_u64());
+        let cap = cap.unwrap_or_else(|| UNCAPPED_TOKENS.into()).min(1 << 20) as usize;
+        let asked = |name| request.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+        Self {
+            read: BODY_LIMIT.min(READ.0 + READ.1 * cap),
+            kept: KEPT.0 + KEPT.1 * cap,
+            logprobs: asked("logprobs") || asked("top_logprobs"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_room_follows_the_cap_and_log_probabilities_are_kept_where_they_were_asked_for() {
+        let small = Room::of(&json!({"max_tokens": 64}));
+        assert_eq!((small.read, small.kept, small.logprobs), (5 << 20, 128 << 10, false));
+        assert_eq!(Room::of(&json!({"max_completion_tokens": 64})).kept, small.kept);
+        assert_eq!(Room::of(&json!({"max_tokens": 100_000})).read, BODY_LIMIT);
+        assert!(Room::of(&json!({"logprobs": true})).logprobs && !Room::of(&json!({"logprobs": false})).logprobs);
+    }
+}

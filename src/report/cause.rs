@@ -1,0 +1,116 @@
+//! Causes: why requests stayed without an answer, in the host's own words.
+//!
+//! Part of layer 4. Failures of one class that say the same, numbers aside, are one cause, so that a thousand of them are a line.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::FailureKind;
+use crate::verdict::{Confidence, Finding};
+
+/// Why attempts failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cause {
+    /// The class of the failure, such as `rejected`.
+    pub class: String,
+    /// What the requests had in them, such as `with tools`; `plain` where nothing particular, empty where it is not known.
+    pub requests: String,
+    /// Whether the host refused these very requests, rather than failed.
+    pub refused: bool,
+    /// What the host or the connection said, redacted; of several that differ in numbers alone the first.
+    pub message: String,
+    /// Attempts that failed so.
+    pub count: usize,
+}
+
+/// The most causes that are told of one endpoint.
+const MOST: usize = 5;
+
+/// Gathers causes.
+#[derive(Debug, Default)]
+pub struct Causes(BTreeMap<(String, String, String), Cause>);
+
+impl Causes {
+    /// Counts a failed attempt.
+    pub fn count(&mut self, class: &str, requests: &str, message: &str) {
+        let key = (class.to_owned(), requests.to_owned(), without_numbers(message));
+        let new = || Cause {
+            class: class.to_owned(),
+            requests: requests.to_owned(),
+            refused: FailureKind::named(class).is_some_and(FailureKind::is_refusal),
+            message: message.to_owned(),
+            count: 0,
+        };
+        self.0.entry(key).or_insert_with(new).count += 1;
+    }
+
+    /// The commonest, the most frequent first.
+    pub fn finish(self) -> Vec<Cause> {
+        let mut all: Vec<Cause> = self.0.into_values().collect();
+        all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.message.cmp(&b.message)));
+        all.truncate(MOST);
+        all
+    }
+}
+
+/// Words without what differs from request to request: numbers, and identifiers that hold some.
+fn without_numbers(message: &str) -> String {
+    let words = message.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What hosts refuse that the reference takes, as a finding: a difference by itself, and none of what is answered.
+pub fn refusals(endpoint: &[Cause], reference: &[Cause]) -> Option<Finding> {
+    let taken = |cause: &&Cause| !reference.iter().any(|other| other.refused && other.requests == cause.requests);
+    let refused: Vec<&Cause> =
+        endpoint.iter().filter(|cause| cause.refused && !cause.requests.is_empty()).filter(taken).collect();
+    let parts: Vec<String> = refused
+        .iter()
+        .map(|cause| {
+            let requests = if cause.requests == "plain" {
+                "plain requests".to_owned()
+            } else {
+                format!("requests {}", cause.requests)
+            };
+            format!("{requests}: {} refused, of the reference's none ({})", cause.count, cause.message)
+        })
+        .collect();
+    (!parts.is_empty()).then(|| Finding {
+        fault: "request-refused".to_owned(),
+        confidence: Confidence::Certain,
+        evidence: parts.join("; "),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn causes(of: &[(&str, &str, &str)]) -> Vec<Cause> {
+        let mut causes = Causes::default();
+        of.iter().for_each(|(class, requests, message)| causes.count(class, requests, message));
+        causes.finish()
+    }
+
+    #[test]
+    fn failures_that_differ_in_numbers_alone_are_one_cause() {
+        let found = causes(&[
+            ("rate_limited", "plain", "HTTP 429: try again in 12s (req_1a)"),
+            ("server", "plain", "HTTP 500: up"),
+            ("rate_limited", "plain", "HTTP 429: try again in 7s (req_2b)"),
+        ]);
+        let seen: Vec<(&str, usize)> = found.iter().map(|c| (c.message.as_str(), c.count)).collect();
+        assert_eq!(seen, [("HTTP 429: try again in 12s (req_1a)", 2), ("HTTP 500: up", 1)]);
+    }
+
+    #[test]
+    fn what_the_endpoint_alone_refuses_is_told_with_the_hosts_words() {
+        let host = causes(&[("not_found", "with tools", "HTTP 404: no tools"), ("timeout", "plain", "late")]);
+        let found = refusals(&host, &[]).expect("a finding");
+        assert_eq!(found.evidence, "requests with tools: 1 refused, of the reference's none (HTTP 404: no tools)");
+        assert_eq!(refusals(&host, &host), None, "the reference refuses them as well");
+        assert!(!found.is_certain_drift());
+    }
+}

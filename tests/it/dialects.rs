@@ -1,0 +1,260 @@
+//! Hosts that refuse, break off and write as real ones do, each beside a reference that does not.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write as _;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::fixture::{Project, Run, assert_says};
+use crate::host::{Host, Request, delta, end, response};
+
+const WORDS: [&str; 16] = [
+    "amber", "birch", "cloud", "dune", "ember", "fjord", "grove", "harbour", "island", "jetty", "kelp", "lantern",
+    "meadow", "north", "oar", "pine",
+];
+
+/// Requests so far, so that sampled answers differ from one to the next and a host can fail now and then.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+fn digest(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Sixteen words: at temperature 0 always the same to one prompt, else drawn.
+fn text(request: &Request, number: u64) -> String {
+    let prompt = request.body["messages"].to_string();
+    let draw = if request.body["temperature"] == 0.0 { String::new() } else { number.to_string() };
+    let word = |i: usize| WORDS[digest(&[&draw, &prompt, &i.to_string()]) as usize % WORDS.len()];
+    (0..16).map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// A stream of lines as they are, each ended by a blank one.
+fn lines(lines: &[String]) -> Vec<u8> {
+    let body: String = lines.iter().fold(String::new(), |out, line| out + line + "\n\n");
+    response("200 OK", &["content-type: text/event-stream".to_owned()], &body)
+}
+
+fn data(event: &str) -> String {
+    format!("data: {event}")
+}
+
+fn good(request: &Request, number: u64) -> Vec<u8> {
+    lines(&[data(&delta(&text(request, number))), data(&end()), data("[DONE]")])
+}
+
+fn refuse(status: &str, message: &str) -> Vec<u8> {
+    let code: u64 = status.split(' ').next().and_then(|code| code.parse().ok()).unwrap_or(0);
+    response(status, &[], &json!({"error": {"message": message, "code": code}}).to_string())
+}
+
+/// Answers as the first part of the path says.
+fn answer(request: &Request) -> Vec<u8> {
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let now_and_then = number.is_multiple_of(6);
+    let has = |field: &str| !request.body[field].is_null();
+    let said = || text(request, number);
+    match request.path.split('/').nth(1).unwrap_or_default() {
+        "error-field" if now_and_then => lines(&[
+            r#"error: {"code":400,"message":"the prompt does not fit: raise --ctx-size","type":"exceed_context_size"}"#
+                .to_owned(),
+            data("[DONE]"),
+        ]),
+        "bare-json" if now_and_then => lines(&[
+            data(&delta("a")),
+            r#"{"error":{"code":400,"message":"the prompt does not fit: raise --ctx-size"}}"#.to_owned(),
+        ]),
+        "status-code" if has("tools") => {
+            let error =
+                json!({"error": {"message": "no such call", "type": "invalid_request_error", "status_code": 400}});
+            lines(&["event: error".to_owned() + "\n" + &data(&error.to_string())])
+        }
+        "no-tools" if has("tools") => refuse("404 Not Found", "no endpoints support tool use"),
+        "no-uncapped" if !has("max_tokens") => refuse("402 Payment Required", "fewer max_tokens, or more credits"),
+        "no-right" => refuse("403 Forbidden", "this key may not use the model"),
+        "no-credit" => refuse("429 Too Many Requests", "Insufficient balance. Please recharge."),
+        "empty" if now_and_then => response("200 OK", &[], ""),
+        "html" if now_and_then => {
+            response("200 OK", &["content-type: text/html".to_owned()], "<html>Bad gateway</html>")
+        }
+        "done-alone" if now_and_then => lines(&[data("[DONE]")]),
+        "garbled" if now_and_then => lines(&[data(&delta("a")), data(r#"{"choices":[{"ind"#), data("[DONE]")]),
+        "abort" if now_and_then => {
+            let broken = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "abort"}]});
+            lines(&[data(&delta("a")), data(&broken.to_string()), data("[DONE]")])
+        }
+        "halves" => {
+            let half = |unit: &str| {
+                data(&format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{unit}"}},"finish_reason":null}}]}}"#))
+            };
+            lines(&[data(&delta(&said())), half("\\ud83d"), half("\\ude00"), data(&end()), data("[DONE]")])
+        }
+        "emoji" => lines(&[data(&delta(&said())), data(&delta("😀")), data(&end()), data("[DONE]")]),
+        "heartbeat" => lines(&[
+            data("ping"),
+            data(&delta(&said())),
+            "event: heartbeat\ndata: heartbeat".to_owned(),
+            data("null"),
+            data(&end()),
+            data("[DONE]"),
+        ]),
+        "nan" => {
+            let piece = delta(&said()).replace(
+                "\"finish_reason\"",
+                "\"logprobs\":{\"content\":[{\"token\":\"a\",\"logprob\":-Infinity,\"p\":NaN}]},\"finish_reason\"",
+            );
+            lines(&[data(&piece), data(&end()), data("[DONE]")])
+        }
+        _ => good(request, number),
+    }
+}
+
+const TOOLS: &str = r#"
+about = "tools"
+purpose = "canary"
+samples = 4
+[[message]]
+role = "user"
+content = "What will the weather be in {{ city }}?"
+[[tool]]
+name = "get_forecast"
+description = "The forecast."
+[tool.parameters]
+type = "object"
+[[row]]
+id = "oslo"
+city = "Oslo"
+[[row]]
+id = "turin"
+city = "Turin"
+"#;
+
+const UNCAPPED: &str = r#"
+about = "uncapped"
+asking = "greedy"
+purpose = "canary"
+parameters = { max_tokens = "none" }
+[[message]]
+role = "user"
+content = "Count."
+"#;
+
+/// A check of these hosts against one that answers as it should; `reference` is its name on the test's host.
+fn check(reference: &str, hosts: &[&str]) -> Run {
+    let host = Host::start(answer);
+    let mut rows =
+        "about = \"greedy\"\nasking = \"greedy\"\n[[message]]\nrole = \"user\"\ncontent = \"About {{ word }}.\"\n"
+            .to_owned();
+    for i in 0..30 {
+        let _ = write!(rows, "[[row]]\nid = \"r{i:02}\"\nword = \"{} {i}\"\n", WORDS[i % WORDS.len()]);
+    }
+    let mut project = Project::new()
+        .with_file("prompts/greedy.toml", &rows)
+        .with_file("prompts/tools.toml", TOOLS)
+        .with_file("prompts/uncapped.toml", UNCAPPED)
+        .with_default("samples", "8")
+        .with_endpoint("reference", &host.url(reference));
+    for word in &WORDS[..8] {
+        project = project.with_probe(word, &format!("Tell me of the {word}."));
+    }
+    for name in hosts {
+        project = project.with_endpoint(&format!("at-{name}"), &host.url(name));
+    }
+    project.run(["check", "--seed", "1", "--format", "json"])
+}
+
+/// Requests of the plan: 8 sampled probes, 30 greedy ones, 2 with tools and one without a cap.
+const PLANNED: u64 = 8 * 8 + 30 * 2 + 2 * 4 + 2;
+
+fn causes(endpoint: &Value) -> Vec<&Value> {
+    endpoint["causes"].as_array().map_or_else(Vec::new, |causes| causes.iter().collect())
+}
+
+fn named(endpoint: &Value) -> Vec<(&str, &str)> {
+    let findings = endpoint["findings"].as_array().expect("findings");
+    findings
+        .iter()
+        .map(|f| (f["fault"].as_str().expect("a fault"), f["confidence"].as_str().expect("how sure")))
+        .collect()
+}
+
+#[test]
+fn a_host_that_refuses_one_class_of_requests_is_asked_all_others_and_what_it_refuses_is_told() {
+    let run = check("good", &["no-tools", "status-code", "no-uncapped"]);
+    for (name, refused, requests, words) in [
+        ("no-tools", 8, "with tools", "no endpoints support tool use"),
+        ("status-code", 8, "with tools", "no such call"),
+        ("no-uncapped", 2, "without a cap", "fewer max_tokens"),
+    ] {
+        let found = &run.endpoint(&format!("at-{name}"));
+        assert_eq!(found["samples"], PLANNED - refused, "{name}: {found:#}");
+        assert_ne!(found["verdict"], "drifted", "{name}: {found:#}");
+        let causes = causes(found);
+        assert_eq!((causes.len(), &causes[0]["count"], &causes[0]["requests"]), (1, &json!(refused), &json!(requests)));
+        assert_says(causes[0]["message"].as_str().expect("words"), &[words]);
+        assert_eq!(named(found), [("request-refused", "certain")], "{name}: {found:#}");
+    }
+}
+
+#[test]
+fn a_host_that_refuses_every_plain_request_is_out_soon_and_its_words_are_in_the_report() {
+    let run = check("good", &["no-right", "no-credit"]);
+    for (name, class, words) in [
+        ("no-right", "forbidden", "this key may not use the model"),
+        ("no-credit", "payment_required", "Insufficient balance"),
+    ] {
+        let found = &run.endpoint(&format!("at-{name}"));
+        assert_eq!(found["verdict"], "unmeasured", "{name}: {found:#}");
+        assert_says(found["reason"].as_str().expect("a reason"), &[words]);
+        assert!(found["failures"][class].as_u64().is_some_and(|n| n < 30), "{name} is asked on and on: {found:#}");
+    }
+}
+
+#[test]
+fn what_passes_is_tried_again_and_nothing_is_lost() {
+    let hosts = ["empty", "html", "done-alone", "garbled", "abort"];
+    let run = check("good", &hosts);
+    for name in hosts {
+        let found = &run.endpoint(&format!("at-{name}"));
+        assert_eq!(found["samples"], PLANNED, "{name}: {found:#}");
+        assert_ne!(found["verdict"], "drifted", "{name}: {found:#}");
+        assert!(found["errors"].as_u64().is_some_and(|n| n > 5), "{name}: {found:#}");
+    }
+}
+
+#[test]
+fn an_error_within_a_stream_is_the_hosts_own_words_and_no_answer() {
+    let run = check("good", &["error-field", "bare-json"]);
+    for name in ["error-field", "bare-json"] {
+        let found = &run.endpoint(&format!("at-{name}"));
+        assert!(found["failures"]["rejected"].as_u64().is_some_and(|n| n > 5), "{name}: {found:#}");
+        assert_says(causes(found)[0]["message"].as_str().expect("words"), &["raise --ctx-size"]);
+    }
+}
+
+#[test]
+fn answers_are_read_whatever_else_stands_in_the_stream() {
+    let run = check("emoji", &["halves"]);
+    let found = &run.endpoint("at-halves");
+    assert_eq!((&found["samples"], found["verdict"] == "drifted"), (&json!(PLANNED), false), "{found:#}");
+    let run = check("good", &["heartbeat", "nan"]);
+    for name in ["heartbeat", "nan"] {
+        let found = &run.endpoint(&format!("at-{name}"));
+        assert_eq!((&found["samples"], &found["errors"]), (&json!(PLANNED), &json!(0)), "{name}: {found:#}");
+        assert!(named(found).is_empty(), "{name}: {found:#}");
+    }
+}
+
+#[test]
+fn without_a_control_the_reference_draws_once_more_and_the_report_says_what_the_unit_is() {
+    let run = check("good", &["good"]);
+    let report = run.json();
+    let account = &report["reference_account"];
+    assert_eq!(account["attempts"], PLANNED + 30, "one more for each greedy probe: {account}");
+    assert_eq!(run.endpoint("at-good")["attempts"], PLANNED);
+    let source = run.endpoint("at-good")["band"]["source"].clone();
+    assert!(source == "draws" || source == "built-in", "{source}");
+}
