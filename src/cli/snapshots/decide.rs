@@ -78,7 +78,8 @@ fn how_to_take(left: &[Caution]) -> Option<String> {
     let of = |caution| left.iter().filter(|c| **c == caution).count();
     let were = |n: usize| format!("{} {} left", count(n, "snapshot"), if n == 1 { "was" } else { "were" });
     let drifted = Some(of(Caution::Drifted)).filter(|n| *n > 0).map(|n| {
-        format!("{}, since the endpoint had drifted: look at it with `samemodel review`, and accept it by name or with --drifted", were(n))
+        let how = "look at it with `samemodel review`, and accept it by name or with --drifted";
+        format!("{}, since the endpoint had drifted: {how}", were(n))
     });
     let older = Some(of(Caution::Superseded))
         .filter(|n| *n > 0)
