@@ -134,13 +134,13 @@ impl Judging<'_> {
             ..self.roles(job.plan.endpoints.iter().map(String::as_str).collect())
         };
         let mut comparison = tokio::task::block_in_place(|| compare(&all, &roles, &settings))?;
-        let reference_past = past.and_then(|(past, against)| {
-            let past = Past { samples: &past, missing: Vec::new() };
+        let reference_past = past.as_ref().and_then(|(past, against)| {
+            let past = Past { samples: past, missing: Vec::new() };
             // All hosts show what honest ones do, and the twins of the reference are twins of what it was.
             let mut roles = Roles { reference: Reference::SNAPSHOT, unanswered: BTreeMap::new(), ..roles };
             roles.twins.insert(reference);
             let found = tokio::task::block_in_place(|| compare_with_past(samples, &past, &roles, &settings));
-            Some(ReferencePast::new(against, found.endpoints.into_iter().find(|e| e.endpoint == reference)?))
+            Some(ReferencePast::new(against.clone(), found.endpoints.into_iter().find(|e| e.endpoint == reference)?))
         });
         if reference_past.as_ref().is_some_and(ReferencePast::has_moved) {
             hold_back(&mut comparison, &format!("the reference `{reference}` has moved"));

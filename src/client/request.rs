@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::attempt::Slot;
 use crate::config::{Defaults, Dialect, Endpoint, MaxTokensField};
-use crate::probe::{Cap, Image, Message, PastToolCall, Probe, Role, Tool};
+use crate::probe::{Cap, Image, Message, PastToolCall, Probe, Role, Tool, sha256_hex};
 use crate::sample::{Asking, SampleParameters};
 
 /// One planned request, ready to be sent any number of times.
@@ -59,7 +59,7 @@ impl Ask {
         }
         let slot = Slot { endpoint: route.endpoint.name.clone(), probe: probe.id.clone(), replicate };
         let parameters = SampleParameters {
-            extra_body: route.endpoint.extra_body.clone().unwrap_or_default(),
+            extra_body: route.endpoint.extra_body.iter().flatten().map(told).collect(),
             ..parameters(&body, probe, route.dialect)
         };
         Self { slot, body: Value::Object(body), parameters }
@@ -71,6 +71,18 @@ impl Ask {
     pub fn parameters_sent(&self) -> &SampleParameters {
         &self.parameters
     }
+}
+
+/// A field of `extra_body` as it is kept with answers and compared with later ones: numbers and switches as they are, and of anything
+/// else, which may hold what is not for a file, a digest.
+fn told((name, value): (&String, &Value)) -> (String, Value) {
+    let kept = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            Value::String(format!("sha256:{}", &sha256_hex(value.to_string().as_bytes())[..16]))
+        }
+    };
+    (name.clone(), kept)
 }
 
 fn sampling(body: &mut Map<String, Value>, probe: &Probe, route: Route<'_>, seed: Option<u64>) {

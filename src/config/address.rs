@@ -164,6 +164,10 @@ mod tests {
         provider.address(&Environment::from_iter(variables))
     }
 
+    fn check(base_url: &str) -> Result<(), AddressError> {
+        toml::from_str::<Provider>(&format!("base_url = {}", toml::Value::from(base_url))).unwrap().check_address()
+    }
+
     #[test]
     fn http_is_for_this_machine_only() {
         for url in ["http://localhost:8000/v1", "http://127.0.0.1:8000", "http://[::1]/v1", "https://api.example/v1"] {

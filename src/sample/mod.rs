@@ -229,7 +229,8 @@ pub struct SampleParameters {
     /// What opens and closes a thought within the content at this host, beside the marks of common formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thought_marks: Vec<[String; 2]>,
-    /// What the endpoint's own settings put into the request's body beside all this.
+    /// What the endpoint's own settings put into the request's body beside all this: numbers and switches as they are, of anything
+    /// else a digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra_body: BTreeMap<String, serde_json::Value>,
     /// What the probe had in it.
