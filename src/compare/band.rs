@@ -19,7 +19,8 @@ use crate::stats::survival::first_divergence;
 pub const HONEST_HAZARD_PER_TOKEN: f64 = 0.05;
 
 /// The share of how soon draws of the reference leave its greedy answers up to which hosts may be honest, where that is the unit: on
-/// a real engine other kernels were measured at 1 to 2 %, weights stored in 8 bits at 2 %, and 4-bit weights at 14 %.
+/// a real engine other kernels part at 1 % of the rate at which two draws part, weights stored in 8 bits at 2 %, and 4-bit weights at
+/// 14 % (`tests/it/real_data.rs`).
 pub const HONEST_SHARE_OF_DRAWS: f64 = 0.1;
 
 /// The fewest hosts, the reference among them, that make a fleet, and that must agree within it.

@@ -58,28 +58,50 @@ fn a_hundred_and_twenty_endpoints_that_all_serve_another_model_are_all_drifted()
     assert_eq!((found.endpoints.len(), others), (120, 0));
 }
 
+/// Divergences for each token, at four characters a token, among answers to the same probe: of one endpoint, or of two.
+fn parting(samples: &[Sample], endpoints: [&str; 2], asking: Asking) -> f64 {
+    let of = |endpoint: &'_ str| {
+        let mut probes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let ours = samples.iter().filter(|s| s.endpoint == endpoint && s.asking() == asking && s.is_answer());
+        ours.for_each(|s| probes.entry(s.probe.clone()).or_default().push(&s.text));
+        probes
+    };
+    let (ours, theirs) = (of(endpoints[0]), of(endpoints[1]));
+    let (mut events, mut characters) = (0.0, 0.0);
+    for (probe, ours) in &ours {
+        let theirs = theirs.get(probe).map_or(&[][..], Vec::as_slice);
+        let pairs = ours.iter().enumerate().flat_map(|(i, x)| {
+            let others = if endpoints[0] == endpoints[1] { &theirs[..i] } else { theirs };
+            others.iter().map(move |y| first_divergence(x, y))
+        });
+        for seen in pairs {
+            events += f64::from(u8::from(seen.event));
+            characters += f64::from(seen.time);
+        }
+    }
+    4.0 * events / characters
+}
+
 #[test]
 fn how_soon_draws_of_real_models_part_differs_twentyfold() {
-    let part = |samples: &[Sample], reference: &str| {
-        let ours = samples.iter().filter(|s| s.endpoint == reference && s.asking() == Asking::Sampled);
-        let mut probes: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
-        ours.for_each(|s| probes.entry(&s.probe).or_default().push(s));
-        let times = probes.values().flat_map(|answers| {
-            let pairs = (0..answers.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-            pairs.map(|(i, j)| first_divergence(&answers[i].text, &answers[j].text)).collect::<Vec<_>>()
-        });
-        let (events, characters) = times.fold((0.0, 0.0), |(events, characters), seen| {
-            (events + f64::from(u8::from(seen.event)), characters + f64::from(seen.time))
-        });
-        // Four characters a token, as where no host counts.
-        4.0 * events / characters
-    };
-    let conversation = part(&load("ultrachat-two-models.jsonl"), LLAMA);
-    let continuation = part(&load("llama3-70b-wikipedia.jsonl"), LLAMA);
-    let small = part(&crate::engine::load("engine/a.jsonl.gz"), "ref");
+    let draws = |samples: &[Sample], model: &str| parting(samples, [model; 2], Asking::Sampled);
+    let conversation = draws(&load("ultrachat-two-models.jsonl"), LLAMA);
+    let continuation = draws(&load("llama3-70b-wikipedia.jsonl"), LLAMA);
+    let small = draws(&crate::engine::load("engine/a.jsonl.gz"), "ref");
     assert!((0.06..0.1).contains(&conversation), "{conversation}");
     assert!((0.4..0.6).contains(&continuation), "{continuation}");
     assert!((1.4..2.2).contains(&small), "{small}");
+}
+
+#[test]
+fn honest_hosts_part_at_a_small_share_of_the_rate_at_which_draws_do_and_coarser_weights_at_a_larger() {
+    let samples = crate::engine::load("engine/a.jsonl.gz");
+    let draws = parting(&samples, ["ref"; 2], Asking::Sampled);
+    let share = |host: &str| parting(&samples, ["ref", host], Asking::Greedy) / draws;
+    for (host, most) in [("twin1", 0.01), ("twin2", 0.02), ("q8", 0.03)] {
+        assert!(share(host) < most, "{host}: {}", share(host));
+    }
+    assert!((0.1..0.2).contains(&share("q4_0")), "{}", share("q4_0"));
 }
 
 /// Splits each probe's answers at random into two endpoints of this many answers.

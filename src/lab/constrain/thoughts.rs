@@ -9,8 +9,8 @@ use crate::lab::engine::{Constraint, TokenMask};
 pub enum Length {
     /// As the model makes them.
     Usual,
-    /// So many times as long, above 0, and on to where the model would end them next. Where that is less than 1 they
-    /// end after that share of [`TYPICAL`] tokens, since nobody knows beforehand how long they would have been.
+    /// So many times as long, above 0. Where that is less than 1 they end after that share of [`TYPICAL`] tokens, since nobody
+    /// knows beforehand how long they would have been.
     Times(f64),
     /// They never end.
     Endless,
@@ -42,10 +42,6 @@ impl Thoughts {
         Self { length, signs, behind, written: 0, due, over: false }
     }
 
-    fn is_cut(&self) -> bool {
-        matches!(self.length, Length::Times(factor) if factor < 1.0)
-    }
-
     fn ends_them(&self, token: u32) -> bool {
         token == self.signs.thought_end || token == self.signs.end
     }
@@ -64,8 +60,9 @@ impl Constraint for Thoughts {
             Some(due) if !self.over && self.written < due => {
                 mask.retain(|token| !self.ends_them(token) && token != self.signs.call);
             }
-            // A budget is met in the midst of a sentence. One token is left, whatever the form behind says of thoughts.
-            Some(_) if !self.over && self.is_cut() => mask.retain(|token| token == self.signs.thought_end),
+            // A budget is met in the midst of a sentence, since a thought that goes on to the next end runs into the answer. One token is
+            // left, whatever the form behind says of thoughts.
+            Some(_) if !self.over => mask.retain(|token| token == self.signs.thought_end),
             _ => {}
         }
     }
