@@ -41,7 +41,7 @@ impl std::fmt::Display for Verdict {
 /// A size of difference with its interval, as a share between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Effect {
-    /// What was measured: `substitution`, `dispersion` or `divergence`.
+    /// What was measured.
     pub name: EffectName,
     /// The estimate.
     pub estimate: f64,
@@ -57,6 +57,8 @@ pub struct Effect {
 pub enum EffectName {
     /// Equivalent substitution fraction: as if this share of sampled answers came from another model.
     Substitution,
+    /// Share of sampled answers that a witness trained on the control takes for the control's.
+    Mixture,
     /// Share of the reference's diversity that is lost (or gained) within the endpoint's own answers.
     Dispersion,
     /// How much less surprising the endpoint's answers are than the reference's, as a share of how surprising those are.
@@ -78,6 +80,7 @@ impl EffectName {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Substitution => "substitution",
+            Self::Mixture => "mixture",
             Self::Dispersion => "dispersion",
             Self::Surprisal => "surprisal",
             Self::Divergence => "divergence",

@@ -4,7 +4,7 @@
 //! the tests could have fired. Without one the unit comes from the reference: for sampled answers its answers to *other probes*, the
 //! farthest that any model could be; for greedy answers how soon draws of its own leave them, or a published rate if that is less.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::view::{View, drawn_pairs, pairs};
 use super::{GreedySummary, Settings, test_settings};
@@ -42,6 +42,8 @@ pub struct Control {
 pub struct Units {
     /// MMD² of the control for each sampled probe (mean of the combined kernels).
     pub sampled: BTreeMap<String, f64>,
+    /// Where that comes from; `None` where nothing says how far another model would be.
+    pub sampled_from: Option<Unit>,
     /// How soon greedy answers leave the reference's.
     pub pace: Pace,
 }
@@ -139,17 +141,17 @@ impl Control {
         let content = found(View::Content);
         // A control that is not told apart from the reference is no other model as far as anybody sees, and no unit.
         let told_apart = |p: Option<f64>| p.is_some_and(|p| p <= settings.alpha);
-        let units = |(sampled, greedy): &(Option<TwoSample>, Option<Divergence>), view| Units {
-            sampled: match sampled.as_ref().filter(|s| told_apart(Some(s.p))) {
-                Some(sampled) => sampled.probes.iter().map(|p| (p.probe.clone(), p.t)).collect(),
-                None => other_probes(reference, view, settings),
-            },
+        let units = |(sampled, greedy): &(Option<TwoSample>, Option<Divergence>), view| {
+            let (sampled_from, sampled) = match sampled.as_ref().filter(|s| told_apart(Some(s.p))) {
+                Some(found) => (Some(Unit::Measured), found.probes.iter().map(|p| (p.probe.clone(), p.t)).collect()),
+                None => match other_probes(reference, view, settings) {
+                    Some(unit) => (Some(Unit::BuiltIn), unit),
+                    None => (None, BTreeMap::new()),
+                },
+            };
             // One reference answer a probe leaves no test, and what is measured stands.
-            pace: greedy
-                .as_ref()
-                .filter(|g| g.p.is_none() || told_apart(g.p))
-                .and_then(Pace::measured)
-                .unwrap_or_else(|| pace(view)),
+            let greedy = greedy.as_ref().filter(|g| g.p.is_none() || told_apart(g.p));
+            Units { sampled, sampled_from, pace: greedy.and_then(Pace::measured).unwrap_or_else(|| pace(view)) }
         };
         let thinks = reference.compared().any(|a| a.thought.is_some());
         let content_units = units(&content, View::Content);
@@ -232,12 +234,32 @@ fn shown_tokens(answer: &Answer<'_>) -> Option<u64> {
     answer.completion_tokens()?.checked_sub(hidden)
 }
 
-/// Each probe's reference answers against those to the next probe.
-fn other_probes(reference: &Answers<'_>, view: View, settings: &Settings) -> BTreeMap<String, f64> {
+/// From this share of answers on that the reference gives to other probes as well, these are not far from a probe's own, and another
+/// model would be farther.
+const SHARED: f64 = 0.25;
+
+/// The share of the reference's answers whose text is an answer of it to another probe too.
+fn shared(probes: &[Pair<'_>]) -> f64 {
+    let form = |text: &str| text.trim().to_lowercase();
+    let mut first: HashMap<String, (usize, bool)> = HashMap::new();
+    let all = || probes.iter().enumerate().flat_map(|(i, p)| p.reference.iter().map(move |text| (i, form(text))));
+    for (i, text) in all() {
+        let (of, several) = first.entry(text).or_insert((i, false));
+        *several |= *of != i;
+    }
+    let of_several: Vec<bool> = all().map(|(_, text)| first.get(&text).is_some_and(|(_, several)| *several)).collect();
+    of_several.iter().filter(|several| **several).count() as f64 / of_several.len().max(1) as f64
+}
+
+/// Each probe's reference answers against those to the next probe; `None` where probes share answers.
+fn other_probes(reference: &Answers<'_>, view: View, settings: &Settings) -> Option<BTreeMap<String, f64>> {
     // Each probe beside itself: a pair's reference side is what one side shows in this view.
     let probes = pairs(reference, reference, Asking::Sampled, view);
     if probes.len() < 2 {
-        return BTreeMap::new();
+        return Some(BTreeMap::new());
+    }
+    if shared(&probes) >= SHARED {
+        return None;
     }
     let texts = |i: usize| probes[i % probes.len()].reference.clone();
     let shifted: Vec<Pair<'_>> = (0..probes.len())
@@ -245,14 +267,52 @@ fn other_probes(reference: &Answers<'_>, view: View, settings: &Settings) -> BTr
         .collect();
     // Only the statistic is wanted, so one permutation is enough.
     let test = crate::stats::permutation::Settings { permutations: 1, ..test_settings(settings, "other probes") };
-    two_sample_by_kernels(&shifted, test)
-        .map_or_else(BTreeMap::new, |found| found.probes.into_iter().map(|p| (p.probe, p.t)).collect())
+    let found = two_sample_by_kernels(&shifted, test).map(|found| found.probes).unwrap_or_default();
+    Some(found.into_iter().map(|p| (p.probe, p.t)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::compare;
+    use crate::compare::{Comparison, Roles};
     use crate::sample::{Purpose, Sample, SampleParameters, Traits, drawn_id};
+    use crate::verdict::{EffectName, Verdict};
+
+    /// Twenty answers of a word and what is said with it, to each of twenty probes: of the endpoint's, this share are the first word.
+    fn compared(share: f64, words: impl Fn(usize) -> [String; 2]) -> Comparison {
+        let of = |endpoint: &'static str, share: f64| {
+            let words = &words;
+            (0..20).flat_map(move |probe| {
+                (0..20).map(move |n| {
+                    let text = words(probe)[usize::from(f64::from(n) >= 20.0 * share)].clone();
+                    Sample { replicate: n, ..Sample::new(endpoint, format!("p{probe:02}"), text) }
+                })
+            })
+        };
+        let samples: Vec<Sample> = of("r", 0.5).chain(of("e", share)).collect();
+        let settings = Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 999 };
+        compare(&samples, &Roles::new("r", vec!["e"]), &settings).expect("comparable")
+    }
+
+    #[test]
+    fn where_probes_share_answers_nothing_says_how_far_another_model_would_be() {
+        let found = compared(0.8, |_| ["left".to_owned(), "right".to_owned()]);
+        assert_eq!(found.control.content.sampled_from, None);
+        let e = &found.endpoints[0];
+        assert!(e.p_value.is_some_and(|p| p <= 0.01), "{:?}", e.p_value);
+        assert!(e.effects.iter().all(|s| s.effect.name != EffectName::Substitution), "{:?}", e.effects);
+        assert_ne!(e.verdict, Verdict::Consistent);
+    }
+
+    #[test]
+    fn where_each_probe_has_answers_of_its_own_other_probes_are_the_unit() {
+        let found = compared(0.8, |probe| [format!("{probe} left"), format!("{probe} right")]);
+        assert_eq!(found.control.content.sampled_from, Some(Unit::BuiltIn));
+        let effects = &found.endpoints[0].effects;
+        let share = effects.iter().find(|s| s.effect.name == EffectName::Substitution).expect("a unit");
+        assert!(share.effect.estimate < 0.6, "{:?}", share.effect);
+    }
 
     const SETTINGS: Settings =
         Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };

@@ -94,7 +94,8 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
 const MOSTLY_MISSING: f64 = 0.2;
 
 /// The effects that bound the share of answers as if from another model. Departures show a share of requests that go elsewhere
-/// and are coarse about anything else, so they may contradict a bound and set none.
+/// and are coarse about anything else, and a mixture is of what looks like the control alone, so these may contradict a bound and
+/// set none.
 fn share(effects: &[Sized]) -> impl Iterator<Item = &Effect> {
     effects.iter().map(|s| &s.effect).filter(|e| bounds_share(e))
 }
@@ -150,6 +151,9 @@ fn describe(effect: &Effect) -> String {
     match effect.name {
         EffectName::Substitution => {
             format!("as if {estimate} of its answers ({low} to {high}) came from another model")
+        }
+        EffectName::Mixture => {
+            format!("{estimate} of its sampled answers ({low} to {high}) are as the control's")
         }
         EffectName::Divergence => {
             format!("greedy answers leave the reference's at {estimate} ({low} to {high}) of another model's rate")
@@ -219,7 +223,7 @@ mod tests {
         decide(&found, &SETTINGS)
     }
 
-    use EffectName::{Departure, Dispersion, Divergence, Substitution, Surprisal};
+    use EffectName::{Departure, Dispersion, Divergence, Mixture, Substitution, Surprisal};
 
     #[test]
     fn a_large_effect_that_is_significant_is_drift() {
@@ -256,6 +260,14 @@ mod tests {
         assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.02), (Departure, 0.1, 0.3)]), Verdict::Inconclusive);
         assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.02), (Departure, 0.0, 0.2)]), Verdict::Consistent);
         assert_eq!(verdict(Some(0.9), &[(Divergence, 0.0, 0.2), (Departure, 0.0, 0.02)]), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn what_looks_like_the_control_raises_an_alarm_and_its_absence_is_no_consistency() {
+        assert_eq!(verdict(Some(0.01), &[(Mixture, 0.06, 0.2), (Substitution, 0.0, 0.4)]), Verdict::Drifted);
+        assert_eq!(verdict(Some(0.2), &[(Mixture, 0.06, 0.2), (Divergence, 0.0, 0.02)]), Verdict::Inconclusive);
+        assert_eq!(verdict(Some(0.9), &[(Mixture, -0.01, 0.01), (Substitution, 0.0, 0.4)]), Verdict::Inconclusive);
+        assert_eq!(verdict(Some(0.9), &[(Mixture, -0.01, 0.01), (Divergence, 0.0, 0.02)]), Verdict::Consistent);
     }
 
     #[test]

@@ -7,10 +7,12 @@
 use super::Settings;
 use super::band::{Band, HONEST_HAZARD_PER_TOKEN};
 use super::control::{BUILT_IN_HAZARD_PER_TOKEN, Units, early};
+use crate::stats::combination::Null;
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure};
 use crate::stats::interval::{Interval, clustered, normal_quantile, normal_tail};
-use crate::stats::permutation::{self, Null, TwoSample};
+use crate::stats::permutation::{self, TwoSample};
 use crate::stats::rng;
+use crate::stats::witness::Witness;
 use crate::verdict::{Effect, EffectName};
 
 /// What honest hosts may show where a control gives the unit, if that is less than the tolerance.
@@ -101,7 +103,7 @@ impl Sized {
     pub fn limit(&self, settings: &Settings) -> f64 {
         match self.effect.name {
             EffectName::Dispersion | EffectName::Surprisal => settings.dispersion_tolerance,
-            EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+            EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
                 settings.tolerance.max(self.band.honest)
             }
         }
@@ -113,7 +115,7 @@ impl Sized {
             EffectName::Dispersion | EffectName::Surprisal => {
                 self.effect.low > -self.limit(settings) && self.effect.high < self.limit(settings)
             }
-            EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+            EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
                 self.effect.high < settings.tolerance || self.effect.high <= self.band.agreed
             }
         }
@@ -126,7 +128,7 @@ impl Sized {
                 (self.alarm.0 - self.limit(settings)).max(-self.limit(settings) - self.alarm.1)
             }
             // Leaving the reference less often than it leaves itself is no drift.
-            EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+            EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
                 self.alarm.0 - self.limit(settings)
             }
         }
@@ -171,6 +173,12 @@ pub fn substitution(found: &TwoSample, units: &Units, test: permutation::Setting
     let (interval, alarm) = both_levels(probes.len(), &label, test.seed, scaled(found.t_null, unit), ratio);
     let share = |x: f64| x.max(0.0).sqrt().min(1.0);
     Some(Sized::new(EffectName::Substitution, interval.map(share), alarm.map(share), Some(found.mmd_p)))
+}
+
+/// The share of sampled answers that the witness takes for the control's, beyond how many of the reference's it does.
+pub fn mixture(witness: &Witness, p: Option<f64>) -> Sized {
+    let at = |level| witness.share(level).map(|share| share.clamp(-1.0, 1.0));
+    Sized::new(EffectName::Mixture, at(LEVEL), at(ALARM_LEVEL), p)
 }
 
 fn scaled(null: Null, unit: f64) -> Null {
@@ -308,7 +316,7 @@ pub fn probes_to_decide(probes: usize, effects: &[Sized], settings: &Settings) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::control::Pace;
+    use crate::compare::control::{Pace, Unit};
     use crate::stats::Pair;
     use crate::stats::divergence::divergence as diverge;
 
@@ -334,6 +342,7 @@ mod tests {
     fn control() -> Units {
         Units {
             sampled: std::collections::BTreeMap::new(),
+            sampled_from: Some(Unit::Measured),
             pace: Pace::measured(&greedy(200)).expect("another model leaves"),
         }
     }

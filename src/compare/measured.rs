@@ -1,11 +1,11 @@
 //! All that is seen of one endpoint beside the reference, before it is judged.
 
 use super::band::Band;
-use super::control::{Control, Pace, Unit};
+use super::control::{Pace, Unit};
 use super::effect::Sized;
 use super::thinking::Thinking;
 use super::view::{Disclosure, View, pairs};
-use super::{EndpointComparison, GreedySummary, Known, Observed, Settings, effect, test_settings};
+use super::{Against, EndpointComparison, GreedySummary, Known, Observed, Settings, effect, test_settings};
 use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
@@ -15,8 +15,9 @@ use crate::signal::metadata::Metadata;
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::{Divergence, divergence};
 use crate::stats::kernel::{Lane, mean_of_combined};
-use crate::stats::permutation::{self, TwoSample, lane, two_sample};
-use crate::stats::{features, multiple};
+use crate::stats::permutation::{self, TwoSample, lane, two_sample, two_sample_with};
+use crate::stats::witness::Witness;
+use crate::stats::{Pair, features, multiple};
 use crate::verdict::{ProbeResult, SignalResult};
 
 /// What was measured of one endpoint, before it is judged.
@@ -66,24 +67,38 @@ fn over_views<T>(mut views: Vec<Seen<T>>, join: Join, settings: &Settings) -> Op
     Some(Seen { p: most.p.map(|p| (p * n as f64).min(1.0)), effects, ..most })
 }
 
+impl Against<'_> {
+    /// What the control's sampled answers train, where they are told apart from the reference's in this view.
+    fn witness(&self, asked: &[Pair<'_>], view: View, seed: u64) -> Option<Witness> {
+        let other = self.other.as_ref().filter(|_| self.control.units(view).sampled_from == Some(Unit::Measured))?;
+        let of_control = pairs(&self.reference, other, Asking::Sampled, view);
+        Witness::train(asked, &of_control.into_iter().map(|pair| (pair.probe, pair.endpoint)).collect(), seed)
+    }
+}
+
 impl<'a> Measured<'a> {
     /// Measures all that both sides answered.
     pub fn new(
         name: &str,
-        reference: &'a Answers<'a>,
+        against: &'a Against<'a>,
         answers: &'a Answers<'a>,
-        units: (&Control, Band),
+        band: Band,
         settings: &Settings,
     ) -> Self {
-        let (control, band) = units;
+        let (reference, control) = (&against.reference, &against.control);
         let test = test_settings(settings, name);
         let disclosure = Disclosure::between(reference, answers);
         let sampled = disclosure.views(Asking::Sampled).iter().filter_map(|&view| {
-            let found = two_sample(&pairs(reference, answers, Asking::Sampled, view), test)?;
-            let units = control.units(view);
+            let asked = pairs(reference, answers, Asking::Sampled, view);
+            let witness = against.witness(&asked, view, settings.seed);
+            let found = match &witness {
+                Some(witness) => two_sample_with(&asked, witness, test),
+                None => two_sample(&asked, test),
+            }?;
             let drawn = effect::dispersion(&found, test).into_iter().chain(effect::surprisal(&found, test));
-            let effects = effect::substitution(&found, units, test).into_iter().chain(drawn);
-            Some(Seen { effects: effects.collect(), p: Some(found.p), found, view })
+            let mixture = witness.map(|witness| effect::mixture(&witness, found.witness_p));
+            let effects = effect::substitution(&found, control.units(view), test).into_iter().chain(mixture);
+            Some(Seen { effects: effects.chain(drawn).collect(), p: Some(found.p), found, view })
         });
         let sampled = over_views(sampled.collect(), Sized::or_larger, settings);
         let greedy = disclosure.views(Asking::Greedy).iter().filter_map(|&view| {
@@ -210,6 +225,9 @@ impl<'a> Measured<'a> {
             out.push(signal("dispersion", mean_of_combined(&s.d), Some(s.dispersion_p)));
             out.push(signal("surprisal", s.surprisal, Some(s.surprisal_p)));
             out.push(SignalResult { name: "presence".into(), statistic: None, p_value: Some(s.presence_p) });
+            if let Some(p) = s.witness_p {
+                out.push(SignalResult { name: "witness".into(), statistic: None, p_value: Some(p) });
+            }
             out.push(signal("duplicates", lane(&s.d, Lane::Equal), Some(lane(&s.d_p, Lane::Equal))));
         }
         if let Some(Seen { found: g, .. }) = &self.greedy {

@@ -126,11 +126,13 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         let advice = "look at its errors, or name another reference";
         return Err(CompareError::EmptyReference(roles.reference.to_owned(), advice));
     }
-    let control = Control::establish(&reference, &reference, roles.control.map(|name| (name, of(name))), settings);
+    let other = roles.control.map(of);
+    let control = Control::establish(&reference, &reference, roles.control.zip(other.clone()), settings);
     let sides: Vec<Side<'_>> = roles.judged().map(|name| Side { name, answers: of(name), against: 0 }).collect();
     let roles = Roles { unanswered: unanswered(samples, &roles.unanswered), ..roles.clone() };
     let bands = bands(&reference, &sides, &control, &roles);
-    let endpoints = judged(&sides, &[(reference.clone(), control.clone())], &bands, (&roles, settings));
+    let against = Against { reference: reference.clone(), control: control.clone(), other };
+    let endpoints = judged(&sides, &[against], &bands, (&roles, settings));
     Ok(Comparison {
         reference: roles.reference.to_owned(),
         reference_answers: reference.count(),
@@ -164,6 +166,14 @@ struct Side<'a> {
     name: &'a str,
     answers: Answers<'a>,
     against: usize,
+}
+
+/// What endpoints are held against.
+struct Against<'a> {
+    reference: Answers<'a>,
+    control: Control,
+    /// The control's answers, where one was asked.
+    other: Option<Answers<'a>>,
 }
 
 /// What honest hosts may show, by endpoint: as twins, the fleet, the control or the literature have it.
@@ -204,7 +214,7 @@ fn pace(reference: &Answers<'_>, control: &Control) -> Pace {
 /// The verdicts on all sides together, with the bands that are known.
 fn judged(
     sides: &[Side<'_>],
-    references: &[(Answers<'_>, Control)],
+    references: &[Against<'_>],
     bands: &BTreeMap<&str, Band>,
     (roles, settings): (&Roles<'_>, &Settings),
 ) -> Vec<EndpointComparison> {
@@ -215,9 +225,9 @@ fn judged(
     let measured: Vec<Measured<'_>> = sides
         .iter()
         .map(|side| {
-            let (reference, control) = &references[side.against];
-            let band = bands.get(side.name).copied().unwrap_or_else(|| Band::of_unit(&control.content.pace));
-            Measured::new(side.name, reference, &side.answers, (control, band), settings).allow(known(side.name))
+            let against = &references[side.against];
+            let band = bands.get(side.name).copied().unwrap_or_else(|| Band::of_unit(&against.control.content.pace));
+            Measured::new(side.name, against, &side.answers, band, settings).allow(known(side.name))
         })
         .collect();
     let mut endpoints: Vec<EndpointComparison> =

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::band::Band;
 use super::control::Control;
-use super::{Comparison, EndpointComparison, Known, Roles, Settings, Side, answers_of, band, fleet, judged};
+use super::{Against, Comparison, EndpointComparison, Known, Roles, Settings, Side, answers_of, band, fleet, judged};
 use crate::sample::Sample;
 use crate::signal::answers::Answers;
 use crate::stats::permutation::permutations_for;
@@ -50,7 +50,9 @@ pub fn compare_with_past(samples: &[Sample], past: &Past<'_>, roles: &Roles<'_>,
         let control = controls.unit(host, &reference, settings);
         bands.insert(name, band(&fleet.beside_the_past(&reference, &others, host), host, &reference, &control));
         sides.push(Side { name, answers: answers.clone(), against: references.len() });
-        references.push((reference, control));
+        // Where the control is no unit it is no other model there.
+        let other = control.endpoint.as_deref().map(|name| answers_of(samples, name));
+        references.push(Against { reference, control, other });
     }
     let mut endpoints = judged(&sides, &references, &bands, (roles, settings));
     endpoints.extend(unmeasured);
@@ -58,7 +60,7 @@ pub fn compare_with_past(samples: &[Sample], past: &Past<'_>, roles: &Roles<'_>,
     let (control, like_the_control) = controls.told(&hosts);
     Comparison {
         reference: roles.reference.to_owned(),
-        reference_answers: references.iter().map(|(answers, _)| answers.count()).sum(),
+        reference_answers: references.iter().map(|against| against.reference.count()).sum(),
         settings: settings.clone(),
         self_check: None,
         control,

@@ -36,14 +36,15 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     if largest >= MOSTLY_ANOTHER_MODEL {
         return favoured(evidence, substitution, divergence).or_else(|| another_model(evidence));
     }
-    [grows_with_prompt, mixture, some_probes, restless]
+    [grows_with_prompt, like_the_control, mixture, some_probes, restless]
         .into_iter()
         .find_map(|shape| shape(evidence))
         .or_else(|| divergence.map(even))
 }
 
 /// The effects that say how far answers are from the reference's.
-const DISTANCES: [EffectName; 3] = [EffectName::Substitution, EffectName::Divergence, EffectName::Departure];
+const DISTANCES: [EffectName; 4] =
+    [EffectName::Substitution, EffectName::Mixture, EffectName::Divergence, EffectName::Departure];
 
 fn beyond<'a>(evidence: &Evidence<'a>, name: EffectName) -> Option<&'a Sized> {
     let settings = evidence.settings;
@@ -207,6 +208,25 @@ fn departures(evidence: &Evidence<'_>) -> Share {
         }
     }
     answers
+}
+
+/// Some sampled answers are as the control's, and as many as account for the whole distance: were all answers moved a little, or to
+/// anything else than the control's, that would be larger.
+fn like_the_control(evidence: &Evidence<'_>) -> Option<Finding> {
+    let share = &beyond(evidence, EffectName::Mixture)?.effect;
+    let of = |name| evidence.effects.iter().find(|s| s.effect.name == name).map(|s| &s.effect);
+    let accounts_for_all = of(EffectName::Substitution)?.low <= share.high;
+    let of_greedy = of(EffectName::Departure).map_or(0.0, |departure| departure.estimate);
+    let is_mixture = accounts_for_all && is_rest_the_references(evidence, share.high.max(of_greedy));
+    is_mixture.then(|| {
+        let seen = format!(
+            "{:.0} % of sampled answers ({:.0} to {:.0} %) are as the control's, and the others as the reference's",
+            100.0 * share.estimate,
+            100.0 * share.low,
+            100.0 * share.high
+        );
+        told("partial-routing", Possible, seen)
+    })
 }
 
 /// Some answers are the reference's throughout, and the others leave it as soon as another model's do.

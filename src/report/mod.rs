@@ -398,6 +398,14 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
             "the control `{name}` was not told apart from {from} (p = {p:.3}), so it is no unit: the built-in one stands in"
         ));
     }
+    let is_sampled = comparison.endpoints.iter().any(|e| e.signals.iter().any(|signal| signal.name == "mmd"));
+    if is_sampled && comparison.control.content.sampled_from.is_none() {
+        out.push(
+            "the reference gives the same answers to different sampled probes, so that without a control nothing says how far \
+             another model would be: a difference of sampled answers has no size"
+                .to_owned(),
+        );
+    }
     if let Some(check) = comparison.self_check
         && check.p_value <= alpha
     {

@@ -47,7 +47,7 @@ fn number_of_percent(share: f64, decimal: bool) -> String {
 /// An effect with its interval: `31 % (22–39)`; one on variety with an arrow, `↓ 31 % (22–39)` where answers vary less.
 pub fn effect(effect: &Effect) -> String {
     let (arrow, estimate, low, high) = match effect.name {
-        EffectName::Substitution | EffectName::Divergence | EffectName::Departure => {
+        EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
             ("", effect.estimate, effect.low, effect.high)
         }
         EffectName::Dispersion | EffectName::Surprisal if effect.estimate >= 0.0 => {

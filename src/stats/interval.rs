@@ -82,7 +82,8 @@ pub fn normal_tail(z: f64) -> f64 {
     Normal::standard().sf(z)
 }
 
-fn student_quantile(q: f64, freedom: f64) -> f64 {
+/// Quantile of Student's distribution with so many degrees of freedom, above 0.
+pub fn student_quantile(q: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(q))
 }
 

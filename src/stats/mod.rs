@@ -4,18 +4,22 @@
 //! one seed and a label ([`rng`]), and every sum is taken in a fixed order, so that a seed gives the same bits whatever
 //! the number of threads. `docs/src/statistics.md` says which question each test answers and where it comes from.
 
+pub mod combination;
 pub mod divergence;
 pub mod exact;
 pub mod features;
 pub mod interval;
 pub mod kernel;
+mod labelling;
 pub mod multiple;
 pub mod permutation;
 pub mod pieces;
 pub mod presence;
 pub mod rng;
+mod sections;
 pub mod surprisal;
 pub mod survival;
+pub mod witness;
 
 /// Answers of both sides to one probe, as sequences of characters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -69,6 +69,7 @@ fn verdict(word: &str) -> Result<Verdict, String> {
 fn effect_name(word: &str) -> Result<EffectName, String> {
     let all = [
         EffectName::Substitution,
+        EffectName::Mixture,
         EffectName::Dispersion,
         EffectName::Surprisal,
         EffectName::Divergence,

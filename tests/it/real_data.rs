@@ -162,6 +162,34 @@ fn mixture(samples: &[Sample], share: f64, seed: u64) -> Vec<Sample> {
 }
 
 #[test]
+fn with_a_control_a_fifth_of_another_models_answers_is_drifted_and_named_and_its_share_is_known() {
+    let samples = load("ultrachat-two-models.jsonl");
+    for share in [0.0, 0.2] {
+        let (mut drifted, mut named, mut held, mut sum) = (0, 0, 0, 0.0);
+        for seed in 2000..2040 {
+            let mixed = mixture(&samples, share, seed);
+            let roles = Roles { control: Some("control"), ..Roles::new("reference", vec!["mixed"]) };
+            let found =
+                compare(&mixed, &roles, &Settings { permutations: 199, ..settings(seed) }).expect("a comparison");
+            let found = &found.endpoints[0];
+            let effect = found.effects.iter().map(|s| &s.effect).find(|e| e.name == EffectName::Mixture);
+            let effect = effect.expect("a witness");
+            held += usize::from(effect.low <= share && share <= effect.high);
+            sum += effect.estimate / 40.0;
+            drifted += usize::from(found.verdict == Verdict::Drifted);
+            named += usize::from(found.findings.iter().any(|f| f.fault == "partial-routing"));
+        }
+        assert!(held >= 34, "the interval held the share {share} in {held} of 40");
+        assert!((sum - share).abs() <= 0.02, "{share} was estimated as {sum}");
+        if share == 0.0 {
+            assert_eq!((drifted, named), (0, 0));
+        } else {
+            assert!(drifted >= 32 && named >= 32, "{drifted} drifted and {named} named of 40");
+        }
+    }
+}
+
+#[test]
 fn the_substitution_share_is_recovered_and_its_interval_holds_it() {
     let samples = load("ultrachat-two-models.jsonl");
     for share in [0.0, 0.25, 0.5] {

@@ -1,0 +1,463 @@
+//! The permuting of labels: what every labelling of the answers gives.
+//!
+//! Labels are permuted within each probe. Blocks of labellings have random streams of their own, so that they can be run in any
+//! order and on any number of threads; all sums that many threads share are of whole numbers or taken in a fixed order.
+
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::kernel::{COMBINED, Kernels, Lanes, Packed, UNITS, mean_of_combined};
+use super::permutation::{ProbeStatistic, Settings};
+use super::presence::{BLOCK, Labels, Presence};
+use super::sections::{FITTING, FITTING_WITHIN, SECTION, Sections, masks};
+use super::surprisal::surprisals;
+use super::witness::Witness;
+use super::{Pair, pieces, rng};
+
+/// Which groups are computed.
+#[derive(Clone, Copy)]
+pub(super) enum Groups<'a> {
+    /// All that need no control.
+    All,
+    /// And the witness.
+    AllWith(&'a Witness),
+    /// The kernels alone.
+    Kernels,
+}
+
+/// Scores that an answer has by itself, centred within its probe.
+const SCORES: usize = 3;
+pub(super) const SURPRISAL: usize = 0;
+pub(super) const LENGTH: usize = 1;
+pub(super) const WITNESS: usize = 2;
+
+type Scores = [f64; SCORES];
+
+/// What one labelling of all answers gives.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Statistic {
+    /// Means over probes.
+    pub t: Lanes,
+    pub d: Lanes,
+    /// Sums over probes, each with its weight, of the combined kernels: what is tested.
+    pub weighed_t: [f64; COMBINED.len()],
+    pub weighed_d: [f64; COMBINED.len()],
+    /// Sums over the endpoint's answers: what is tested.
+    pub scores: Scores,
+    /// Difference of mean surprisal, averaged over probes: what is reported.
+    pub surprisal: f64,
+    pub presence: f64,
+}
+
+/// All probes, prepared for any labelling.
+pub(super) struct Design {
+    pub strata: Vec<Stratum>,
+    presence: Presence,
+    answers: usize,
+}
+
+/// The outcome of some labellings.
+struct Labelled {
+    statistics: Vec<Statistic>,
+    /// For each probe, in how many of them its `T` is at least the observed one.
+    at_least: Vec<u32>,
+}
+
+impl Design {
+    pub fn new(pairs: &[&Pair<'_>], settings: Settings<'_>, groups: Groups<'_>) -> Self {
+        let texts = match groups {
+            Groups::All | Groups::AllWith(_) => pieces::intern(pairs.iter().copied()),
+            Groups::Kernels => pieces::Interned::none(pairs),
+        };
+        let surprisals = surprisals(&texts);
+        let reference: Vec<usize> = pairs.iter().map(|p| p.reference.len()).collect();
+        let presence = Presence::new(&texts.probes, texts.distinct, &reference);
+        let mut strata: Vec<Stratum> = pairs
+            .par_iter()
+            .zip(&surprisals)
+            .map(|(pair, surprisals)| Stratum::new(pair, scores(pair, surprisals, groups), settings))
+            .collect();
+        let mut answers = 0;
+        let weights: f64 = strata.iter().map(|s| s.weight).sum();
+        let m = strata.len() as f64;
+        for (stratum, surprisals) in strata.iter_mut().zip(&surprisals) {
+            let ours = &surprisals[..stratum.reference.min(surprisals.len())];
+            stratum.level = ours.iter().sum::<f64>() / ours.len().max(1) as f64;
+            stratum.offset = answers;
+            stratum.weight *= m / weights;
+            answers += stratum.answers();
+        }
+        Self { strata, presence, answers }
+    }
+
+    /// What the observed labels give, then each of so many permutations; and what each probe shows by itself.
+    pub fn all(&self, permutations: u32) -> (Vec<Statistic>, Vec<ProbeStatistic>) {
+        let labellings = permutations as usize + 1;
+        let firsts: Vec<usize> = (0..labellings).step_by(BLOCK).collect();
+        let blocks: Vec<Labelled> =
+            firsts.par_iter().map(|&first| self.run(first, BLOCK.min(labellings - first))).collect();
+        let mut all = Vec::with_capacity(labellings);
+        let mut at_least = vec![0_u32; self.strata.len()];
+        for block in blocks {
+            all.extend(block.statistics);
+            at_least.iter_mut().zip(&block.at_least).for_each(|(total, part)| *total += part);
+        }
+        let probes = self.strata.iter().zip(&at_least).map(|(s, &n)| s.probe_statistic(n, permutations)).collect();
+        (all, probes)
+    }
+
+    /// The labellings from `first` on; number 0 is the observed one, and each block of them has a random stream of its own,
+    /// so that blocks can be run in any order.
+    fn run(&self, first: usize, count: usize) -> Labelled {
+        let mut labels: Vec<Labels> = vec![[0; BLOCK]; self.answers];
+        let mut out = Labelled { statistics: vec![Statistic::default(); count], at_least: Vec::new() };
+        for stratum in &self.strata {
+            let labels = &mut labels[stratum.offset..stratum.offset + stratum.answers()];
+            out.at_least.push(stratum.run(first, &mut out.statistics, labels));
+        }
+        let m = self.strata.len() as f64;
+        for (statistic, presence) in out.statistics.iter_mut().zip(self.presence.block(&labels)) {
+            for value in statistic.t.iter_mut().chain(&mut statistic.d) {
+                *value /= m;
+            }
+            statistic.surprisal /= m;
+            statistic.presence = presence;
+        }
+        out
+    }
+}
+
+/// One probe's kernels and scores with what all permutations share.
+pub(super) struct Stratum {
+    probe: String,
+    pub kernels: Kernels,
+    pub reference: usize,
+    sections: Sections,
+    /// Of each answer's kernels with all others, in [`UNITS`].
+    row_sums: Vec<Lanes>,
+    /// `T` and `D` from sums of kernels; the kernels' units are in it.
+    means: Means,
+    scores: Vec<Scores>,
+    /// Mean surprisal of the reference's answers.
+    level: f64,
+    generator: ChaCha8Rng,
+    /// How much this probe tells, as a multiple of the mean over probes.
+    weight: f64,
+    /// How many answers the probes before have.
+    offset: usize,
+    observed: Observed,
+}
+
+/// What the observed labels give.
+#[derive(Default)]
+struct Observed {
+    t: f64,
+    within_reference: f64,
+    within_endpoint: f64,
+    surprisal: f64,
+}
+
+/// For one set of the endpoint's answers, in [`UNITS`]: kernels summed over its unordered pairs, and its row sums. With
+/// them `ee = 2 inner`, `re = rows − ee` and `rr = ΣK − 2 rows + ee` over ordered pairs, so that only pairs within
+/// the endpoint's side are visited.
+#[derive(Default, Clone, Copy)]
+struct Sums {
+    inner: Lanes,
+    rows: Lanes,
+    scores: Scores,
+}
+
+/// Coefficients of [`Sums`] in means of the kernels.
+struct Means {
+    total: Lanes,
+    of_rr: Lanes,
+    of_ee: Lanes,
+    t: [Lanes; 3],
+    d: [Lanes; 3],
+}
+
+impl Means {
+    fn new(total: &Lanes, reference: usize, endpoint: usize) -> Self {
+        let (r, e) = (reference as f64, endpoint as f64);
+        let of_rr = UNITS.map(|unit| 1.0 / (r * (r - 1.0) * unit));
+        let of_ee = UNITS.map(|unit| 1.0 / (e * (e - 1.0) * unit));
+        let of_re = UNITS.map(|unit| 1.0 / (r * e * unit));
+        let lanes = |f: &dyn Fn(usize) -> f64| -> Lanes { std::array::from_fn(f) };
+        Self {
+            t: [
+                lanes(&|l| total[l] * of_rr[l]),
+                lanes(&|l| -2.0 * (of_rr[l] + of_re[l])),
+                lanes(&|l| 2.0 * (of_rr[l] + of_ee[l] + 2.0 * of_re[l])),
+            ],
+            d: [lanes(&|l| -total[l] * of_rr[l]), lanes(&|l| 2.0 * of_rr[l]), lanes(&|l| 2.0 * (of_ee[l] - of_rr[l]))],
+            total: *total,
+            of_rr,
+            of_ee,
+        }
+    }
+
+    fn t(&self, sums: &Sums) -> Lanes {
+        linear(&self.t, sums)
+    }
+
+    fn d(&self, sums: &Sums) -> Lanes {
+        linear(&self.d, sums)
+    }
+
+    /// Means within the reference's and within the endpoint's answers.
+    fn within(&self, sums: &Sums) -> (Lanes, Lanes) {
+        let rr = std::array::from_fn(|l| (self.total[l] - 2.0 * sums.rows[l] + 2.0 * sums.inner[l]) * self.of_rr[l]);
+        let ee = std::array::from_fn(|l| 2.0 * sums.inner[l] * self.of_ee[l]);
+        (rr, ee)
+    }
+}
+
+fn linear([constant, of_rows, of_inner]: &[Lanes; 3], sums: &Sums) -> Lanes {
+    std::array::from_fn(|l| constant[l] + of_rows[l] * sums.rows[l] + of_inner[l] * sums.inner[l])
+}
+
+impl Stratum {
+    fn new(pair: &Pair<'_>, scores: Vec<Scores>, settings: Settings<'_>) -> Self {
+        let texts: Vec<&str> = pair.reference.iter().chain(&pair.endpoint).copied().collect();
+        let kernels = Kernels::new(&texts);
+        let row_sums: Vec<Lanes> = (0..texts.len()).map(|i| row_sum(kernels.row(i))).collect();
+        let total = std::array::from_fn(|l| row_sums.iter().map(|row| row[l]).sum());
+        let (r, e) = (pair.reference.len(), pair.endpoint.len());
+        let mut out = Self {
+            probe: pair.probe.to_owned(),
+            sections: Sections::new(&kernels),
+            kernels,
+            reference: r,
+            row_sums,
+            means: Means::new(&total, r, e),
+            scores,
+            generator: rng::derive(settings.seed, &["permutation", settings.label, pair.probe]),
+            weight: weight(r as f64, e as f64),
+            offset: 0,
+            level: 0.0,
+            observed: Observed::default(),
+        };
+        out.observed = out.observe();
+        out
+    }
+
+    fn answers(&self) -> usize {
+        self.kernels.answers()
+    }
+
+    fn endpoint(&self) -> usize {
+        self.answers() - self.reference
+    }
+
+    /// By how much the logarithm of one plus the number of characters is larger.
+    pub fn length_difference(&self) -> f64 {
+        self.difference(self.scores[self.reference..].iter().map(|s| s[LENGTH]).sum())
+    }
+
+    /// The harmonic mean of both sides' numbers of answers.
+    pub fn size(&self) -> f64 {
+        let (r, e) = (self.reference as f64, self.endpoint() as f64);
+        2.0 * r * e / (r + e)
+    }
+
+    fn observe(&self) -> Observed {
+        let endpoint: Vec<u32> = (self.reference as u32..self.answers() as u32).collect();
+        let mut of_endpoint = vec![0; self.sections.within.len()];
+        masks(&endpoint, &mut of_endpoint);
+        let sums = self.sums(&endpoint, &of_endpoint);
+        let (rr, ee) = self.means.within(&sums);
+        Observed {
+            t: mean_of_combined(&self.means.t(&sums)),
+            within_reference: mean_of_combined(&rr),
+            within_endpoint: mean_of_combined(&ee),
+            surprisal: self.difference(sums.scores[SURPRISAL]),
+        }
+    }
+
+    /// The difference of the sides' means of a centred score, from its sum over the endpoint's answers.
+    fn difference(&self, sum: f64) -> f64 {
+        let (r, e) = (self.reference as f64, self.endpoint() as f64);
+        sum * (1.0 / e + 1.0 / r)
+    }
+
+    /// Of these answers in ascending order, which are also given as a mask of each [`Section`].
+    fn sums(&self, endpoint: &[u32], masks: &[u8]) -> Sums {
+        let mut out = Sums::default();
+        let (mut packed, mut summands) = (Packed::default(), 0);
+        for (k, &i) in endpoint.iter().enumerate() {
+            let row = self.sections.before(i as usize);
+            for (some, masks) in row.chunks(FITTING).zip(masks.chunks(FITTING)) {
+                // Of the answers before this one, no more than `k` are the endpoint's.
+                let most = k.min(some.len() * SECTION);
+                if summands + most > Packed::SUMMANDS {
+                    unpack(&mut out.inner, &packed);
+                    (packed, summands) = (Packed::default(), 0);
+                }
+                for (section, &mask) in some.iter().zip(masks) {
+                    packed.add(&section[usize::from(mask) % section.len()]);
+                }
+                summands += most;
+            }
+            add(&mut out.rows, &self.row_sums[i as usize]);
+            for (sum, value) in out.scores.iter_mut().zip(&self.scores[i as usize]) {
+                *sum += value;
+            }
+        }
+        unpack(&mut out.inner, &packed);
+        for (some, masks) in self.sections.within.chunks(FITTING_WITHIN).zip(masks.chunks(FITTING_WITHIN)) {
+            let mut packed = Packed::default();
+            for (section, &mask) in some.iter().zip(masks) {
+                packed.add(&section[usize::from(mask) % section.len()]);
+            }
+            unpack(&mut out.inner, &packed);
+        }
+        out
+    }
+
+    /// Adds this probe's part to the statistics of the labellings from `first` on and sets its labels in them; returns in how
+    /// many permutations `T` is at least the observed one.
+    fn run(&self, first: usize, statistics: &mut [Statistic], labels: &mut [Labels]) -> u32 {
+        let mut rng = self.generator.clone();
+        rng.set_stream((first / BLOCK) as u64);
+        // Drawn at once, which is far faster than one by one and gives the same numbers.
+        let mut draws = vec![0; statistics.len() * self.answers() * DRAW];
+        rng.fill_bytes(&mut draws);
+        let mut draws = draws.chunks_exact(self.answers() * DRAW);
+        let mut chosen: Vec<u32> = (self.reference as u32..=self.answers() as u32).collect();
+        let mut of_chosen = vec![0; self.sections.within.len()];
+        let slack = 1e-12 * (1.0 + self.observed.t.abs());
+        let mut at_least = 0;
+        for (at, statistic) in statistics.iter_mut().enumerate() {
+            let is_observed = first + at == 0;
+            if is_observed {
+                labels[self.reference..].iter_mut().for_each(|row| row[at] = 1);
+            } else if let Some(draws) = draws.next() {
+                choose(&mut chosen, labels, at, draws);
+            }
+            let chosen = &chosen[..self.endpoint()];
+            masks(chosen, &mut of_chosen);
+            let t = self.add(&self.sums(chosen, &of_chosen), statistic);
+            at_least += u32::from(!is_observed && t >= self.observed.t - slack);
+        }
+        at_least
+    }
+
+    /// Adds this probe's part to a statistic; returns its mean `T` of the combined kernels.
+    fn add(&self, sums: &Sums, statistic: &mut Statistic) -> f64 {
+        let (t, d) = (self.means.t(sums), self.means.d(sums));
+        add(&mut statistic.t, &t);
+        add(&mut statistic.d, &d);
+        for (k, lane) in COMBINED.into_iter().enumerate() {
+            statistic.weighed_t[k] += self.weight * t[lane as usize];
+            statistic.weighed_d[k] += self.weight * d[lane as usize];
+        }
+        for (total, score) in statistic.scores.iter_mut().zip(sums.scores) {
+            *total += score;
+        }
+        statistic.surprisal += self.difference(sums.scores[SURPRISAL]);
+        mean_of_combined(&t)
+    }
+
+    fn probe_statistic(&self, at_least: u32, permutations: u32) -> ProbeStatistic {
+        ProbeStatistic {
+            probe: self.probe.clone(),
+            t: self.observed.t,
+            within_reference: self.observed.within_reference,
+            within_endpoint: self.observed.within_endpoint,
+            surprisal: self.observed.surprisal,
+            reference_surprisal: self.level,
+            p: f64::from(at_least + 1) / (f64::from(permutations) + 1.0),
+        }
+    }
+}
+
+/// What a probe with this many answers tells: the inverse of the variance of `T` for equal sources, up to what the answers
+/// are. A probe of two answers is not worth one of twenty.
+fn weight(r: f64, e: f64) -> f64 {
+    1.0 / (2.0 / (r * (r - 1.0)) + 2.0 / (e * (e - 1.0)) + 4.0 / (r * e))
+}
+
+/// The scores of a probe's answers; those of groups that are left out are 0.
+fn scores(pair: &Pair<'_>, surprisals: &[f64], groups: Groups<'_>) -> Vec<Scores> {
+    let texts = pair.reference.iter().chain(&pair.endpoint);
+    let mut out: Vec<Scores> = texts.clone().map(|_| Scores::default()).collect();
+    let mut set = |score: usize, values: &[f64]| {
+        out.iter_mut().zip(centred(values)).for_each(|(scores, value)| scores[score] = value);
+    };
+    if !matches!(groups, Groups::Kernels) {
+        set(SURPRISAL, surprisals);
+        set(LENGTH, &texts.map(|t| (t.chars().count() as f64).ln_1p()).collect::<Vec<f64>>());
+    }
+    if let Groups::AllWith(witness) = groups {
+        set(WITNESS, &witness.of_probe(pair.probe).into_iter().flatten().collect::<Vec<f64>>());
+    }
+    out
+}
+
+fn centred(values: &[f64]) -> Vec<f64> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter().map(|v| v - mean).collect()
+}
+
+fn row_sum(row: &[Packed]) -> Lanes {
+    let mut total = Lanes::default();
+    for value in row {
+        unpack(&mut total, value);
+    }
+    total
+}
+
+fn unpack(total: &mut Lanes, packed: &Packed) {
+    for (lane, sum) in total.iter_mut().enumerate() {
+        *sum += f64::from(packed.get(lane));
+    }
+}
+
+/// Adds all kernels at once, in the array's order.
+fn add(total: &mut Lanes, value: &Lanes) {
+    for (sum, v) in total.iter_mut().zip(value) {
+        *sum += v;
+    }
+}
+
+/// Bytes of a random number.
+const DRAW: usize = 4;
+
+/// Chooses one answer less than there is room for, at random and in ascending order, and sets their labels in column `at`:
+/// each is taken with the probability with which a random choice of those that are still wanted holds it (Knuth, *The Art
+/// of Computer Programming* 2, § 3.4.2, algorithm S). The last slot is scratch, which spares a branch; the order lets the
+/// kernels of a probe be read from one half of their matrix, which stays in the cache.
+///
+/// Numbers are drawn by multiplication without rejection (Lemire 2019): some are likelier than others by at most
+/// `n / 2³²`, which no test of any feasible size can notice.
+fn choose(chosen: &mut [u32], labels: &mut [Labels], at: usize, draws: &[u8]) {
+    let (mut wanted, mut taken, mut left) = (chosen.len() as u64 - 1, 0, labels.len() as u64);
+    for (i, (labels, draw)) in labels.iter_mut().zip(draws.as_chunks::<DRAW>().0).enumerate() {
+        let below = (u64::from(u32::from_le_bytes(*draw)) * left) >> 32;
+        let is_taken = u8::from(below < wanted);
+        chosen[taken] = i as u32;
+        labels[at] = is_taken;
+        taken += usize::from(is_taken);
+        wanted -= u64::from(is_taken);
+        left -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::kernel::Lane;
+
+    #[test]
+    fn the_shortcut_over_row_sums_equals_the_plain_definition() {
+        let pair = Pair { probe: "p", reference: vec!["abc", "abd", "xyz"], endpoint: vec!["abc", "qqq"] };
+        let settings = Settings { permutations: 199, seed: 0, label: "test" };
+        let stratum = Stratum::new(&pair, vec![Scores::default(); 5], settings);
+        let k = |i: usize, j: usize| stratum.kernels.between(i, j)[Lane::Hamming50 as usize];
+        let plain = 2.0 * (k(0, 1) + k(0, 2) + k(1, 2)) / 6.0 + k(3, 4)
+            - 2.0 * (k(0, 3) + k(0, 4) + k(1, 3) + k(1, 4) + k(2, 3) + k(2, 4)) / 6.0;
+        let found = stratum.means.t(&stratum.sums(&[3, 4], &[8, 1]))[Lane::Hamming50 as usize];
+        assert!((plain - found).abs() < 1e-12, "{plain} {found}");
+    }
+}
