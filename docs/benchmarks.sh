@@ -43,6 +43,13 @@ HEAD
 
 The same numbers are in \`docs/power.json\`.
 
+## What the statistics of sampled answers are worth
+
+Recorded answers of real models, on prompts with which no constant was chosen (\`cargo bench --bench power\`). A control's answers are
+answers of the wrong model that are not in the mixture.
+
+$(cargo bench --quiet --bench power 2>/dev/null)
+
 ## How fast the lab is
 
 Tokens a second of the engine on one worker, and the time and memory for 20 endpoints × 24 probes × 10 answers × 32 tokens:
