@@ -65,6 +65,6 @@ mod tests {
             charge(&Outcome::Failed(failure), PRICE, 0.01)
         };
         assert!((failed(FailureKind::CutStream) - 0.01).abs() < 1e-12);
-        assert_eq!([failed(FailureKind::Server), failed(FailureKind::RateLimited)], [0.0; 2]);
+        assert!(failed(FailureKind::Server) + failed(FailureKind::RateLimited) < 1e-12);
     }
 }

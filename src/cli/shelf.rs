@@ -121,7 +121,7 @@ impl Shelf {
         compared: (&Comparison, Option<&EndpointReport>),
     ) -> anyhow::Result<Option<Settled>> {
         let is_kept = |name: &&String| match &self.scope {
-            Scope::Approved(name) => approved.tally(&job.plan, name).unseen < job.plan.probes.len(),
+            Scope::Approved(name) => approved.tally(&job.plan, name).is_some(),
             Scope::All(_) => job.plan.endpoints.contains(name),
             Scope::None => false,
         };

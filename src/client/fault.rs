@@ -167,13 +167,13 @@ fn status(code: &str) -> Option<u16> {
 /// The wait that a body asks for before another try: as Google's `RetryInfo`, in headers that a router passes on, as a field, or in
 /// words. The body is one JSON document, or a stream of which the last event that is JSON tells it.
 pub fn wait_in_body(body: &[u8], now: Timestamp) -> Option<Duration> {
-    let lines = || {
-        let fields = body.split(|b| *b == b'\n').filter_map(|line| {
+    let last_event = || {
+        let mut fields = body.rsplit(|b| *b == b'\n').filter_map(|line| {
             line.strip_prefix(b"data:").or_else(|| line.strip_prefix(b"error:")).map(<[u8]>::trim_ascii)
         });
-        fields.filter_map(|line| lenient::parse(line).ok()).last()
+        fields.find_map(|line| lenient::parse(line).ok())
     };
-    let value = lenient::parse(body).ok().or_else(lines)?;
+    let value = lenient::parse(body).ok().or_else(last_event)?;
     wait_in(&value, now, MOST_NESTED)
 }
 

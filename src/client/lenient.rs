@@ -56,7 +56,7 @@ pub fn join_halves(text: String) -> String {
 fn mend(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let (mut rest, mut within) = (text, false);
-    while let Some(at) = rest.find(|c| matches!(c, '"' | '\\' | 'N' | 'I' | '-')) {
+    while let Some(at) = rest.find(['"', '\\', 'N', 'I', '-']) {
         let (before, tail) = rest.split_at(at);
         out.push_str(before);
         let (piece, instead) = match (within, tail.as_bytes()[0]) {

@@ -135,10 +135,10 @@ pub(super) fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
 /// The share of the answers that differ which one reason must explain.
 const MOST: f64 = 0.5;
 
-/// Answers without a finish reason.
+/// Answers without a finish reason, more often than the reference's.
 fn no_reason(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally(evidence, |a| Some(Ended::of(a) == Ended::Untold));
-    let confidence = tally.never()?;
+    let confidence = tally.never().filter(|_| tally.endpoint.value() > tally.reference.value())?;
     Some(finding("finish-reason-wrong", confidence, format!("no finish reason on {}", tally.words())))
 }
 

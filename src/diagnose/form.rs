@@ -11,7 +11,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     normalised(evidence).into_iter().chain(undecoded(evidence)).collect()
 }
 
-/// How byte-level tokenizers write a space and a line feed, and how SentencePiece writes a space.
+/// How byte-level tokenizers write a space and a line feed, and how `SentencePiece` writes a space.
 const UNDECODED: [char; 3] = ['\u{120}', '\u{10a}', '\u{2581}'];
 
 /// So many of these characters in an answer are no word of a language that has them.

@@ -90,7 +90,9 @@ mod tests {
 
     fn causes(of: &[(&str, &str, &str)]) -> Vec<Cause> {
         let mut causes = Causes::default();
-        of.iter().for_each(|(class, requests, message)| causes.count(class, requests, message));
+        for (class, requests, message) in of {
+            causes.count(class, requests, message);
+        }
         causes.finish()
     }
 

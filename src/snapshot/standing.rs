@@ -93,6 +93,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether there is a snapshot of any probe.
+    pub fn is_some(&self) -> bool {
+        self.current + self.stale > 0
+    }
+
     /// What is missing, in words that follow an endpoint's name; nothing when nothing is.
     pub fn gaps(&self) -> Option<String> {
         let of = |n: usize| if n == 1 { "1 probe".to_owned() } else { format!("{n} probes") };

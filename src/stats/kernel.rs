@@ -151,24 +151,8 @@ struct Matches {
     long: u16,
 }
 
-/// Whether white space is surely as normalising leaves it, as far as the kernel sees.
-fn is_normal(text: &str) -> bool {
-    let mut after_space = true;
-    for c in text.chars().take(MIDDLE) {
-        let is_space = c.is_whitespace();
-        if is_space && (after_space || c != ' ') {
-            return false;
-        }
-        after_space = is_space;
-    }
-    !after_space || text.is_empty()
-}
-
 /// The texts with normalised white space; `None` where that changes nothing in what the kernel sees.
 fn normalised(texts: &[&str]) -> Option<Symbols> {
-    if texts.iter().all(|text| is_normal(text)) {
-        return None;
-    }
     let normal: Vec<String> = texts.iter().map(|t| normalise_white_space(t, MIDDLE)).collect();
     let same = texts.iter().zip(&normal).all(|(raw, n)| raw.chars().take(MIDDLE).eq(n.chars().take(MIDDLE)));
     let normal: Vec<&str> = normal.iter().map(String::as_str).collect();

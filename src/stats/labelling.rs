@@ -10,7 +10,6 @@ use rayon::prelude::*;
 use super::kernel::{COMBINED, Kernels, Lanes, Packed, UNITS, mean_of_combined};
 use super::permutation::{ProbeStatistic, Settings};
 use super::presence::{BLOCK, Labels, Presence};
-use super::sections::{FITTING, FITTING_WITHIN, SECTION, Sections, masks};
 use super::surprisal::surprisals;
 use super::witness::Witness;
 use super::{Pair, pieces, rng};
@@ -133,7 +132,6 @@ pub(super) struct Stratum {
     probe: String,
     pub kernels: Kernels,
     pub reference: usize,
-    sections: Sections,
     /// Of each answer's kernels with all others, in [`UNITS`].
     row_sums: Vec<Lanes>,
     /// `T` and `D` from sums of kernels; the kernels' units are in it.
@@ -226,7 +224,6 @@ impl Stratum {
         let (r, e) = (pair.reference.len(), pair.endpoint.len());
         let mut out = Self {
             probe: pair.probe.to_owned(),
-            sections: Sections::new(&kernels),
             kernels,
             reference: r,
             row_sums,
@@ -262,10 +259,8 @@ impl Stratum {
     }
 
     fn observe(&self) -> Observed {
-        let endpoint: Vec<u32> = (self.reference as u32..self.answers() as u32).collect();
-        let mut of_endpoint = vec![0; self.sections.within.len()];
-        masks(&endpoint, &mut of_endpoint);
-        let sums = self.sums(&endpoint, &of_endpoint);
+        let order: Vec<u32> = (0..self.answers() as u32).collect();
+        let sums = self.sums(&order[self.reference..]);
         let (rr, ee) = self.means.within(&sums);
         Observed {
             t: mean_of_combined(&self.means.t(&sums)),
@@ -281,37 +276,26 @@ impl Stratum {
         sum * (1.0 / e + 1.0 / r)
     }
 
-    /// Of these answers in ascending order, which are also given as a mask of each [`Section`].
-    fn sums(&self, endpoint: &[u32], masks: &[u8]) -> Sums {
+    fn sums(&self, endpoint: &[u32]) -> Sums {
         let mut out = Sums::default();
         let (mut packed, mut summands) = (Packed::default(), 0);
         for (k, &i) in endpoint.iter().enumerate() {
-            let row = self.sections.before(i as usize);
-            for (some, masks) in row.chunks(FITTING).zip(masks.chunks(FITTING)) {
-                // Of the answers before this one, no more than `k` are the endpoint's.
-                let most = k.min(some.len() * SECTION);
-                if summands + most > Packed::SUMMANDS {
-                    unpack(&mut out.inner, &packed);
-                    (packed, summands) = (Packed::default(), 0);
-                }
-                for (section, &mask) in some.iter().zip(masks) {
-                    packed.add(&section[usize::from(mask) % section.len()]);
-                }
-                summands += most;
+            let row = self.kernels.row(i as usize);
+            let mut others = &endpoint[..k];
+            while summands + others.len() > Packed::SUMMANDS {
+                let (fitting, rest) = others.split_at(Packed::SUMMANDS - summands);
+                add_others(&mut packed, row, fitting);
+                unpack(&mut out.inner, &packed);
+                (packed, summands, others) = (Packed::default(), 0, rest);
             }
+            add_others(&mut packed, row, others);
+            summands += others.len();
             add(&mut out.rows, &self.row_sums[i as usize]);
             for (sum, value) in out.scores.iter_mut().zip(&self.scores[i as usize]) {
                 *sum += value;
             }
         }
         unpack(&mut out.inner, &packed);
-        for (some, masks) in self.sections.within.chunks(FITTING_WITHIN).zip(masks.chunks(FITTING_WITHIN)) {
-            let mut packed = Packed::default();
-            for (section, &mask) in some.iter().zip(masks) {
-                packed.add(&section[usize::from(mask) % section.len()]);
-            }
-            unpack(&mut out.inner, &packed);
-        }
         out
     }
 
@@ -325,7 +309,6 @@ impl Stratum {
         rng.fill_bytes(&mut draws);
         let mut draws = draws.chunks_exact(self.answers() * DRAW);
         let mut chosen: Vec<u32> = (self.reference as u32..=self.answers() as u32).collect();
-        let mut of_chosen = vec![0; self.sections.within.len()];
         let slack = 1e-12 * (1.0 + self.observed.t.abs());
         let mut at_least = 0;
         for (at, statistic) in statistics.iter_mut().enumerate() {
@@ -336,8 +319,7 @@ impl Stratum {
                 choose(&mut chosen, labels, at, draws);
             }
             let chosen = &chosen[..self.endpoint()];
-            masks(chosen, &mut of_chosen);
-            let t = self.add(&self.sums(chosen, &of_chosen), statistic);
+            let t = self.add(&self.sums(chosen), statistic);
             at_least += u32::from(!is_observed && t >= self.observed.t - slack);
         }
         at_least
@@ -408,6 +390,21 @@ fn row_sum(row: &[Packed]) -> Lanes {
     total
 }
 
+/// Adds one answer's kernels with these others.
+#[inline]
+fn add_others(packed: &mut Packed, row: &[Packed], others: &[u32]) {
+    // Four at a time: what the loop itself costs would be most of it.
+    let quads = others.chunks_exact(4);
+    for &j in quads.remainder() {
+        packed.add(&row[j as usize]);
+    }
+    for quad in quads {
+        for &j in quad {
+            packed.add(&row[j as usize]);
+        }
+    }
+}
+
 fn unpack(total: &mut Lanes, packed: &Packed) {
     for (lane, sum) in total.iter_mut().enumerate() {
         *sum += f64::from(packed.get(lane));
@@ -457,7 +454,7 @@ mod tests {
         let k = |i: usize, j: usize| stratum.kernels.between(i, j)[Lane::Hamming50 as usize];
         let plain = 2.0 * (k(0, 1) + k(0, 2) + k(1, 2)) / 6.0 + k(3, 4)
             - 2.0 * (k(0, 3) + k(0, 4) + k(1, 3) + k(1, 4) + k(2, 3) + k(2, 4)) / 6.0;
-        let found = stratum.means.t(&stratum.sums(&[3, 4], &[8, 1]))[Lane::Hamming50 as usize];
+        let found = stratum.means.t(&stratum.sums(&[3, 4]))[Lane::Hamming50 as usize];
         assert!((plain - found).abs() < 1e-12, "{plain} {found}");
     }
 }

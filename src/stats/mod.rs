@@ -16,7 +16,6 @@ pub mod permutation;
 pub mod pieces;
 pub mod presence;
 pub mod rng;
-mod sections;
 pub mod surprisal;
 pub mod survival;
 pub mod witness;

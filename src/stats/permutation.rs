@@ -4,7 +4,7 @@
 //!
 //! - **kernels**: for each kernel the unbiased squared maximum mean discrepancy `T = A_rr + A_ee − 2 A_re` (Gretton et al.
 //!   2012, equation 3) and the dispersion `D = A_ee − A_rr`, where `A` are means of the kernel without its diagonal. The
-//!   kernels of [`COMBINED`] are standardised over the permutations and the largest `T` or `|D|` is taken;
+//!   kernels of [`COMBINED`](super::kernel::COMBINED) are standardised over the permutations and the largest `T` or `|D|` is taken;
 //! - **presence** of words ([`super::presence`]);
 //! - **surprisal** ([`super::surprisal`]), two-sided;
 //! - **length**, the logarithm of the number of characters, two-sided;

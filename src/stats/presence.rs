@@ -30,59 +30,43 @@ const DAMPING: f64 = 3.0;
 /// Summands that a byte can count.
 const BYTE: usize = u8::MAX as usize;
 
-/// Words with no more holders than these are counted in 16 bits along with their squares.
-const FEW: usize = 15;
-
-/// So many squares of at most [`FEW`] fit into 16 bits.
-const SQUARES: usize = u16::MAX as usize / (FEW * FEW);
-
 /// The answers that hold each word, prepared for any labelling.
 #[derive(Debug, Clone)]
 pub struct Presence {
-    /// Words of which equally many of equally many holders are expected to be the endpoint's, one group after the other.
-    groups: Vec<Alike>,
-    /// Where the holders of each word end; they begin where the last word's end.
-    ends: Vec<usize>,
+    /// One for each set of holders.
+    words: Vec<Word>,
     /// Answers that hold the words, one word after the other; numbered over all probes.
     holders: Vec<u32>,
 }
 
-/// Words that differ in their holders alone.
 #[derive(Debug, Clone)]
-struct Alike {
-    /// Where these words end; they begin where the last group's end.
+struct Word {
+    /// Where its holders end; they begin where the last word's end.
     end: usize,
-    /// How many of a word's holders are expected to be the endpoint's.
+    /// How many of them are expected to be the endpoint's.
     expected: f64,
     /// `1 / (V + 3)`, for each of the words that these answers and no others hold.
     weight: f64,
 }
 
-/// A set of answers that hold one word, or several.
-struct Word {
-    holders: Vec<u32>,
-    expected: f64,
-    weight: f64,
-}
-
-impl Word {
-    fn likeness(&self) -> (usize, u64, u64) {
-        (self.holders.len(), self.expected.to_bits(), self.weight.to_bits())
-    }
-}
-
 impl Presence {
     /// `reference` has the number of the reference's answers to each probe, which come first among the probe's answers.
     pub fn new(probes: &[ProbePieces], distinct: usize, reference: &[usize]) -> Self {
-        let mut words = words(probes, distinct, reference);
-        words.sort_by_key(Word::likeness);
-        let mut out = Self { groups: Vec::new(), ends: Vec::new(), holders: Vec::new() };
-        for alike in words.chunk_by(|a, b| a.likeness() == b.likeness()) {
-            for word in alike {
-                out.holders.extend(&word.holders);
-                out.ends.push(out.holders.len());
+        let mut out = Self { words: Vec::new(), holders: Vec::new() };
+        let sizes: Vec<Size> = sizes(probes, reference);
+        // Words that the same answers hold, such as those of one phrase, differ from expectation alike.
+        let mut words: HashMap<Vec<u32>, usize> = HashMap::new();
+        for holders in holders(probes, distinct) {
+            let Some((informative, expected, variance)) = informative(&holders, &sizes) else { continue };
+            let weight = 1.0 / (variance + DAMPING);
+            match words.entry(informative) {
+                Entry::Occupied(known) => out.words[*known.get()].weight += weight,
+                Entry::Vacant(new) => {
+                    out.holders.extend(new.key());
+                    new.insert(out.words.len());
+                    out.words.push(Word { end: out.holders.len(), expected, weight });
+                }
             }
-            out.groups.push(Alike { end: out.ends.len(), expected: alike[0].expected, weight: alike[0].weight });
         }
         out
     }
@@ -90,74 +74,30 @@ impl Presence {
     /// `S` under each labelling of a block. `labels` has one row for each answer, over all probes.
     pub fn block(&self, labels: &[Labels]) -> [f64; BLOCK] {
         let mut sums = [0.0; BLOCK];
-        let (mut word, mut start) = (0, 0);
-        for group in &self.groups {
-            let ends = &self.ends[word..group.end];
-            let all = &self.holders[start..self.ends[group.end - 1]];
-            (word, start) = (group.end, start + all.len());
-            let of_each = all.len() / ends.len();
-            if of_each <= FEW {
-                group.add_few(&mut sums, all, of_each, labels);
-            } else {
-                all.chunks_exact(of_each).for_each(|holders| group.add(&mut sums, holders, labels));
+        let mut start = 0;
+        for word in &self.words {
+            let holders = &self.holders[start..word.end];
+            start = word.end;
+            let (first, more) = holders.split_at(holders.len().min(BYTE));
+            let first = count(first, labels);
+            if more.is_empty() {
+                for (sum, count) in sums.iter_mut().zip(first) {
+                    *sum += (f64::from(count) - word.expected).powi(2) * word.weight;
+                }
+                continue;
+            }
+            let mut counts = first.map(f64::from);
+            for part in more.chunks(BYTE) {
+                for (total, count) in counts.iter_mut().zip(count(part, labels)) {
+                    *total += f64::from(count);
+                }
+            }
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += (count - word.expected).powi(2) * word.weight;
             }
         }
         sums
     }
-}
-
-impl Alike {
-    /// Adds the part of all words of a group to each labelling's sum. As all have one expectation `E`, that is
-    /// `Σ (c − E)² = Σ c² − 2 E Σ c + n E²`, and only whole numbers are added for each word.
-    fn add_few(&self, sums: &mut [f64; BLOCK], holders: &[u32], of_each: usize, labels: &[Labels]) {
-        for some in holders.chunks(of_each * SQUARES) {
-            let (mut counts, mut squares) = ([0_u16; BLOCK], [0_u16; BLOCK]);
-            for word in some.chunks_exact(of_each) {
-                for ((total, square), count) in counts.iter_mut().zip(&mut squares).zip(count(word, labels)) {
-                    let count = u16::from(count);
-                    *total += count;
-                    *square += count * count;
-                }
-            }
-            let constant = (some.len() / of_each) as f64 * self.expected.powi(2);
-            for ((sum, count), square) in sums.iter_mut().zip(counts).zip(squares) {
-                *sum += self.weight * (f64::from(square) - 2.0 * self.expected * f64::from(count) + constant);
-            }
-        }
-    }
-
-    /// Adds one word's part.
-    fn add(&self, sums: &mut [f64; BLOCK], holders: &[u32], labels: &[Labels]) {
-        let mut counts = [0_u32; BLOCK];
-        for part in holders.chunks(BYTE) {
-            for (total, count) in counts.iter_mut().zip(count(part, labels)) {
-                *total += u32::from(count);
-            }
-        }
-        for (sum, count) in sums.iter_mut().zip(counts) {
-            *sum += (f64::from(count) - self.expected).powi(2) * self.weight;
-        }
-    }
-}
-
-/// All words that tell something, those that the same answers hold as one: such as those of one phrase differ from expectation
-/// alike.
-fn words(probes: &[ProbePieces], distinct: usize, reference: &[usize]) -> Vec<Word> {
-    let sizes: Vec<Size> = sizes(probes, reference);
-    let mut known: HashMap<Vec<u32>, usize> = HashMap::new();
-    let mut out: Vec<Word> = Vec::new();
-    for holders in holders(probes, distinct) {
-        let Some((informative, expected, variance)) = informative(&holders, &sizes) else { continue };
-        let weight = 1.0 / (variance + DAMPING);
-        match known.entry(informative) {
-            Entry::Occupied(known) => out[*known.get()].weight += weight,
-            Entry::Vacant(new) => {
-                out.push(Word { holders: new.key().clone(), expected, weight });
-                new.insert(out.len() - 1);
-            }
-        }
-    }
-    out
 }
 
 /// A word's holders in probes where it tells something, how many of them are expected to be the endpoint's, and the variance;

@@ -22,12 +22,15 @@ const ORDER: usize = 3;
 
 /// The mean surprisal of each answer's pieces, in nats a piece, at least 0: for each probe, in the order of its answers.
 pub fn surprisals(texts: &Interned) -> Vec<Vec<f64>> {
-    let (mut counts, runs) = Counts::new(texts);
+    let mut counts = Counts::new(texts);
+    let mut runs = Vec::with_capacity(texts.probes.len());
+    for probe in &texts.probes {
+        runs.push(probe.iter().map(|answer| counts.enter(answer)).collect::<Vec<Vec<Run>>>());
+    }
     texts.probes.iter().zip(&runs).map(|(probe, runs)| counts.of_probe(probe, runs)).collect()
 }
 
-/// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before, and where the
-/// run is the only one of its kind: without the answer that it is in, it was never seen.
+/// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before.
 type Run = [u32; ORDER + 1];
 
 const NONE: u32 = u32::MAX;
@@ -43,6 +46,8 @@ struct Count {
 
 /// Counts of all runs of up to four pieces.
 struct Counts {
+    /// The node of a run that goes on with one more piece, by the node of the run and the piece.
+    longer: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
     /// By node; the runs of one piece stand first, numbered as their pieces.
     nodes: Vec<Count>,
     /// All pieces.
@@ -51,27 +56,42 @@ struct Counts {
     uniform: f64,
 }
 
-/// Of each probe and answer, the runs.
-type Runs = Vec<Vec<Vec<Run>>>;
-
 impl Counts {
-    fn new(texts: &Interned) -> (Self, Runs) {
-        let mut nodes = vec![Count::default(); texts.distinct];
-        let mut total = 0;
-        let mut of_answer = |answer: &Vec<u32>| -> Vec<Run> {
-            total += answer.len() as u32;
-            for &piece in answer {
-                nodes[piece as usize].everywhere += 1;
-            }
-            answer.iter().map(|&piece| [piece, NONE, NONE, NONE]).collect()
-        };
-        let mut runs: Runs = texts.probes.iter().map(|probe| probe.iter().map(&mut of_answer).collect()).collect();
-        let mut known = HashMap::with_capacity_and_hasher(total as usize / 2, BuildHasherDefault::default());
-        for order in 0..ORDER {
-            known.clear();
-            lengthen(&mut nodes, &mut runs, order, &mut known);
+    fn new(texts: &Interned) -> Self {
+        let pieces: usize = texts.probes.iter().flatten().map(Vec::len).sum();
+        Self {
+            // Most runs of more than one piece are new; a table that grows is filled several times.
+            longer: HashMap::with_capacity_and_hasher(pieces, BuildHasherDefault::default()),
+            nodes: vec![Count::default(); texts.distinct],
+            total: 0,
+            uniform: 1.0 / (texts.distinct as f64 + 1.0),
         }
-        (Self { nodes, total, uniform: 1.0 / (texts.distinct as f64 + 1.0) }, runs)
+    }
+
+    /// Counts an answer's runs.
+    fn enter(&mut self, answer: &[u32]) -> Vec<Run> {
+        let mut before: Run = [NONE; ORDER + 1];
+        let mut out = Vec::with_capacity(answer.len());
+        for &piece in answer {
+            let mut run: Run = [NONE; ORDER + 1];
+            run[0] = piece;
+            for order in (0..ORDER).take_while(|&order| before[order] != NONE) {
+                let next = self.nodes.len() as u32;
+                let key = u64::from(before[order]) << 32 | u64::from(piece);
+                let node = *self.longer.entry(key).or_insert(next);
+                if node == next {
+                    self.nodes.push(Count::default());
+                }
+                run[order + 1] = node;
+            }
+            for &node in run.iter().take_while(|&&node| node != NONE) {
+                self.nodes[node as usize].everywhere += 1;
+            }
+            self.total += 1;
+            out.push(run);
+            before = run;
+        }
+        out
     }
 
     /// The scores of one probe's answers, each without what it adds to the counts itself.
@@ -116,36 +136,6 @@ impl Counts {
             }
         }
         smooth(q, shared[at], shared[at + 1])
-    }
-}
-
-/// Numbers and counts the runs that go on with one more piece, by the node of the run and the piece. What occurs once can be no part of
-/// what occurs twice, which spares looking most of the long ones up.
-fn lengthen(
-    nodes: &mut Vec<Count>,
-    runs: &mut Runs,
-    order: usize,
-    known: &mut HashMap<u64, u32, BuildHasherDefault<Mixed>>,
-) {
-    let is_repeated = |nodes: &[Count], node: u32| node != NONE && nodes[node as usize].everywhere > 1;
-    for answer in runs.iter_mut().flatten() {
-        for at in 1..answer.len() {
-            let (before, last) = (answer[at - 1][order], answer[at][order]);
-            if is_repeated(nodes, before) && is_repeated(nodes, last) {
-                let key = u64::from(before) << 32 | u64::from(answer[at][0]);
-                let node = *known.entry(key).or_insert(nodes.len() as u32);
-                if node as usize == nodes.len() {
-                    nodes.push(Count::default());
-                }
-                nodes[node as usize].everywhere += 1;
-                answer[at][order + 1] = node;
-            }
-        }
-    }
-    for node in runs.iter_mut().flatten().flatten().map(|run| &mut run[order + 1]) {
-        if *node != NONE && nodes[*node as usize].everywhere == 1 {
-            *node = NONE;
-        }
     }
 }
 

@@ -19,9 +19,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
-use super::interval::{FEWEST_CLUSTERS, Interval, normal_quantile, student_quantile};
 use rand::seq::SliceRandom as _;
 
+use super::interval::{FEWEST_CLUSTERS, Interval, normal_quantile, student_quantile};
 use super::pieces::{END, pieces};
 use super::surprisal::Mixed;
 use super::{Pair, rng};
@@ -61,8 +61,8 @@ struct Heard {
 }
 
 impl Witness {
-    /// Trains on the control's answers by probe, halved at random under this seed. `None` where the control is not clearly told apart by the scores, as where all
-    /// answer the same or two probes at the most were answered by all three.
+    /// Trains on the control's answers by probe, halved at random under this seed. `None` where the control is not clearly told apart by
+    /// the scores, as where all answer the same or two probes at the most were answered by all three.
     pub fn train(pairs: &[Pair<'_>], control: &BTreeMap<&str, Vec<&str>>, seed: u64) -> Option<Self> {
         let used: Vec<(&Pair<'_>, Vec<&str>)> = pairs
             .iter()

@@ -156,6 +156,8 @@ fn check(reference: &str, hosts: &[&str]) -> Run {
         .with_file("prompts/tools.toml", TOOLS)
         .with_file("prompts/uncapped.toml", UNCAPPED)
         .with_default("samples", "8")
+        // So many tries that no request meets a host's bad moment each time.
+        .with_default("retry", "{ tries = 15, first_wait = 0.02, longest_wait = 0.1, total = 20.0 }")
         .with_endpoint("reference", &host.url(reference));
     for word in &WORDS[..8] {
         project = project.with_probe(word, &format!("Tell me of the {word}."));

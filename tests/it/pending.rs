@@ -113,7 +113,7 @@ fn answers_of_two_runs_are_not_taken_together_whatever_lies_in_the_folder() {
     let accepted = project.run(["accept", "--all"]);
     assert_eq!(accepted.code(), 1, "{}", accepted.stdout);
     assert_says(&accepted.stdout, &[&format!("left {one}: a later run has left others of the endpoint")]);
-    assert_eq!(files(&project, ".snap.new"), [name.clone()]);
+    assert_eq!(files(&project, ".snap.new"), std::slice::from_ref(&name));
     assert_eq!(project.run(["accept", one]).code(), 0);
 }
 

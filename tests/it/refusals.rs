@@ -48,7 +48,8 @@ fn a_reference_without_answers_is_not_compared_with() {
         "{{\"endpoint\":\"a\",\"probe\":\"p\",{ERROR}}}\n{{\"endpoint\":\"b\",\"probe\":\"p\",\"text\":\"x\"}}"
     );
     compare(&lines, "a").refuses(3, &["the reference `a` has no answers", "look at its errors"]);
-    let project = tiny().with_endpoint("reference", &closed_port()).with_endpoint("twin", "lab:");
+    let project = tiny().with_default("samples", "8");
+    let project = project.with_endpoint("reference", &closed_port()).with_endpoint("twin", "lab:");
     project
         .run(["check", "m"])
         .refuses(3, &["the reference `reference` has no answers", "connect", "--resume once it"]);

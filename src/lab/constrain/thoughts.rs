@@ -124,7 +124,9 @@ mod tests {
     #[test]
     fn what_comes_behind_thoughts_is_free() {
         let mut thoughts = Thoughts::new(Length::Times(0.1), SIGNS, None);
-        [4, 4, SIGNS.thought_end].into_iter().for_each(|token| thoughts.advance(token));
+        for token in [4, 4, SIGNS.thought_end] {
+            thoughts.advance(token);
+        }
         let mut mask = TokenMask::all(5);
         thoughts.restrict(&mut mask);
         assert_eq!(mask, TokenMask::all(5));

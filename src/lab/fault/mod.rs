@@ -109,7 +109,7 @@ pub enum Fault {
     /// Thoughts are not passed on.
     ReasoningHidden(Hiding),
     /// Thoughts are so many times as long as they are at the effort that was asked for, see
-    /// [`super::constrain::Length`].
+    /// `lab/constrain/thoughts.rs`.
     ReasoningEffortIgnored {
         /// From 0.1 to 10, and not 1.
         factor: f64,
@@ -279,9 +279,9 @@ impl Fault {
         match self {
             Self::QuantizedWeights(format) => format.to_string(),
             Self::QuantizedCache(format) => format.to_string(),
-            Self::PartialRouting { share, by: Routing::Chance } => share.to_string(),
+            Self::PartialRouting { share, by: Routing::Chance }
+            | Self::BlankAnswers { share, why: Blankness::Nothing } => share.to_string(),
             Self::PartialRouting { share, by } => format!("{share},{}", by.word()),
-            Self::BlankAnswers { share, why: Blankness::Nothing } => share.to_string(),
             Self::BlankAnswers { share, why } => format!("{share},{}", why.word()),
             Self::FinetunedVariant { tuned: number }
             | Self::WrongRope { factor: number }

@@ -190,7 +190,7 @@ async fn tokens_are_summed_by_probe_and_what_may_have_cost_uncounted_is_told() {
         unmetered: 3,
         charged: 0.0,
     };
-    assert_eq!(store.spent(&run).await.unwrap(), [spent.clone()]);
+    assert_eq!(store.spent(&run).await.unwrap(), std::slice::from_ref(&spent));
 
     let (answered, sample) = answered(6, "c");
     store.record(&run, &Attempt { cost: Some(0.25), ..answered }, Some(&sample)).await.unwrap();
