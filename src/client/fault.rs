@@ -207,12 +207,9 @@ fn wait_in(value: &Value, now: Timestamp, depth: usize) -> Option<Duration> {
 /// A wait in a sentence, such as `try again in 12s`, `retry after 5 seconds` or `in 1m2.5s`.
 fn wait_in_words(message: &str) -> Option<Duration> {
     static WAIT: LazyLock<Regex> = LazyLock::new(|| {
-        let amount =
-            r"((?:[0-9]+(?:\.[0-9]+)?\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|ms|s|m|h)\b?\s*)+)";
-        Regex::new(&format!(
-            r"(?i)(?:again|retry|wait|reset|resets|available)\s+(?:again\s+)?(?:in|after|for)?\s*(?:about\s+)?{amount}"
-        ))
-        .expect("a constant expression")
+        let one = r"[0-9]+(?:\.[0-9]+)?\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|ms|s|m|h)";
+        let before = r"(?:again|retry|wait|resets?|available)\s+(?:again\s+)?(?:in|after|for)?\s*(?:about\s+)?";
+        Regex::new(&format!(r"(?i){before}({one}(?:\s*{one})*)\b")).expect("a constant expression")
     });
     static PART: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"(?i)([0-9]+(?:\.[0-9]+)?)\s*([a-z]+)").expect("a constant expression"));
@@ -439,9 +436,12 @@ mod tests {
         let stream =
             b"data: {\"choices\":[]}\n\nevent: error\ndata: {\"error\":{\"message\":\"try again in 1m2.5s\"}}\n\n";
         assert_eq!(wait_in_body(stream, now), Some(Duration::from_millis(62_500)));
-        for body in
-            [json!({"error": "no"}), json!({"error": {"message": "5 seconds of audio"}}), json!({"retry_after": -3})]
-        {
+        for body in [
+            json!({"error": "no"}),
+            json!({"error": {"message": "5 seconds of audio"}}),
+            json!({"error": "retry in 5 months"}),
+            json!({"retry_after": -3}),
+        ] {
             assert_eq!(wait_in_body(body.to_string().as_bytes(), now), None, "{body}");
         }
     }

@@ -168,9 +168,12 @@ const BEYOND_REASON: u64 = 64;
 /// Whether an answer may have so many tokens. Thoughts that are not shown may pass a cap, and not without end.
 pub(super) fn is_possible(answer: &Answer<'_>, tokens: u64) -> bool {
     let shown = answer.generated().len() as u64;
-    let room = answer.cap().unwrap_or(UNCAPPED).max(shown).max(1);
+    let room = answer.cap().unwrap_or(UNCAPPED).max(shown).max(THOUGHT);
     tokens <= room.saturating_mul(BEYOND_REASON)
 }
+
+/// Tokens of a long thought, which some hosts count and do not hold to the cap.
+const THOUGHT: u64 = 1 << 12;
 
 /// The most tokens that are thought of where no cap was sent.
 const UNCAPPED: u64 = 1 << 16;

@@ -34,4 +34,6 @@ fn tokens_that_were_not_decoded_are_told_and_one_such_letter_in_a_word_is_not() 
     };
     assert_eq!(told(|text| text.replace(' ', "\u{120}")), Some(Confidence::Certain));
     assert_eq!(told(|text| format!("\u{120}gantija {text}")), None, "a Maltese word");
+    assert_eq!(told(|text| format!("\u{120}orġ u \u{120}anni: {text}")), None, "Maltese names");
+    assert_eq!(told(|text| format!("{text}\n\u{2581}\u{2582}\u{2581}\u{2583}\u{2581}")), None, "bars");
 }
