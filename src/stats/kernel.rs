@@ -1,10 +1,15 @@
 //! Kernels between answers to one probe.
 //!
-//! All kernels of one pair of answers are computed in one pass over symbols that were renamed to small integers, and
-//! stand side by side in one array of whole numbers, so that a permutation adds them together in one sweep. Whole
-//! numbers also make equal sums equal to the bit, in whatever order they were added.
+//! All kernels of one pair of answers are computed in one pass over small symbols and stand side by side in two whole numbers, so
+//! that a permutation adds them together. Whole numbers also make equal sums equal to the bit, in whatever order they were added.
+
+// What is to be vectorised has to be compiled as one function for the processor at hand.
+#![allow(clippy::inline_always)]
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use pulp::{Arch, Simd, WithSimd};
 
 /// The kernels, in the order in which they stand in [`Kernels`].
 pub const LANES: usize = 6;
@@ -36,30 +41,40 @@ pub enum Lane {
     Hamming200Normalised = 5,
 }
 
-/// Kernels of one pair, or sums of them, as whole numbers in [`UNITS`]: 16 bits each, so that one addition of two words adds
+/// Kernels of one pair, or sums of them, as whole numbers in [`UNITS`]: 21 bits each, so that one addition of two words adds
 /// them all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Packed([u64; 2]);
 
+/// Bits of one kernel, and kernels in one word.
+const BITS: usize = 21;
+const IN_WORD: usize = LANES / 2;
+
 impl Packed {
     /// So many pairs can be added without overflow from one kernel into the next: none is above 1000.
-    pub const SUMMANDS: usize = 64;
+    pub const SUMMANDS: usize = (1 << BITS) / 1000;
 
     fn set(&mut self, lane: Lane, value: u16) {
-        self.0[lane as usize / 4] |= u64::from(value) << (16 * (lane as usize % 4));
+        self.0[lane as usize / IN_WORD] |= u64::from(value) << (BITS * (lane as usize % IN_WORD));
     }
 
-    /// Adds all kernels at once.
+    /// All kernels' sums with these.
     #[inline]
-    pub fn add(&mut self, other: &Self) {
-        self.0[0] = self.0[0].wrapping_add(other.0[0]);
-        self.0[1] = self.0[1].wrapping_add(other.0[1]);
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self([self.0[0].wrapping_add(other.0[0]), self.0[1].wrapping_add(other.0[1])])
     }
 
     /// One kernel.
     #[inline]
-    pub fn get(&self, lane: usize) -> u16 {
-        (self.0[lane / 4] >> (16 * (lane % 4))) as u16
+    pub fn get(self, lane: usize) -> u32 {
+        (self.0[lane / IN_WORD] >> (BITS * (lane % IN_WORD))) as u32 & ((1 << BITS) - 1)
+    }
+
+    /// All kernels.
+    #[inline]
+    pub fn lanes(self) -> Lanes {
+        std::array::from_fn(|lane| f64::from(self.get(lane)))
     }
 }
 
@@ -118,13 +133,13 @@ impl Kernels {
 
     /// The kernels of two answers, each between 0 and 1.
     pub fn between(&self, i: usize, j: usize) -> Lanes {
-        let packed = &self.row(i)[j];
-        std::array::from_fn(|lane| f64::from(packed.get(lane)) / UNITS[lane])
+        let lanes = self.row(i)[j].lanes();
+        std::array::from_fn(|lane| lanes[lane] / UNITS[lane])
     }
 
     /// Equal characters among the first 1000 of two answers.
     pub fn matches(&self, i: usize, j: usize) -> u32 {
-        u32::from(self.row(i)[j].get(Lane::Hamming1000 as usize))
+        self.row(i)[j].get(Lane::Hamming1000 as usize)
     }
 }
 
@@ -153,13 +168,18 @@ struct Matches {
 
 /// The texts with normalised white space; `None` where that changes nothing in what the kernel sees.
 fn normalised(texts: &[&str]) -> Option<Symbols> {
-    let normal: Vec<String> = texts.iter().map(|t| normalise_white_space(t, MIDDLE)).collect();
-    let same = texts.iter().zip(&normal).all(|(raw, n)| raw.chars().take(MIDDLE).eq(n.chars().take(MIDDLE)));
-    let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
-    (!same).then(|| Symbols::new(&normal, MIDDLE))
+    let normal: Vec<(String, usize)> = texts.iter().map(|t| normalise_white_space(t, MIDDLE)).collect();
+    let is_same = |(text, (normal, characters)): (&&str, &(String, usize))| {
+        text.strip_prefix(normal.as_str()).is_some_and(|rest| rest.is_empty() || *characters == MIDDLE)
+    };
+    if texts.iter().zip(&normal).all(is_same) {
+        return None;
+    }
+    let normal: Vec<&str> = normal.iter().map(|(text, _)| text.as_str()).collect();
+    Some(Symbols::new(&normal, MIDDLE))
 }
 
-/// Texts as symbols renamed to the smallest type that holds them, padded with one symbol that is no character.
+/// Texts as symbols of the smallest type that holds them, padded with one symbol that is no character.
 enum Symbols {
     Narrow(Padded<u8>),
     Wide(Padded<u32>),
@@ -174,7 +194,7 @@ struct Padded<S> {
     symbols: Vec<S>,
 }
 
-const VECTOR: usize = 32;
+const VECTOR: usize = 64;
 
 /// Where the sections of a row begin, for characters from 0, 50 and 200 on.
 const SECTIONS: [usize; 3] =
@@ -189,27 +209,14 @@ impl Symbols {
             let rows: Vec<&[u8]> = texts.iter().map(|t| &t.as_bytes()[..t.len().min(length)]).collect();
             return Self::Narrow(Padded::new(&rows, |s| s));
         }
-        Self::rename(texts.iter().map(|t| t.chars().take(length)))
-    }
-
-    fn rename(texts: impl Iterator<Item = impl Iterator<Item = char>>) -> Self {
-        let (mut ascii, mut others, mut count) = ([0_u32; 128], HashMap::new(), 0_u32);
-        let mut name_of = |c: char| {
-            // Most characters need no look-up.
-            let name = if c.is_ascii() { &mut ascii[c as usize] } else { others.entry(c).or_insert(0) };
-            if *name == 0 {
-                count += 1;
-                *name = count;
-            }
-            *name
-        };
-        let rows: Vec<Vec<u32>> = texts.map(|text| text.map(&mut name_of).collect()).collect();
-        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        if count < u32::from(u8::MAX) {
-            Self::Narrow(Padded::new(&rows, |s: u32| s as u8))
-        } else {
-            Self::Wide(Padded::new(&rows, |s| s))
+        if let Some(rows) = narrow(texts, length) {
+            let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+            return Self::Narrow(Padded::new(&rows, |s| s));
         }
+        let rows: Vec<Vec<char>> = texts.iter().map(|t| t.chars().take(length).collect()).collect();
+        let rows: Vec<&[char]> = rows.iter().map(Vec::as_slice).collect();
+        // 0 is the padding, and then no character's.
+        Self::Wide(Padded::new(&rows, |c| u32::from(c) + 1))
     }
 
     fn compare(&self, i: usize, j: usize) -> Matches {
@@ -225,6 +232,27 @@ impl Symbols {
             Self::Wide(p) => p.common_prefix(i, j),
         }
     }
+}
+
+/// Characters as bytes: ASCII as it stands but for NUL, and others numbered in the order in which they first occur; `None` where
+/// there are too many.
+fn narrow(texts: &[&str], length: usize) -> Option<Vec<Vec<u8>>> {
+    let mut others = HashMap::new();
+    let mut name = |c: char| {
+        let next = u8::try_from(128 + others.len()).ok();
+        match others.entry(c) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(new) => Some(*new.insert(next?)),
+        }
+    };
+    let mut row = |text: &&str| -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(length.min(text.len()));
+        for c in text.chars().take(length) {
+            out.push(if matches!(c, '\u{1}'..='\u{7f}') { c as u8 } else { name(c)? });
+        }
+        Some(out)
+    };
+    texts.iter().map(&mut row).collect()
 }
 
 impl<S: Copy + Default + PartialEq> Padded<S> {
@@ -250,12 +278,12 @@ impl<S: Copy + Default + PartialEq> Padded<S> {
     }
 
     fn compare(&self, i: usize, j: usize) -> Matches {
-        let (a, b) = (self.row(i), self.row(j));
-        let differ = |begin: usize, end: usize| count_different(&a[begin..end], &b[begin..end]);
-        let short = differ(SECTIONS[0], SECTIONS[1]);
-        let middle = short + differ(SECTIONS[1], SECTIONS[2]);
-        let long = middle + differ(SECTIONS[2], self.width);
-        Matches { short: SHORT as u16 - short, middle: MIDDLE as u16 - middle, long: LONG as u16 - long }
+        let [short, middle, long] = Arch::new().dispatch(Differences(self.row(i), self.row(j)));
+        Matches {
+            short: SHORT as u16 - short,
+            middle: MIDDLE as u16 - short - middle,
+            long: LONG as u16 - short - middle - long,
+        }
     }
 
     /// The length of the common prefix, which ends where the shorter text ends, up to [`PREFIX`].
@@ -266,11 +294,31 @@ impl<S: Copy + Default + PartialEq> Padded<S> {
     }
 }
 
+/// Counts different symbols of two rows by section, in whatever vector instructions the processor has.
+struct Differences<'a, S>(&'a [S], &'a [S]);
+
+impl<T: Copy + PartialEq> WithSimd for Differences<'_, T> {
+    type Output = [u16; 3];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> [u16; 3] {
+        let Self(a, b) = self;
+        let [short, middle, long] = SECTIONS;
+        // No closure here: it would be compiled for any processor.
+        [
+            count_different(&a[short..middle], &b[short..middle]),
+            count_different(&a[middle..long], &b[middle..long]),
+            count_different(&a[long..], &b[long..]),
+        ]
+    }
+}
+
 /// Counts different symbols of rows whose length is a multiple of [`VECTOR`], in blocks small enough for byte counters, which
 /// is what lets the compiler use vectors.
+#[inline(always)]
 fn count_different<S: Copy + PartialEq>(a: &[S], b: &[S]) -> u16 {
     let mut counts = [0_u8; VECTOR];
-    for (x, y) in a.chunks_exact(VECTOR).zip(b.chunks_exact(VECTOR)) {
+    for (x, y) in a.as_chunks::<VECTOR>().0.iter().zip(b.as_chunks::<VECTOR>().0) {
         for ((count, s), t) in counts.iter_mut().zip(x).zip(y) {
             *count += u8::from(s != t);
         }
@@ -278,22 +326,26 @@ fn count_different<S: Copy + PartialEq>(a: &[S], b: &[S]) -> u16 {
     counts.iter().map(|&count| u16::from(count)).sum()
 }
 
-/// The beginning of the text without white space at its ends and with single spaces within: at least `length` of its
-/// characters, or all of them.
-fn normalise_white_space(text: &str, length: usize) -> String {
-    let mut out = String::new();
-    let mut characters = 0;
-    for word in text.split_whitespace() {
-        if characters >= length {
+/// The text with single spaces between its words and none around them, cut to at most so many characters; and how many it has.
+fn normalise_white_space(text: &str, length: usize) -> (String, usize) {
+    let mut out = String::with_capacity(length + char::MAX_LEN_UTF8);
+    let (mut characters, mut after_space) = (0, false);
+    for c in text.chars() {
+        if c.is_whitespace() {
+            after_space = characters > 0;
+            continue;
+        }
+        if std::mem::take(&mut after_space) && characters < length {
+            out.push(' ');
+            characters += 1;
+        }
+        if characters == length {
             break;
         }
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-        characters += 1 + word.chars().count();
+        out.push(c);
+        characters += 1;
     }
-    out
+    (out, characters)
 }
 
 #[cfg(test)]

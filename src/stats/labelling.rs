@@ -3,13 +3,18 @@
 //! Labels are permuted within each probe. Blocks of labellings have random streams of their own, so that they can be run in any
 //! order and on any number of threads; all sums that many threads share are of whole numbers or taken in a fixed order.
 
+// What is to be vectorised has to be compiled as one function for the processor at hand.
+#![allow(clippy::inline_always)]
+
+use pulp::{Arch, Simd, WithSimd};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::kernel::{COMBINED, Kernels, Lanes, Packed, UNITS, mean_of_combined};
+use super::kernel::{COMBINED, Kernels, LANES, Lanes, UNITS, mean_of_combined};
 use super::permutation::{ProbeStatistic, Settings};
 use super::presence::{BLOCK, Labels, Presence};
+use super::subset::Choices;
 use super::surprisal::surprisals;
 use super::witness::Witness;
 use super::{Pair, pieces, rng};
@@ -75,7 +80,7 @@ impl Design {
         let mut strata: Vec<Stratum> = pairs
             .par_iter()
             .zip(&surprisals)
-            .map(|(pair, surprisals)| Stratum::new(pair, scores(pair, surprisals, groups), settings))
+            .map(|(pair, surprisals)| Stratum::new(pair, &scores(pair, surprisals, groups), settings))
             .collect();
         let mut answers = 0;
         let weights: f64 = strata.iter().map(|s| s.weight).sum();
@@ -93,50 +98,57 @@ impl Design {
     /// What the observed labels give, then each of so many permutations; and what each probe shows by itself.
     pub fn all(&self, permutations: u32) -> (Vec<Statistic>, Vec<ProbeStatistic>) {
         let labellings = permutations as usize + 1;
-        let firsts: Vec<usize> = (0..labellings).step_by(BLOCK).collect();
-        let blocks: Vec<Labelled> =
-            firsts.par_iter().map(|&first| self.run(first, BLOCK.min(labellings - first))).collect();
+        let firsts: Vec<usize> = (0..labellings).step_by(BLOCKS * BLOCK).collect();
+        let parts: Vec<Labelled> =
+            firsts.par_iter().map(|&first| self.run(first, (BLOCKS * BLOCK).min(labellings - first))).collect();
         let mut all = Vec::with_capacity(labellings);
         let mut at_least = vec![0_u32; self.strata.len()];
-        for block in blocks {
-            all.extend(block.statistics);
-            at_least.iter_mut().zip(&block.at_least).for_each(|(total, part)| *total += part);
+        for part in parts {
+            all.extend(part.statistics);
+            at_least.iter_mut().zip(&part.at_least).for_each(|(total, part)| *total += part);
         }
         let probes = self.strata.iter().zip(&at_least).map(|(s, &n)| s.probe_statistic(n, permutations)).collect();
         (all, probes)
     }
 
     /// The labellings from `first` on; number 0 is the observed one, and each block of them has a random stream of its own,
-    /// so that blocks can be run in any order.
+    /// so that they can be run in any order.
     fn run(&self, first: usize, count: usize) -> Labelled {
-        let mut labels: Vec<Labels> = vec![[0; BLOCK]; self.answers];
+        let mut labels: Vec<Labels> = vec![[0; BLOCK]; self.answers * count.div_ceil(BLOCK)];
         let mut out = Labelled { statistics: vec![Statistic::default(); count], at_least: Vec::new() };
         for stratum in &self.strata {
-            let labels = &mut labels[stratum.offset..stratum.offset + stratum.answers()];
-            out.at_least.push(stratum.run(first, &mut out.statistics, labels));
+            let mut blocks: Vec<&mut [Labels]> = labels
+                .chunks_exact_mut(self.answers)
+                .map(|block| &mut block[stratum.offset..stratum.offset + stratum.answers()])
+                .collect();
+            out.at_least.push(stratum.run(first, &mut out.statistics, &mut blocks));
         }
         let m = self.strata.len() as f64;
-        for (statistic, presence) in out.statistics.iter_mut().zip(self.presence.block(&labels)) {
-            for value in statistic.t.iter_mut().chain(&mut statistic.d) {
-                *value /= m;
+        for (statistics, labels) in out.statistics.chunks_mut(BLOCK).zip(labels.chunks_exact(self.answers)) {
+            for (statistic, presence) in statistics.iter_mut().zip(self.presence.block(labels)) {
+                for value in statistic.t.iter_mut().chain(&mut statistic.d) {
+                    *value /= m;
+                }
+                statistic.surprisal /= m;
+                statistic.presence = presence;
             }
-            statistic.surprisal /= m;
-            statistic.presence = presence;
         }
         out
     }
 }
+
+/// How many blocks of labellings share what is prepared for them.
+const BLOCKS: usize = 16;
 
 /// One probe's kernels and scores with what all permutations share.
 pub(super) struct Stratum {
     probe: String,
     pub kernels: Kernels,
     pub reference: usize,
-    /// Of each answer's kernels with all others, in [`UNITS`].
-    row_sums: Vec<Lanes>,
+    /// Of each answer.
+    rows: Vec<Row>,
     /// `T` and `D` from sums of kernels; the kernels' units are in it.
     means: Means,
-    scores: Vec<Scores>,
     /// Mean surprisal of the reference's answers.
     level: f64,
     generator: ChaCha8Rng,
@@ -164,6 +176,14 @@ struct Sums {
     inner: Lanes,
     rows: Lanes,
     scores: Scores,
+}
+
+/// An answer's kernels with all others, summed, in [`UNITS`], then its scores.
+type Row = [f64; LANES + SCORES];
+
+/// Both halves of a sum of rows.
+fn halves(row: &Row) -> (Lanes, Scores) {
+    (std::array::from_fn(|k| row[k]), std::array::from_fn(|k| row[LANES + k]))
 }
 
 /// Coefficients of [`Sums`] in means of the kernels.
@@ -216,19 +236,18 @@ fn linear([constant, of_rows, of_inner]: &[Lanes; 3], sums: &Sums) -> Lanes {
 }
 
 impl Stratum {
-    fn new(pair: &Pair<'_>, scores: Vec<Scores>, settings: Settings<'_>) -> Self {
+    fn new(pair: &Pair<'_>, scores: &[Scores], settings: Settings<'_>) -> Self {
         let texts: Vec<&str> = pair.reference.iter().chain(&pair.endpoint).copied().collect();
         let kernels = Kernels::new(&texts);
-        let row_sums: Vec<Lanes> = (0..texts.len()).map(|i| row_sum(kernels.row(i))).collect();
-        let total = std::array::from_fn(|l| row_sums.iter().map(|row| row[l]).sum());
+        let rows: Vec<Row> = scores.iter().enumerate().map(|(i, scores)| row(&kernels, i, scores)).collect();
+        let total = std::array::from_fn(|l| rows.iter().map(|row| row[l]).sum());
         let (r, e) = (pair.reference.len(), pair.endpoint.len());
         let mut out = Self {
             probe: pair.probe.to_owned(),
             kernels,
             reference: r,
-            row_sums,
+            rows,
             means: Means::new(&total, r, e),
-            scores,
             generator: rng::derive(settings.seed, &["permutation", settings.label, pair.probe]),
             weight: weight(r as f64, e as f64),
             offset: 0,
@@ -249,7 +268,7 @@ impl Stratum {
 
     /// By how much the logarithm of one plus the number of characters is larger.
     pub fn length_difference(&self) -> f64 {
-        self.difference(self.scores[self.reference..].iter().map(|s| s[LENGTH]).sum())
+        self.difference(self.rows[self.reference..].iter().map(|row| row[LANES + LENGTH]).sum())
     }
 
     /// The harmonic mean of both sides' numbers of answers.
@@ -259,8 +278,8 @@ impl Stratum {
     }
 
     fn observe(&self) -> Observed {
-        let order: Vec<u32> = (0..self.answers() as u32).collect();
-        let sums = self.sums(&order[self.reference..]);
+        let choices = Choices::of_one(self.answers(), self.reference..self.answers());
+        let sums = self.sums(&choices).next().unwrap_or_default();
         let (rr, ee) = self.means.within(&sums);
         Observed {
             t: mean_of_combined(&self.means.t(&sums)),
@@ -276,53 +295,44 @@ impl Stratum {
         sum * (1.0 / e + 1.0 / r)
     }
 
-    fn sums(&self, endpoint: &[u32]) -> Sums {
-        let mut out = Sums::default();
-        let (mut packed, mut summands) = (Packed::default(), 0);
-        for (k, &i) in endpoint.iter().enumerate() {
-            let row = self.kernels.row(i as usize);
-            let mut others = &endpoint[..k];
-            while summands + others.len() > Packed::SUMMANDS {
-                let (fitting, rest) = others.split_at(Packed::SUMMANDS - summands);
-                add_others(&mut packed, row, fitting);
-                unpack(&mut out.inner, &packed);
-                (packed, summands, others) = (Packed::default(), 0, rest);
-            }
-            add_others(&mut packed, row, others);
-            summands += others.len();
-            add(&mut out.rows, &self.row_sums[i as usize]);
-            for (sum, value) in out.scores.iter_mut().zip(&self.scores[i as usize]) {
-                *sum += value;
-            }
-        }
-        unpack(&mut out.inner, &packed);
-        out
+    /// For each choice of the endpoint's answers.
+    fn sums(&self, endpoint: &Choices) -> impl Iterator<Item = Sums> {
+        endpoint.pair_sums(&self.kernels).into_iter().zip(endpoint.sums(&self.rows)).map(|(inner, rows)| {
+            let (rows, scores) = halves(&rows);
+            Sums { inner, rows, scores }
+        })
     }
 
-    /// Adds this probe's part to the statistics of the labellings from `first` on and sets its labels in them; returns in how
-    /// many permutations `T` is at least the observed one.
-    fn run(&self, first: usize, statistics: &mut [Statistic], labels: &mut [Labels]) -> u32 {
-        let mut rng = self.generator.clone();
-        rng.set_stream((first / BLOCK) as u64);
-        // Drawn at once, which is far faster than one by one and gives the same numbers.
-        let mut draws = vec![0; statistics.len() * self.answers() * DRAW];
-        rng.fill_bytes(&mut draws);
-        let mut draws = draws.chunks_exact(self.answers() * DRAW);
-        let mut chosen: Vec<u32> = (self.reference as u32..=self.answers() as u32).collect();
+    /// Adds this probe's part to the statistics of the labellings from `first` on and sets its labels in the blocks of them;
+    /// returns in how many permutations `T` is at least the observed one.
+    fn run(&self, first: usize, statistics: &mut [Statistic], blocks: &mut [&mut [Labels]]) -> u32 {
+        let mut choices = Choices::none(self.answers(), statistics.len());
+        let mut draws = vec![0; BLOCK * self.answers() * DRAW];
+        for (k, labels) in blocks.iter_mut().enumerate() {
+            self.draw(first + k * BLOCK, labels, &mut draws);
+            choices.enter(labels, k * BLOCK);
+        }
         let slack = 1e-12 * (1.0 + self.observed.t.abs());
         let mut at_least = 0;
-        for (at, statistic) in statistics.iter_mut().enumerate() {
-            let is_observed = first + at == 0;
-            if is_observed {
-                labels[self.reference..].iter_mut().for_each(|row| row[at] = 1);
-            } else if let Some(draws) = draws.next() {
-                choose(&mut chosen, labels, at, draws);
-            }
-            let chosen = &chosen[..self.endpoint()];
-            let t = self.add(&self.sums(chosen), statistic);
-            at_least += u32::from(!is_observed && t >= self.observed.t - slack);
+        for (at, (statistic, sums)) in statistics.iter_mut().zip(self.sums(&choices)).enumerate() {
+            let t = self.add(&sums, statistic);
+            at_least += u32::from(first + at > 0 && t >= self.observed.t - slack);
         }
         at_least
+    }
+
+    /// Draws the labels of the block that begins with labelling `first`; `draws` is room for as many random numbers.
+    fn draw(&self, first: usize, labels: &mut [Labels], draws: &mut [u8]) {
+        let mut rng = self.generator.clone();
+        rng.set_stream((first / BLOCK) as u64);
+        // Drawn at once, which is far faster than one by one.
+        rng.fill_bytes(draws);
+        let draws = draws.as_chunks::<DRAW>().0;
+        Arch::new().dispatch(Choose { labels, endpoint: self.endpoint(), draws });
+        // The observed labelling is the first of all.
+        if first == 0 {
+            labels.iter_mut().enumerate().for_each(|(i, row)| row[0] = u8::from(i >= self.reference));
+        }
     }
 
     /// Adds this probe's part to a statistic; returns its mean `T` of the combined kernels.
@@ -382,33 +392,13 @@ fn centred(values: &[f64]) -> Vec<f64> {
     values.iter().map(|v| v - mean).collect()
 }
 
-fn row_sum(row: &[Packed]) -> Lanes {
-    let mut total = Lanes::default();
-    for value in row {
-        unpack(&mut total, value);
+fn row(kernels: &Kernels, i: usize, scores: &Scores) -> Row {
+    let mut out = Row::default();
+    for value in kernels.row(i) {
+        out.iter_mut().zip(value.lanes()).for_each(|(sum, value)| *sum += value);
     }
-    total
-}
-
-/// Adds one answer's kernels with these others.
-#[inline]
-fn add_others(packed: &mut Packed, row: &[Packed], others: &[u32]) {
-    // Four at a time: what the loop itself costs would be most of it.
-    let quads = others.chunks_exact(4);
-    for &j in quads.remainder() {
-        packed.add(&row[j as usize]);
-    }
-    for quad in quads {
-        for &j in quad {
-            packed.add(&row[j as usize]);
-        }
-    }
-}
-
-fn unpack(total: &mut Lanes, packed: &Packed) {
-    for (lane, sum) in total.iter_mut().enumerate() {
-        *sum += f64::from(packed.get(lane));
-    }
+    out[LANES..].copy_from_slice(scores);
+    out
 }
 
 /// Adds all kernels at once, in the array's order.
@@ -421,23 +411,33 @@ fn add(total: &mut Lanes, value: &Lanes) {
 /// Bytes of a random number.
 const DRAW: usize = 4;
 
-/// Chooses one answer less than there is room for, at random and in ascending order, and sets their labels in column `at`:
-/// each is taken with the probability with which a random choice of those that are still wanted holds it (Knuth, *The Art
-/// of Computer Programming* 2, § 3.4.2, algorithm S). The last slot is scratch, which spares a branch; the order lets the
-/// kernels of a probe be read from one half of their matrix, which stays in the cache.
+/// Chooses as many answers as the endpoint has at random in each labelling of a block: each is taken with the probability with which a random choice
+/// of those that are still wanted holds it (Knuth, *The Art of Computer Programming* 2, § 3.4.2, algorithm S). All
+/// labellings go from answer to answer together, since none has to wait for another.
 ///
 /// Numbers are drawn by multiplication without rejection (Lemire 2019): some are likelier than others by at most
 /// `n / 2³²`, which no test of any feasible size can notice.
-fn choose(chosen: &mut [u32], labels: &mut [Labels], at: usize, draws: &[u8]) {
-    let (mut wanted, mut taken, mut left) = (chosen.len() as u64 - 1, 0, labels.len() as u64);
-    for (i, (labels, draw)) in labels.iter_mut().zip(draws.as_chunks::<DRAW>().0).enumerate() {
-        let below = (u64::from(u32::from_le_bytes(*draw)) * left) >> 32;
-        let is_taken = u8::from(below < wanted);
-        chosen[taken] = i as u32;
-        labels[at] = is_taken;
-        taken += usize::from(is_taken);
-        wanted -= u64::from(is_taken);
-        left -= 1;
+struct Choose<'a> {
+    labels: &'a mut [Labels],
+    endpoint: usize,
+    draws: &'a [[u8; DRAW]],
+}
+
+impl WithSimd for Choose<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let mut wanted = [self.endpoint as u32; BLOCK];
+        let left = (1..=self.labels.len() as u64).rev();
+        for ((labels, draws), left) in self.labels.iter_mut().zip(self.draws.as_chunks::<BLOCK>().0).zip(left) {
+            for ((label, wanted), draw) in labels.iter_mut().zip(&mut wanted).zip(draws) {
+                let below = (u64::from(u32::from_le_bytes(*draw)) * left) >> 32;
+                let is_taken = u32::from((below as u32) < *wanted);
+                *label = is_taken as u8;
+                *wanted -= is_taken;
+            }
+        }
     }
 }
 
@@ -450,11 +450,12 @@ mod tests {
     fn the_shortcut_over_row_sums_equals_the_plain_definition() {
         let pair = Pair { probe: "p", reference: vec!["abc", "abd", "xyz"], endpoint: vec!["abc", "qqq"] };
         let settings = Settings { permutations: 199, seed: 0, label: "test" };
-        let stratum = Stratum::new(&pair, vec![Scores::default(); 5], settings);
+        let stratum = Stratum::new(&pair, &[Scores::default(); 5], settings);
         let k = |i: usize, j: usize| stratum.kernels.between(i, j)[Lane::Hamming50 as usize];
         let plain = 2.0 * (k(0, 1) + k(0, 2) + k(1, 2)) / 6.0 + k(3, 4)
             - 2.0 * (k(0, 3) + k(0, 4) + k(1, 3) + k(1, 4) + k(2, 3) + k(2, 4)) / 6.0;
-        let found = stratum.means.t(&stratum.sums(&[3, 4]))[Lane::Hamming50 as usize];
+        let choices = Choices::of_one(5, 3..5);
+        let found = stratum.sums(&choices).map(|sums| stratum.means.t(&sums)[Lane::Hamming50 as usize]).sum::<f64>();
         assert!((plain - found).abs() < 1e-12, "{plain} {found}");
     }
 }

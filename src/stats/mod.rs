@@ -16,6 +16,7 @@ pub mod permutation;
 pub mod pieces;
 pub mod presence;
 pub mod rng;
+mod subset;
 pub mod surprisal;
 pub mod survival;
 pub mod witness;

@@ -13,8 +13,13 @@
 //!
 //! All labellings of a block are counted side by side, one byte each, so that the compiler can use vectors.
 
+// What is to be vectorised has to be compiled as one function for the processor at hand.
+#![allow(clippy::inline_always)]
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use pulp::{Arch, Simd, WithSimd};
 
 use super::pieces::ProbePieces;
 
@@ -35,15 +40,17 @@ const BYTE: usize = u8::MAX as usize;
 pub struct Presence {
     /// One for each set of holders.
     words: Vec<Word>,
-    /// Answers that hold the words, one word after the other; numbered over all probes.
-    holders: Vec<u32>,
+    /// The answers that are counted, one word after the other; numbered over all probes.
+    answers: Vec<u32>,
 }
 
 #[derive(Debug, Clone)]
 struct Word {
-    /// Where its holders end; they begin where the last word's end.
-    end: usize,
-    /// How many of them are expected to be the endpoint's.
+    /// Where the answers end that hold it and are counted; they begin where the last word's end.
+    with: usize,
+    /// Where those end that do not hold it and are counted.
+    without: usize,
+    /// How many are expected: of the endpoint's among those with it and of the reference's among those without.
     expected: f64,
     /// `1 / (V + 3)`, for each of the words that these answers and no others hold.
     weight: f64,
@@ -52,19 +59,21 @@ struct Word {
 impl Presence {
     /// `reference` has the number of the reference's answers to each probe, which come first among the probe's answers.
     pub fn new(probes: &[ProbePieces], distinct: usize, reference: &[usize]) -> Self {
-        let mut out = Self { words: Vec::new(), holders: Vec::new() };
+        let mut out = Self { words: Vec::new(), answers: Vec::new() };
         let sizes: Vec<Size> = sizes(probes, reference);
         // Words that the same answers hold, such as those of one phrase, differ from expectation alike.
-        let mut words: HashMap<Vec<u32>, usize> = HashMap::new();
+        let mut words: HashMap<Counted, usize> = HashMap::new();
         for holders in holders(probes, distinct) {
-            let Some((informative, expected, variance)) = informative(&holders, &sizes) else { continue };
+            let Some((counted, expected, variance)) = counted(&holders, &sizes) else { continue };
             let weight = 1.0 / (variance + DAMPING);
-            match words.entry(informative) {
+            match words.entry(counted) {
                 Entry::Occupied(known) => out.words[*known.get()].weight += weight,
                 Entry::Vacant(new) => {
-                    out.holders.extend(new.key());
+                    out.answers.extend(&new.key().with);
+                    let with = out.answers.len();
+                    out.answers.extend(&new.key().without);
                     new.insert(out.words.len());
-                    out.words.push(Word { end: out.holders.len(), expected, weight });
+                    out.words.push(Word { with, without: out.answers.len(), expected, weight });
                 }
             }
         }
@@ -73,24 +82,38 @@ impl Presence {
 
     /// `S` under each labelling of a block. `labels` has one row for each answer, over all probes.
     pub fn block(&self, labels: &[Labels]) -> [f64; BLOCK] {
+        Arch::new().dispatch(Block { presence: self, labels })
+    }
+}
+
+/// The statistic of a block of labellings, in whatever vector instructions the processor has.
+struct Block<'a> {
+    presence: &'a Presence,
+    labels: &'a [Labels],
+}
+
+impl WithSimd for Block<'_> {
+    type Output = [f64; BLOCK];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> [f64; BLOCK] {
+        let Self { presence, labels } = self;
         let mut sums = [0.0; BLOCK];
         let mut start = 0;
-        for word in &self.words {
-            let holders = &self.holders[start..word.end];
-            start = word.end;
-            let (first, more) = holders.split_at(holders.len().min(BYTE));
-            let first = count(first, labels);
-            if more.is_empty() {
-                for (sum, count) in sums.iter_mut().zip(first) {
+        for word in &presence.words {
+            let (with, without) = (&presence.answers[start..word.with], &presence.answers[word.with..word.without]);
+            start = word.without;
+            if with.len() + without.len() <= BYTE {
+                let counts = count(with, without, labels);
+                for (sum, count) in sums.iter_mut().zip(counts) {
                     *sum += (f64::from(count) - word.expected).powi(2) * word.weight;
                 }
                 continue;
             }
-            let mut counts = first.map(f64::from);
-            for part in more.chunks(BYTE) {
-                for (total, count) in counts.iter_mut().zip(count(part, labels)) {
-                    *total += f64::from(count);
-                }
+            let mut counts = [0.0; BLOCK];
+            let parts = with.chunks(BYTE).map(|with| count(with, &[], labels));
+            for part in parts.chain(without.chunks(BYTE).map(|without| count(&[], without, labels))) {
+                counts.iter_mut().zip(part).for_each(|(total, count)| *total += f64::from(count));
             }
             for (sum, count) in sums.iter_mut().zip(counts) {
                 *sum += (count - word.expected).powi(2) * word.weight;
@@ -100,31 +123,54 @@ impl Presence {
     }
 }
 
-/// A word's holders in probes where it tells something, how many of them are expected to be the endpoint's, and the variance;
-/// `None` for a word that is the same under every labelling.
-fn informative(holders: &[u32], sizes: &[Size]) -> Option<(Vec<u32>, f64, f64)> {
-    let (mut out, mut expected, mut variance) = (Vec::with_capacity(holders.len()), 0.0, 0.0);
-    let mut rest = holders;
+/// The answers whose labels say how many of the endpoint's answers hold a word: in each probe those that do or, where they are
+/// fewer, those that do not.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+struct Counted {
+    with: Vec<u32>,
+    without: Vec<u32>,
+}
+
+/// What is counted of a word in probes where it tells something, what is expected of that, and the variance; `None` for a word
+/// that is the same under every labelling.
+fn counted(holders: &[u32], sizes: &[Size]) -> Option<(Counted, f64, f64)> {
+    let (mut out, mut expected, mut variance) = (Counted::default(), 0.0, 0.0);
+    let (mut rest, mut start) = (holders, 0);
     for size in sizes {
         let (here, after) = rest.split_at(rest.partition_point(|&answer| (answer as usize) < size.end));
         rest = after;
+        let all = start..size.end as u32;
+        start = size.end as u32;
         // What all answers to a probe hold tells nothing there.
-        if !here.is_empty() && here.len() < size.answers {
+        if here.is_empty() || here.len() == size.answers {
+            continue;
+        }
+        variance += size.variance(here.len());
+        if 2 * here.len() <= size.answers {
             expected += size.share * here.len() as f64;
-            variance += size.variance(here.len());
-            out.extend(here);
+            out.with.extend(here);
+        } else {
+            expected += (1.0 - size.share) * (size.answers - here.len()) as f64;
+            let mut here = here.iter().peekable();
+            out.without.extend(all.filter(|answer| here.next_if_eq(&answer).is_none()));
         }
     }
-    let one_of_equal_sides = out.len() == 1 && (variance - 0.25).abs() < 1e-12;
+    let one_of_equal_sides = out.with.len() + out.without.len() == 1 && (variance - 0.25).abs() < 1e-12;
     (variance > 0.0 && !one_of_equal_sides).then_some((out, expected, variance))
 }
 
-/// How many of at most [`BYTE`] answers are the endpoint's, in each labelling.
-fn count(holders: &[u32], labels: &[Labels]) -> Labels {
-    let mut counts = [0_u8; BLOCK];
-    for &holder in holders {
-        for (count, label) in counts.iter_mut().zip(&labels[holder as usize]) {
+/// How many of these answers are the endpoint's, and of those the reference's, in each labelling: of at most [`BYTE`] together.
+#[inline(always)]
+fn count(with: &[u32], without: &[u32], labels: &[Labels]) -> Labels {
+    let mut counts = [without.len() as u8; BLOCK];
+    for &answer in with {
+        for (count, label) in counts.iter_mut().zip(&labels[answer as usize]) {
             *count = count.wrapping_add(*label);
+        }
+    }
+    for &answer in without {
+        for (count, label) in counts.iter_mut().zip(&labels[answer as usize]) {
+            *count = count.wrapping_sub(*label);
         }
     }
     counts
