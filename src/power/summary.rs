@@ -55,6 +55,8 @@ pub struct Row {
     pub detected: Rate,
     /// How often its own fault was named first.
     pub named: Option<Rate>,
+    /// Of an honest host, how often any fault was named as certain or likely.
+    pub accused: Option<Rate>,
     /// How often it was called drifted: for an honest host, the rate of false alarms.
     pub drifted: Rate,
     /// How often it was called consistent.
@@ -130,6 +132,11 @@ pub fn is_detected(outcome: &Outcome) -> bool {
         || outcome.findings.iter().any(|(_, confidence)| *confidence == Confidence::Certain)
 }
 
+/// Whether a fault was named as more than possible.
+fn is_accused(outcome: &Outcome) -> bool {
+    outcome.findings.iter().any(|(_, confidence)| *confidence != Confidence::Possible)
+}
+
 /// What the oracle sees, by design and address.
 pub type Oracles = BTreeMap<(String, String), Oracle>;
 
@@ -166,6 +173,7 @@ fn row(design: &Design, case: &Case, outcomes: &[&Outcome], (price, oracle): (Pr
         design: design.to_string(),
         detected,
         named: case.fault().map(|fault| Rate::count(outcomes, |outcome| first(outcome, fault))),
+        accused: (case.truth == Truth::Honest).then(|| Rate::count(outcomes, is_accused)),
         drifted: Rate::count(outcomes, |outcome| outcome.verdict == Verdict::Drifted),
         consistent: Rate::count(outcomes, |outcome| outcome.verdict == Verdict::Consistent),
         effect: (!effects.is_empty()).then(|| effects.iter().sum::<f64>() / effects.len() as f64),
@@ -227,6 +235,19 @@ mod tests {
         assert_eq!((row.detected.hits, row.detected.trials), (2, 3));
         assert_eq!(row.named.map(|rate| rate.hits), Some(1));
         assert!((row.cost - 5.0).abs() < 1e-12 && (row.tokens - 3e6).abs() < 1e-6);
-        assert!(!row.honest);
+        assert!(!row.honest && row.accused.is_none());
+    }
+
+    #[test]
+    fn an_honest_host_is_accused_by_what_is_more_than_possible() {
+        let case = Case::honest().into_iter().next().expect("there are honest hosts");
+        let outcomes = [
+            outcome(Verdict::Consistent, &[("swapped-model", Confidence::Possible)]),
+            outcome(Verdict::Consistent, &[("flaky-host", Confidence::Likely)]),
+        ];
+        let price = Price { input: 1.0, output: 2.0 };
+        let row = row(&Design::default(), &case, &outcomes.iter().collect::<Vec<_>>(), (price, None));
+        assert_eq!(row.accused.map(|rate| (rate.hits, rate.trials)), Some((1, 2)));
+        assert!(row.honest && row.named.is_none());
     }
 }

@@ -45,7 +45,7 @@ const HEAD: [&str; 6] = ["endpoint", "detected", "named", "drifted", "oracle", "
 
 const LEGEND: &str = "
 detected: called drifted, or a fault named with certainty; with the exact 95 % interval
-named: its own fault is the first one named
+named: its own fault is the first one named; of an honest host, any fault is named as certain or likely
 drifted: the verdict alone; for an honest host, the rate of false alarms
 oracle: power of the likelihood-ratio test on the same number of sampled answers, from exact probabilities, at a level of 5 %
 label: `exact`, evidence outside the text; `visible`, at least 80 % by the oracle or by the check; else `equivalent within budget`
@@ -80,7 +80,7 @@ fn cells(row: &Row) -> [String; 6] {
         Some(Visibility::Visible) => "visible",
         Some(Visibility::Equivalent) => "equivalent within budget",
     };
-    let named = row.named.map_or_else(|| "–".to_owned(), |rate| format!("{:.2}", rate.estimate));
+    let named = row.named.or(row.accused).map_or_else(|| "–".to_owned(), |rate| format!("{:.2}", rate.estimate));
     [row.case.clone(), rate(row.detected), named, rate(row.drifted), oracle, label.to_owned()]
 }
 
