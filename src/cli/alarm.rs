@@ -96,7 +96,7 @@ impl Alarm {
             return store.conclude(&run.id, &conclusion).await;
         }
         let known = Known::from(store, clock::now()).await?;
-        let seen = observations(report, &known.alerts, &self.config);
+        let seen = observations(report, &known.alerts, &self.config, run.started_at);
         let id = run.id.to_string();
         // A run's own time and not the present one: concluded again, it makes the same keys.
         let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at };

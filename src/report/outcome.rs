@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{EndpointReport, ReferenceState, Report};
 use crate::alert::{Alert, Condition, Example, Facts, Kind, Observation, Phase, Severity, Subject};
 use crate::config::{Alerting, Reference};
@@ -12,6 +14,9 @@ use crate::verdict::Verdict;
 
 /// The fewest endpoints that must leave the reference at once before it is the reference that is taken to have moved.
 const FEWEST_MOVED: usize = 3;
+
+/// So long after it moved a reference is what it has moved to.
+const SETTLED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A reference that differs from itself by chance does so in one run out of `1 / alpha`; this much rarer is no chance.
 const SELF_CHECK_CERTAIN: f64 = 0.1;
@@ -47,9 +52,14 @@ fn tolerance(e: &EndpointReport, report: &Report) -> f64 {
     }
 }
 
-/// What a report shows of each subject, given how the alerts stand.
-pub fn observations(report: &Report, alerts: &BTreeMap<Subject, Alert>, config: &Alerting) -> Vec<Observation> {
-    let watch = Watch { report, alerts, config };
+/// What a report on a run that began at `at` shows of each subject, given how the alerts stand.
+pub fn observations(
+    report: &Report,
+    alerts: &BTreeMap<Subject, Alert>,
+    config: &Alerting,
+    at: Timestamp,
+) -> Vec<Observation> {
+    let watch = Watch { report, alerts, config, at };
     let mut out = vec![watch.checker(), watch.reference()];
     for e in &report.endpoints {
         out.push(watch.unreachable(e));
@@ -72,6 +82,7 @@ struct Watch<'a> {
     report: &'a Report,
     alerts: &'a BTreeMap<Subject, Alert>,
     config: &'a Alerting,
+    at: Timestamp,
 }
 
 impl Watch<'_> {
@@ -99,7 +110,7 @@ impl Watch<'_> {
     }
 
     /// The reference has moved when it no longer answers as it did; where that is not known, when it clearly differs from itself,
-    /// or when nearly all endpoints that did not drift before leave it in one run.
+    /// or when nearly all endpoints that agreed with it before leave it in one run.
     fn reference(&self) -> Observation {
         let subject = self.subject(&self.report.reference, Kind::ReferenceMoved);
         let seen = |condition, facts| Observation { subject: subject.clone(), condition, facts };
@@ -120,19 +131,40 @@ impl Watch<'_> {
             let reason = "the reference differs from itself within one run".to_owned();
             return seen(Condition::Failing, critical(reason));
         }
-        let fresh =
-            || self.report.endpoints.iter().filter(|e| !self.is_firing(&self.subject(&e.endpoint, Kind::Drift)));
-        let drifted = fresh().filter(|e| e.verdict == Verdict::Drifted).count();
-        let decided = drifted + fresh().filter(|e| e.verdict == Verdict::Consistent).count();
-        if drifted >= FEWEST_MOVED && 4 * drifted >= 3 * decided {
-            let reason = format!("{drifted} of {decided} endpoints that did not drift before left it at once");
+        let left: Vec<&str> = self.that_agreed(Verdict::Drifted).collect();
+        let decided = left.len() + self.that_agreed(Verdict::Consistent).count();
+        let all_left = left.len() >= FEWEST_MOVED && 4 * left.len() >= 3 * decided;
+        if all_left && !self.has_settled(&subject) {
+            let reason = format!(
+                "{} of {decided} endpoints that agreed with it before left it at once, and are not told of one by one: {}",
+                left.len(),
+                left.join(", ")
+            );
             return seen(Condition::Failing, critical(reason));
         }
-        seen(if decided > 0 { Condition::Passing } else { Condition::Unknown }, Facts::default())
+        seen(if self.is_any_decided() { Condition::Passing } else { Condition::Unknown }, Facts::default())
     }
 
-    fn is_firing(&self, subject: &Subject) -> bool {
-        self.alerts.get(subject).is_some_and(|alert| matches!(alert.phase, Phase::Firing(_)))
+    /// Endpoints of a verdict that agreed with the reference when they were last told apart from it or not: one that was never seen
+    /// before cannot leave.
+    fn that_agreed(&self, verdict: Verdict) -> impl Iterator<Item = &str> {
+        let agreed = |alert: &Alert| !alert.failing && !matches!(alert.phase, Phase::Firing(_));
+        let of = move |e: &&EndpointReport| {
+            e.verdict == verdict && self.alerts.get(&self.subject(&e.endpoint, Kind::Drift)).is_some_and(agreed)
+        };
+        self.report.endpoints.iter().filter(of).map(|e| e.endpoint.as_str())
+    }
+
+    fn is_any_decided(&self) -> bool {
+        self.report.endpoints.iter().any(|e| matches!(e.verdict, Verdict::Drifted | Verdict::Consistent))
+    }
+
+    /// Whether the reference was said to have moved so long ago that what it has moved to is what it is.
+    fn has_settled(&self, reference: &Subject) -> bool {
+        self.alerts.get(reference).is_some_and(|alert| match &alert.phase {
+            Phase::Firing(firing) => self.at.duration_since(firing.since) >= SETTLED,
+            _ => false,
+        })
     }
 
     /// An endpoint that was asked and never answered cannot be reached. One that was not asked, for lack of a key, is only
@@ -189,7 +221,7 @@ mod tests {
     }
 
     fn conditions(report: &Report, alerts: &BTreeMap<Subject, Alert>) -> Vec<(Kind, String, Condition)> {
-        let seen = observations(report, alerts, &config()).into_iter();
+        let seen = observations(report, alerts, &config(), Timestamp::UNIX_EPOCH).into_iter();
         seen.map(|o| (o.subject.kind, o.subject.endpoint, o.condition)).collect()
     }
 
@@ -214,9 +246,41 @@ mod tests {
         report
     }
 
+    /// What is seen of the reference after a run in which all endpoints agreed with it.
     fn reference_condition(verdicts: &[Verdict]) -> Condition {
         let report = report(verdicts);
-        condition(&report, Kind::ReferenceMoved, &report.reference)
+        let subject =
+            |endpoint: &str| Subject { model: report.model.clone(), endpoint: endpoint.to_owned(), kind: Kind::Drift };
+        let known = report.endpoints.iter().map(|e| (subject(&e.endpoint), Alert::new(subject(&e.endpoint)))).collect();
+        let all = conditions(&report, &known);
+        all.into_iter().find(|(kind, _, _)| *kind == Kind::ReferenceMoved).map(|(_, _, seen)| seen).unwrap()
+    }
+
+    #[test]
+    fn endpoints_that_were_never_seen_before_cannot_leave_the_reference() {
+        let bad_from_the_first_day = report(&[Verdict::Drifted; 4]);
+        let seen = condition(&bad_from_the_first_day, Kind::ReferenceMoved, &bad_from_the_first_day.reference);
+        assert_eq!(seen, Condition::Passing);
+        assert_eq!(condition(&bad_from_the_first_day, Kind::Drift, "e0"), Condition::Failing);
+    }
+
+    #[test]
+    fn a_reference_that_all_left_long_ago_is_what_it_has_moved_to() {
+        let report = report(&[Verdict::Drifted; 3]);
+        let subject = |kind, endpoint: &str| Subject { model: report.model.clone(), endpoint: endpoint.into(), kind };
+        let mut alerts: BTreeMap<Subject, Alert> =
+            ["e0", "e1", "e2"].map(|e| (subject(Kind::Drift, e), Alert::new(subject(Kind::Drift, e)))).into();
+        let moved = subject(Kind::ReferenceMoved, &report.reference);
+        let since = Timestamp::UNIX_EPOCH;
+        let firing = crate::alert::Firing { since, passes: 0, flapping: false, told: None };
+        alerts
+            .insert(moved.clone(), Alert { phase: Phase::Firing(firing), failing: true, ..Alert::new(moved.clone()) });
+        let seen = |at| {
+            let all = observations(&report, &alerts, &config(), at);
+            all.into_iter().find(|o| o.subject == moved).map(|o| o.condition)
+        };
+        assert_eq!(seen(since + SignedDuration::from_hours(24)), Some(Condition::Failing));
+        assert_eq!(seen(since + SETTLED), Some(Condition::Passing));
     }
 
     #[test]

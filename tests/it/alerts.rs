@@ -147,7 +147,7 @@ async fn run_once(dir: &TempDir, script: &Script, run: u32, setup: &(Config, Rec
     if killed != Some(Boundary::BeforeConclude) {
         let report = report(script, run);
         let known = Known::from(&store, time(run)).await.expect("what is known");
-        let seen = observations(&report, &known.alerts, &config.alert);
+        let seen = observations(&report, &known.alerts, &config.alert, record.started_at);
         let id = record.id.to_string();
         let occasion = Occasion { model: "m", run: Some(&id), at: record.started_at };
         let alerts = known.follow(seen, &occasion, &config.alert);
