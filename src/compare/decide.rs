@@ -62,10 +62,17 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     let Questions { computed, drawn } = &endpoint.questions;
     let is_asked = endpoint.is_sampled || drawn.verdict != Verdict::Unmeasured;
     if computed.verdict == Verdict::Consistent && drawn.verdict != Verdict::Consistent && is_asked {
-        let how = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive);
-        let how =
-            how.map_or_else(String::new, |n| format!(": about {n} answers for each sampled probe would settle it"));
-        return judge(Verdict::Inconclusive, format!("weights agree; sampling is not settled{how}"), tightest);
+        let how = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive).map(|n| {
+            if n <= MOST_ANSWERS {
+                format!(": about {n} answers for each sampled probe would settle it")
+            } else {
+                ": more sampled probes would settle it".to_owned()
+            }
+        });
+        let weights = range(computed.effect.as_ref(), None);
+        let sampling = range(drawn.effect.as_ref(), Some(settings.dispersion_tolerance));
+        let reason = format!("weights agree{weights}; sampling is not settled{sampling}{}", how.unwrap_or_default());
+        return judge(Verdict::Inconclusive, reason, tightest);
     }
     if let Some(effect) = tightest.filter(|_| computed.verdict == Verdict::Consistent) {
         let missing = endpoint.thinking.missing();
@@ -87,7 +94,7 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     {
         return judge(Verdict::Inconclusive, missing, tightest);
     }
-    judge(Verdict::Inconclusive, what_is_missing(endpoint, significant), tightest)
+    judge(Verdict::Inconclusive, what_is_missing(endpoint, significant, settings), tightest)
 }
 
 /// From this share on what is missing is the first thing to say of a verdict that cannot be had.
@@ -135,14 +142,42 @@ pub fn questions(effects: &[Sized], significant: bool, settings: &Settings) -> Q
     }
 }
 
-fn what_is_missing(endpoint: &EndpointComparison, significant: bool) -> String {
-    let tested = endpoint.q_value.is_some();
-    match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
-        _ if significant && tested => "a difference, but its size against the tolerance is not settled".to_owned(),
-        (Some(n), _) => format!("too few answers: about {n} greedy probes would decide"),
-        (None, Some(n)) => format!("too few answers: about {n} for each sampled probe would decide"),
-        (None, None) => "too few answers to decide".to_owned(),
+fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &Settings) -> String {
+    let computed = endpoint.questions.computed.effect.as_ref();
+    let shown = range(computed, Some(settings.tolerance));
+    if significant && endpoint.q_value.is_some() {
+        return format!("a difference, but its size against the tolerance is not settled{shown}");
     }
+    let few = if computed.is_some() { format!("weights are not settled{shown}") } else { "too few answers".to_owned() };
+    match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
+        (Some(n), _) if n <= MOST_PROBES => format!("{few}: about {n} greedy probes would decide"),
+        (_, Some(n)) if n <= MOST_ANSWERS => format!("{few}: about {n} for each sampled probe would decide"),
+        (None, None) => format!("{few}: a greedy probe shows most"),
+        _ => format!("{few}: more greedy probes would decide"),
+    }
+}
+
+/// More answers to each probe, or more greedy probes, than these are no advice that anybody would take.
+pub const MOST_ANSWERS: u32 = 100;
+/// See [`MOST_ANSWERS`].
+pub const MOST_PROBES: u32 = 1000;
+
+/// An effect in parentheses with its interval, and the tolerance that it is held against: ` (−0.8 %, −2.1 to 0.6)`.
+fn range(effect: Option<&Effect>, tolerance: Option<f64>) -> String {
+    let Some(effect) = effect else { return String::new() };
+    let number = |share: f64| {
+        let rounded = format!("{:.1}", 100.0 * share);
+        let plain = rounded.trim_end_matches(".0");
+        if plain == "-0" { "0".to_owned() } else { plain.replace('-', "−") }
+    };
+    let [estimate, low, high] = [effect.estimate, effect.low, effect.high].map(number);
+    let what = match effect.name {
+        EffectName::Dispersion => "variety less by ",
+        EffectName::Surprisal => "surprisal less by ",
+        EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => "",
+    };
+    let tolerance = tolerance.map_or_else(String::new, |t| format!("; tolerance {} %", number(t)));
+    format!(" ({what}{estimate} %, {low} to {high}{tolerance})")
 }
 
 fn describe(effect: &Effect) -> String {
@@ -310,11 +345,33 @@ mod tests {
         for drawn in [&[][..], &[(Surprisal, 0.01, 0.12)], &[(Surprisal, -0.01, 0.01), (Dispersion, -0.02, 0.2)]] {
             let found = of(&[&[weights], drawn].concat());
             assert_eq!(found.verdict, Verdict::Inconclusive, "{drawn:?}");
-            assert!(found.reason.starts_with("weights agree; sampling is not settled"), "{}", found.reason);
+            assert!(
+                found.reason.starts_with("weights agree (1 %, 0 to 2); sampling is not settled"),
+                "{}",
+                found.reason
+            );
         }
+        let found = of(&[weights, (Surprisal, 0.01, 0.12)]);
+        assert!(found.reason.ends_with("(surprisal less by 6.5 %, 1 to 12; tolerance 10 %)"), "{}", found.reason);
         assert_eq!(of(&[weights, (Surprisal, -0.02, 0.04)]).verdict, Verdict::Consistent);
         let found = judged(endpoint(Some(0.01), &[weights, (Surprisal, 0.15, 0.3)]));
         assert_eq!((found.verdict, found.effect.map(|e| e.name)), (Verdict::Drifted, Some(Surprisal)));
+    }
+
+    #[test]
+    fn what_is_not_settled_is_said_with_what_would_settle_it() {
+        let reason = |greedy, sampled| {
+            let found = EndpointComparison {
+                greedy_probes_to_decide: greedy,
+                samples_to_decide: sampled,
+                ..endpoint(Some(0.9), &[(Substitution, -0.02, 0.09)])
+            };
+            judged(found).reason
+        };
+        let begin = "weights are not settled (3.5 %, −2 to 9; tolerance 5 %): ";
+        assert_eq!(reason(Some(480), Some(90)), format!("{begin}about 480 greedy probes would decide"));
+        assert_eq!(reason(Some(9000), Some(90)), format!("{begin}about 90 for each sampled probe would decide"));
+        assert_eq!(reason(Some(9000), Some(4000)), format!("{begin}more greedy probes would decide"));
     }
 
     #[test]

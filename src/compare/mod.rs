@@ -24,6 +24,7 @@ pub mod past;
 pub mod thinking;
 pub mod view;
 
+pub use decide::{MOST_ANSWERS, MOST_PROBES};
 pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, Question, Questions, SelfCheck};
 
 use band::{Band, Fleet, apart_in_time};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::cause::Cause;
 use super::{EndpointReport, Report};
 use crate::attempt::FailureKind;
-use crate::compare::{Question, Questions};
+use crate::compare::{MOST_ANSWERS, MOST_PROBES, Question, Questions};
 use crate::config::Reference;
 use crate::verdict::{Confidence, Effect, EffectName, Finding, ProbeResult, SignalResult, Verdict};
 
@@ -247,7 +247,7 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
     out.push(detail("errors", errors(e)));
     let told = e.causes.iter().filter(|c| c.refused || e.unanswered > 0).take(TOLD_CAUSES);
     out.extend(told.map(|c| detail(if c.refused { "refused" } else { "failed" }, cause(c))));
-    out.push(detail("next", next(e)));
+    out.push(detail("next", next(e, report)));
     out.retain(|d| !d.text.is_empty());
     out
 }
@@ -403,16 +403,25 @@ fn cause(cause: &Cause) -> String {
 }
 
 /// What would settle an open verdict, or let there be one.
-fn next(e: &EndpointReport) -> String {
+fn next(e: &EndpointReport, report: &Report) -> String {
+    if report.partial.is_some() && matches!(e.verdict, Verdict::Inconclusive | Verdict::Unmeasured) {
+        return "go on with --resume: not all was asked".to_owned();
+    }
     // More probes do not help where few requests are answered.
     let asked = e.samples + e.unanswered;
     if let Some(cause) = e.causes.first().filter(|_| 2 * e.unanswered > asked) {
         return remedy(&cause.class).to_owned();
     }
-    let sampled = e.samples_to_decide.map(|n| format!("raise `samples` to about {n} answers for each sampled probe"));
-    let greedy = e.greedy_probes_to_decide.map(|n| format!("ask about {n} greedy probes"));
+    let agrees = e.questions.computed.verdict == Verdict::Consistent;
+    let needed = if agrees { e.samples_to_settle } else { e.samples_to_decide };
+    let sampled = needed.filter(|n| *n <= MOST_ANSWERS);
+    let sampled = sampled.map(|n| format!("raise `samples` to about {n} answers for each sampled probe"));
+    let probes = e.greedy_probes_to_decide.filter(|_| !agrees);
+    let greedy = probes.filter(|n| *n <= MOST_PROBES).map(|n| format!("ask about {n} greedy probes"));
     match (greedy, sampled) {
         (Some(greedy), Some(sampled)) => format!("{greedy}, or {sampled}"),
+        // A number that nobody would ask for is no advice.
+        (None, None) if needed.is_some() || probes.is_some() => "add probes, or a control".to_owned(),
         (one, other) => one.or(other).unwrap_or_default(),
     }
 }
