@@ -59,7 +59,10 @@ pub fn findings(endpoint: Failing, reference: Option<Failing>) -> Vec<Finding> {
         Some(finding(fault, confidence, seen))
     };
     let blank = told("blank-answers", "brought an answer of which nothing was generated", |f| f.blank);
-    told("flaky-host", "failed", |f| f.failed).into_iter().chain(blank).collect()
+    // One of which every attempt fails is down, or not where it was looked for, and its verdict says so.
+    let is_down = endpoint.failed.showing == endpoint.failed.all;
+    let flaky = if is_down { None } else { told("flaky-host", "failed", |f| f.failed) };
+    flaky.into_iter().chain(blank).collect()
 }
 
 /// How sure it is that a host fails more often than is tolerated; `None` where it may well not.
@@ -113,6 +116,7 @@ mod tests {
         assert_eq!(confidence((20, 500), Some((0, 500))), Some(Certain));
         assert_eq!(confidence((20, 500), None), Some(Certain));
         assert_eq!(confidence((20, 500), Some((18, 500))), Some(Possible), "the line fails, not the host");
+        assert_eq!(confidence((20, 20), Some((0, 500))), None, "a wrong address fails always");
     }
 
     #[test]
