@@ -12,13 +12,15 @@ use super::args::Global;
 use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
 use super::session::data_dir;
 use super::{UsageError, clock, emit, note};
-use crate::alert::{Kind, Phase};
-use crate::config::{Alerting, Config, Credentials, Environment};
+use crate::alert::{Kind, Phase, fits};
+use crate::config::{Alerting, Config, Credentials, Environment, Model};
 use crate::deliver::{Receivers, words};
 use crate::exit::ExitCode;
 use crate::redact::Redactor;
 use crate::report::escape;
+use crate::report::words::count;
 use crate::store::{self, AlertStore, OutboxEntry, SilenceId, SqliteStore, State};
+use crate::suggest::nearest;
 
 /// How far back the list shows what was sent.
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -29,6 +31,8 @@ struct Office {
     receivers: Receivers,
     redactor: Redactor,
     data_dir: PathBuf,
+    /// Models and endpoints that are watched over.
+    watched: Vec<(String, String)>,
 }
 
 impl Office {
@@ -40,6 +44,7 @@ impl Office {
             receivers: Receivers::of(&loaded.config, &credentials),
             redactor: credentials.redactor(),
             data_dir: data_dir(global, &loaded.folder),
+            watched: watched(&loaded.config),
             config: loaded.config.alert,
         })
     }
@@ -47,6 +52,13 @@ impl Office {
     async fn store(&self) -> anyhow::Result<SqliteStore> {
         Ok(SqliteStore::open(&self.data_dir, self.redactor.clone()).await?)
     }
+}
+
+fn watched(config: &Config) -> Vec<(String, String)> {
+    let endpoints = |(name, model): (&String, &Model)| -> Vec<(String, String)> {
+        model.endpoint.iter().map(|e| (name.clone(), e.name.clone())).collect()
+    };
+    config.model.iter().flat_map(endpoints).collect()
 }
 
 pub(super) async fn alert(args: &Alert, global: &Global) -> anyhow::Result<Code> {
@@ -57,7 +69,7 @@ pub(super) async fn alert(args: &Alert, global: &Global) -> anyhow::Result<Code>
     let store = office.store().await?;
     let done = match &args.verb {
         AlertVerb::Test(_) | AlertVerb::List => list(&store).await,
-        AlertVerb::Silence(args) => silence(args, &store).await,
+        AlertVerb::Silence(args) => silence(args, &store, &office.watched).await,
         AlertVerb::Unsilence(args) => unsilence(args, &store).await,
         AlertVerb::Send(args) => send(args, &store, &office.receivers).await,
     };
@@ -144,8 +156,14 @@ fn shown(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-async fn silence(args: &Silence, store: &SqliteStore) -> anyhow::Result<Code> {
+async fn silence(args: &Silence, store: &SqliteStore, watched: &[(String, String)]) -> anyhow::Result<Code> {
     let (model, endpoint) = scope(&args.scope)?;
+    if !watched.iter().any(|(m, e)| fits(&model, m) && fits(&endpoint, e)) {
+        let names: Vec<String> = watched.iter().map(|(m, e)| format!("{m}/{e}")).collect();
+        let near = nearest(&args.scope, names.iter().map(String::as_str));
+        let near = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+        return Err(UsageError(format!("no endpoint is configured that `{}` names{near}", args.scope)).into());
+    }
     let now = clock::now();
     let silence = store::Silence {
         id: SilenceId::generate(),
@@ -198,6 +216,13 @@ async fn send(args: &Send, store: &SqliteStore, receivers: &Receivers) -> anyhow
     for line in &troubles {
         note(line);
     }
-    emit(&format!("{} of {} messages delivered\n", delivered.len() - troubles.len(), delivered.len()), None)?;
+    let is_waiting = |entry: &OutboxEntry| matches!(entry.state, State::Waiting(_));
+    let waiting = store.outbox(clock::now() - SHOWN).await?.iter().filter(|entry| is_waiting(entry)).count();
+    let told = match (delivered.len(), waiting) {
+        (0, 0) => "nothing is to be sent\n".to_owned(),
+        (0, n) => format!("nothing is due yet: {} later, as `samemodel alert list` shows\n", count(n, "message")),
+        (n, _) => format!("{} of {n} messages delivered\n", n - troubles.len()),
+    };
+    emit(&told, None)?;
     Ok(if troubles.is_empty() { ExitCode::Consistent } else { ExitCode::Usage }.into())
 }
