@@ -10,6 +10,7 @@ use super::fleet::Lab;
 use super::job::Job;
 use super::judging::Judging;
 use super::ledger::Ledger;
+use super::preflight;
 use super::session::{Resolved, Session};
 use super::shelf::Shelf;
 use super::signals::stop_on_signals;
@@ -51,12 +52,17 @@ impl Asking<'_> {
         let seed = rng::derive_seed(self.job.plan.seed, &["lab", &answered]);
         let lab = Lab::start(&self.resolved.ready, seed, self.session.lab_time()).await?;
         let arms = self.arms(&lab)?;
+        let client = Client::new(self.redactor.clone());
+        if self.job.answered.is_empty() {
+            preflight::say_who_is_left_out(&self.resolved.unasked);
+            Box::pin(preflight::look(&self.of_hosts(&arms), &client)).await;
+        }
         let budget = Budget::new(self.session.defaults.budget, self.ledger().spent().await?);
         let asked_to_stop = stop.clone();
         let runner = Runner {
             plan: &self.job.plan,
             arms,
-            client: &Client::new(self.redactor.clone()),
+            client: &client,
             store: self.store,
             run: self.job.run.id,
             window: self.session.defaults.window as usize,
@@ -96,6 +102,15 @@ impl Asking<'_> {
     pub async fn judge(&self, outcome: RunOutcome) -> anyhow::Result<Report> {
         let accounts = self.ledger().accounts().await?;
         Judging { asking: self, accounts, outcome }.report().await
+    }
+
+    /// The arms of endpoints that are not in the lab, whose addresses are right.
+    fn of_hosts<'a>(&self, arms: &'a [Arm]) -> Vec<&'a Arm> {
+        let is_host = |arm: &&Arm| {
+            let ready = self.resolved.ready.iter().find(|ready| ready.endpoint.name == arm.endpoint.name);
+            ready.is_some_and(|ready| matches!(ready.address, Address::Host(_)))
+        };
+        arms.iter().filter(is_host).collect()
     }
 
     fn ledger(&self) -> Ledger<'_> {

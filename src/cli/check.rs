@@ -9,7 +9,7 @@ use super::job::{Job, Resumed};
 use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
-use super::{NothingMeasured, UsageError, clock, code_of, deliver, plan, samples};
+use super::{NothingMeasured, UsageError, clock, code_of, deliver, plan, prune, samples};
 use crate::config::{Credentials, Reference};
 use crate::exit::ExitCode;
 use crate::report::{Format, Report};
@@ -34,7 +34,9 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
         (true, true) => Begin::Resume(Resumed::Latest),
     };
     let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
+    let (config, data_dir) = (session.loaded.config.clone(), session.data_dir(global));
     let (_, code) = ask_and_deliver(session, asked, &args.report, global).await?;
+    prune::after_checks(&config, &data_dir).await;
     Ok(code)
 }
 
@@ -45,7 +47,7 @@ pub(super) async fn ask_and_deliver(
     to: &Output,
     global: &Global,
 ) -> anyhow::Result<(Report, Code)> {
-    let report = ask(session, asked, global).await;
+    let report = Box::pin(ask(session, asked, global)).await;
     // What monitoring reads begins with a state, which would be another than the error's.
     if let Err(error) = &report
         && let Some(unkept) = error.downcast_ref::<Unkept>()
@@ -207,7 +209,7 @@ fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
 }
 
 /// The samples of a recorded reference, under its name; read before anything is spent.
-fn recorded_reference(session: &Session) -> anyhow::Result<Vec<Sample>> {
+pub(super) fn recorded_reference(session: &Session) -> anyhow::Result<Vec<Sample>> {
     let Reference::Recorded(recorded) = &session.model.reference else { return Ok(Vec::new()) };
     let mut samples = samples::read(&[session.loaded.resolve(&recorded.samples)])?;
     samples.retain(|s| s.is_answer() && recorded.endpoint.as_ref().is_none_or(|name| *name == s.endpoint));

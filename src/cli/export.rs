@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::args::history::{Export, ExportFormat, What};
-use super::{UsageError, emit, history};
+use super::{emit, history};
 use crate::report::csv::{self, Table};
 use crate::report::tabular;
 use crate::sample::file::write_samples;
@@ -61,14 +61,7 @@ async fn results(store: &SqliteStore, runs: Vec<RunRecord>) -> anyhow::Result<Ve
     Ok(runs.into_iter().rev().map(of).collect())
 }
 
-/// The runs that fit, the latest first: at least one, and for a run that is meant by its id no more.
+/// The runs that are meant, the latest first; of a run's id, the beginning is enough.
 fn chosen(runs: Vec<RunRecord>, args: &Export) -> anyhow::Result<Vec<RunRecord>> {
-    let by_model = |run: &RunRecord| args.model.as_ref().is_none_or(|m| run.model == *m);
-    let by_id = |run: &RunRecord| args.run.as_ref().is_none_or(|id| run.id.to_string().starts_with(id.as_str()));
-    let found: Vec<RunRecord> = runs.into_iter().filter(|run| by_model(run) && by_id(run)).collect();
-    match (&args.run, found.len()) {
-        (_, 0) => Err(UsageError("the history has no such run".into()).into()),
-        (Some(id), n) if n > 1 => Err(UsageError(format!("{n} runs begin with `{id}`: give more of the id")).into()),
-        _ => Ok(found),
-    }
+    history::matching(runs, args.run.as_deref(), args.model.as_deref())
 }

@@ -9,7 +9,7 @@ use crate::redact::Redactor;
 use crate::report::View;
 use crate::report::chart::Glyphs;
 use crate::report::history::{HistoryReport, RunEntry};
-use crate::store::{SqliteStore, Store as _, WatchStore as _};
+use crate::store::{RunRecord, SqliteStore, Store as _, WatchStore as _};
 use crate::suggest::nearest;
 
 pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<Code> {
@@ -27,6 +27,19 @@ pub(super) async fn open(global: &Global) -> anyhow::Result<SqliteStore> {
         return Err(UsageError(what).into());
     }
     Ok(SqliteStore::open(&data_dir, Redactor::default()).await?)
+}
+
+/// The runs that fit, the latest first: at least one, and for a run that is meant by the beginning of its id no more.
+pub(super) fn matching(runs: Vec<RunRecord>, id: Option<&str>, model: Option<&str>) -> anyhow::Result<Vec<RunRecord>> {
+    let fits = |run: &RunRecord| {
+        model.is_none_or(|model| run.model == model) && id.is_none_or(|id| run.id.to_string().starts_with(id))
+    };
+    let found: Vec<RunRecord> = runs.into_iter().filter(fits).collect();
+    match (id, found.len()) {
+        (_, 0) => Err(UsageError("the history has no such run: `samemodel history` lists them".into()).into()),
+        (Some(id), n) if n > 1 => Err(UsageError(format!("{n} runs begin with `{id}`: give more of the id")).into()),
+        _ => Ok(found),
+    }
 }
 
 async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {

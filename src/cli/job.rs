@@ -45,8 +45,7 @@ impl Job {
         Ok(Self { run, plan, answered: HashSet::new() })
     }
 
-    /// Takes up the model's latest run, or the latest that did not finish. It asks as it did: what the plan says of sampling
-    /// replaces what the configuration says now.
+    /// Takes up the model's latest run, or the latest that did not finish.
     pub async fn resume(store: &dyn Store, session: &mut Session, which: Resumed) -> anyhow::Result<Self> {
         let run = match which {
             Resumed::Unfinished => store.latest_unfinished(&session.name).await?,
@@ -56,15 +55,25 @@ impl Job {
             let is = if which == Resumed::Latest { "kept" } else { "unfinished" };
             UsageError(format!("no run of `{}` is {is}: leave out --resume to begin one", session.name))
         })?;
+        let job = Self::kept(store, session, run).await?;
+        let is_answered = |request| job.answered.contains(&job.plan.slot(request));
+        if which == Resumed::Latest && job.plan.requests().iter().all(|&request| is_answered(request)) {
+            return Err(UsageError(format!("run {} has an answer to each of its requests", job.run.id)).into());
+        }
+        Ok(job)
+    }
+
+    /// A run as it was asked: what its plan says of sampling replaces what the configuration says now.
+    pub async fn kept(store: &dyn Store, session: &mut Session, run: RunRecord) -> anyhow::Result<Self> {
         let text = store.plan(&run.id).await?.ok_or_else(|| {
-            UsageError(format!("run {} was imported and asks nothing: leave out --resume to begin one", run.id))
+            UsageError(format!(
+                "run {0} has no plan, as it was imported: `samemodel export {0}` writes what it holds, for `samemodel compare`",
+                run.id
+            ))
         })?;
         let plan: Plan =
             serde_json::from_str(&text).with_context(|| format!("the plan of run {} cannot be read", run.id))?;
         let answered = store.answered(&run.id).await?;
-        if which == Resumed::Latest && plan.requests().iter().all(|&request| answered.contains(&plan.slot(request))) {
-            return Err(UsageError(format!("run {} has an answer to each of its requests", run.id)).into());
-        }
         if let Some(gone) = plan.endpoints.iter().find(|name| !session.model.endpoint.iter().any(|e| e.name == **name))
         {
             return Err(UsageError(format!(

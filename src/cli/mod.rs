@@ -35,7 +35,9 @@ mod lab;
 mod ledger;
 mod metrics;
 mod plan;
+mod preflight;
 mod prune;
+mod report;
 mod samples;
 mod session;
 mod shelf;
@@ -86,6 +88,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Pending(args) => snapshots::list::pending(args, global),
         Verb::Show(args) => snapshots::list::show(args, global),
         Verb::Compare(args) => compare::compare(args, global),
+        Verb::Report(args) => on_runtime(report::report(args, global)),
         Verb::Plan(args) => plan::plan(args, global),
         Verb::Lab(args) => lab::lab(args, global),
         Verb::Alert(args) => on_runtime(alert::alert(args, global)),

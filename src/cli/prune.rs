@@ -1,4 +1,4 @@
-//! Dropping what the policy in `[history]` no longer keeps: at once with `samemodel history prune`, and after the checks of a watch.
+//! Dropping what the policy in `[history]` no longer keeps: at once with `samemodel history prune`, and after each check.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,8 +35,8 @@ pub(super) async fn prune(args: &Prune, global: &Global) -> anyhow::Result<Code>
     Ok(Code::SUCCESS)
 }
 
-/// Drops what is old after checks of a watch. The room is left to later runs, since giving it back takes as much again. That another
-/// run is under way, or that it fails, is no reason to end a watch: the next check tries it again.
+/// Drops what is old after a check. The room is left to later runs, since giving it back takes as much again. That another run is
+/// under way, or that it fails, takes nothing from the check: the next one tries it again.
 pub(super) async fn after_checks(config: &Config, data_dir: &Path) {
     let Some(policy) = Policy::new(&config.history) else { return };
     match drop_what_is_old(policy, data_dir).await {
@@ -49,7 +49,7 @@ pub(super) async fn after_checks(config: &Config, data_dir: &Path) {
 
 async fn drop_what_is_old(policy: Policy, data_dir: &Path) -> anyhow::Result<Vec<(RunId, Level)>> {
     let now = clock::now();
-    let _lock = Lock::acquire(data_dir, &Holder::this_process("samemodel watch, dropping what is old", now))?;
+    let _lock = Lock::acquire(data_dir, &Holder::this_process("samemodel, dropping what is old", now))?;
     let store = SqliteStore::open(data_dir, Redactor::default()).await?;
     let planned = policy.apply(&store.retained().await?, now);
     let done = reduce(&store, &planned).await;

@@ -1,6 +1,6 @@
 //! What `check` and `plan` have in common: the configuration, the model, its probes, and which endpoints can be asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub defaults: Defaults,
     /// How many of the model's probes are asked.
     pub breadth: Breadth,
+    /// Where relative paths of probes start from.
+    prompts: Prompts,
 }
 
 /// How many of a model's probes are asked.
@@ -76,16 +78,16 @@ impl Session {
     /// Loads the configuration and chooses the model: the named one, or the only one.
     pub fn open(global: &Global, model: Option<&str>, overrides: &Overrides<'_>) -> anyhow::Result<Self> {
         let environment = Environment::of_process();
-        let first = Config::load(global.config.as_deref(), &environment, &[])?;
-        let name = choose(&first.config, model)?;
-        let loaded = Config::load(global.config.as_deref(), &environment, &overrides.keys(&name))?;
+        let load = |keys: &[(String, String)]| load(global.config.as_deref(), &environment, model, keys);
+        let name = choose(&load(&[])?.0.config, model)?;
+        let (loaded, prompts) = load(&overrides.keys(&name))?;
         let model = loaded.config.model.get(&name).context("the model is in the configuration")?.clone();
         let mut defaults = loaded.config.defaults.clone();
         defaults.max_tokens = model.max_tokens.unwrap_or(defaults.max_tokens);
         defaults.reasoning = model.reasoning.clone().unwrap_or(defaults.reasoning);
         defaults.tolerance = model.tolerance.unwrap_or(defaults.tolerance);
         let breadth = if overrides.probes.is_some() { Breadth::Part } else { Breadth::Whole };
-        Ok(Self { loaded, environment, name, model, defaults, breadth })
+        Ok(Self { loaded, environment, name, model, defaults, breadth, prompts })
     }
 
     /// Keeps only these endpoints beside the reference and the control.
@@ -127,7 +129,7 @@ impl Session {
 
     /// Reads the probes and plans to put them to all endpoints.
     pub fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
-        let probes = probe::load(&self.model.probes, &self.loaded.folder)?;
+        let probes = probe::load(&self.model.probes, self.prompts.folder(&self.loaded))?;
         Ok(Plan::new(&self.name, &self.model, &self.defaults, probes, seed))
     }
 
@@ -181,6 +183,54 @@ impl Session {
     pub fn settings(&self, seed: u64) -> compare::Settings {
         settings(&self.defaults, seed)
     }
+}
+
+/// Where relative paths of probes start from.
+enum Prompts {
+    /// Where the configuration is.
+    Beside,
+    /// The shipped ones of the built-in model, unpacked.
+    #[cfg(feature = "lab")]
+    Shipped(tempfile::TempDir),
+}
+
+impl Prompts {
+    fn folder<'a>(&'a self, loaded: &'a Loaded) -> &'a Path {
+        match self {
+            Self::Beside => &loaded.folder,
+            #[cfg(feature = "lab")]
+            Self::Shipped(unpacked) => unpacked.path(),
+        }
+    }
+}
+
+/// Loads the configuration. The lab is there without one, and beside one that does not have it.
+#[cfg(feature = "lab")]
+fn load(
+    path: Option<&Path>,
+    environment: &Environment,
+    model: Option<&str>,
+    keys: &[(String, String)],
+) -> anyhow::Result<(Loaded, Prompts)> {
+    if model == Some("lab")
+        && let Some(loaded) = Config::load_with_lab(path, environment, keys)?
+    {
+        let unpacked = tempfile::tempdir().context("no folder for temporary files")?;
+        super::init::unpack("lab", &unpacked.path().join("prompts/lab"))?;
+        return Ok((loaded, Prompts::Shipped(unpacked)));
+    }
+    Ok((Config::load(path, environment, keys)?, Prompts::Beside))
+}
+
+/// Loads the configuration.
+#[cfg(not(feature = "lab"))]
+fn load(
+    path: Option<&Path>,
+    environment: &Environment,
+    _: Option<&str>,
+    keys: &[(String, String)],
+) -> anyhow::Result<(Loaded, Prompts)> {
+    Ok((Config::load(path, environment, keys)?, Prompts::Beside))
 }
 
 impl Unasked {

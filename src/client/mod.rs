@@ -14,6 +14,7 @@ pub mod headers;
 pub mod lenient;
 pub mod level;
 pub mod limit;
+pub mod models;
 pub mod request;
 pub mod room;
 pub mod sse;
@@ -30,6 +31,7 @@ use serde_json::Value;
 
 pub use exchange::{ERROR_BODY_LIMIT, LINE_LIMIT};
 pub use limit::{Limiter, Permit};
+pub use models::Listing;
 pub use request::{Ask, Route};
 pub use room::{BODY_LIMIT, Room};
 pub use target::{Target, TargetError};

@@ -15,6 +15,8 @@ use crate::config::{Auth, Endpoint, Provider, Timeouts, is_this_machine};
 pub struct Target {
     pub(super) endpoint: String,
     pub(super) url: Url,
+    /// Where the host lists its models.
+    pub(super) models: Url,
     pub(super) headers: HeaderMap,
     pub(super) limits: TimeLimits,
     pub(super) slow_down: Vec<u16>,
@@ -107,15 +109,16 @@ impl Target {
         provider: &Provider,
         timeouts: &Timeouts,
         key: Option<&SecretString>,
-        lookup: impl Fn(&str) -> Option<String>,
+        lookup: impl Fn(&str) -> Option<String> + Copy,
     ) -> Result<Self, TargetError> {
         let settle = || {
             let url = address(provider, &provider.dialect.path, lookup)?;
+            let models = address(provider, "models", lookup)?;
             let limits = TimeLimits::new(provider.timeout.as_ref().unwrap_or(timeouts))?;
             let headers = headers(provider, key)?;
             let http = connections(&url, limits.connect)?;
             let slow_down = provider.dialect.rate_limit_statuses.clone();
-            Ok(Self { endpoint: endpoint.name.clone(), url, headers, limits, slow_down, http })
+            Ok(Self { endpoint: endpoint.name.clone(), url, models, headers, limits, slow_down, http })
         };
         settle().map_err(|problem| TargetError { endpoint: endpoint.name.clone(), problem })
     }
@@ -123,6 +126,13 @@ impl Target {
     /// The endpoint's name.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Where the host lists its models; the address without its query, for messages and to know it again.
+    pub fn listing_address(&self) -> String {
+        let mut shown = self.models.clone();
+        shown.set_query(None);
+        shown.to_string()
     }
 
     /// Host and port, for messages.

@@ -48,14 +48,43 @@ impl Config {
         let mut files = vec![File::read(path)?.ok_or_else(|| ConfigError::NotFound(path.to_owned()))?];
         files.extend(File::read(&path.with_extension("local.toml"))?);
         let config = merge(&files, env, overrides)?;
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Loaded { config, folder, files: files.into_iter().map(|f| f.path).collect() })
+        Ok(Loaded { config, folder: folder_of(path), files: files.into_iter().map(|f| f.path).collect() })
+    }
+
+    /// The same over the built-in model `lab`, which is all there is where no file is named and none is there. `None` where the
+    /// files have a model of that name themselves.
+    ///
+    /// Fails as [`Config::load`] does.
+    #[cfg(feature = "lab")]
+    pub fn load_with_lab(
+        path: Option<&Path>,
+        env: &Environment,
+        overrides: &[(String, String)],
+    ) -> Result<Option<Loaded>, ConfigError> {
+        let (named, path) = (path.is_some(), path.unwrap_or(Path::new(DEFAULT_FILE)));
+        let mut files: Vec<File> = File::read(path)?.into_iter().collect();
+        if named && files.is_empty() {
+            return Err(ConfigError::NotFound(path.to_owned()));
+        }
+        files.extend(File::read(&path.with_extension("local.toml"))?);
+        if !files.is_empty() && merge(&files, env, &[])?.model.contains_key("lab") {
+            return Ok(None);
+        }
+        let read: Vec<PathBuf> = files.iter().map(|f| f.path.clone()).collect();
+        files.insert(0, File { path: "the built-in lab.toml".into(), text: super::start::LAB.to_owned() });
+        let config = merge(&files, env, overrides)?;
+        Ok(Some(Loaded { config, folder: folder_of(path), files: read }))
     }
 
     /// The built-in defaults under the environment and overrides, for what needs no providers.
     pub fn load_without_file(env: &Environment, overrides: &[(String, String)]) -> Result<Config, ConfigError> {
         merge(&[], env, overrides)
     }
+}
+
+/// What relative paths in a file start from.
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// A file of the configuration, read but not understood.

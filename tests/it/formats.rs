@@ -173,6 +173,27 @@ fn completions_and_man_pages_know_every_verb() {
 }
 
 #[test]
+fn the_lab_is_there_without_a_configuration_and_beside_ones_own() {
+    let plan = Project::new().run_as_is(&["check", "lab", "--dry-run"]);
+    assert_eq!(plan.code(), 0, "{}", plan.stderr);
+    assert_says(&plan.stdout, &["reference", "twin", "four-bit", "requests"]);
+    let own = Project::new().with_endpoint("reference", "lab:").with_endpoint("mine", "lab:");
+    let plan = own.run(["check", "lab", "--dry-run"]);
+    assert_eq!(plan.code(), 0, "{}", plan.stderr);
+    assert_says(&plan.stdout, &["four-bit", "requests"]);
+    assert!(!plan.stdout.contains("mine"), "{}", plan.stdout);
+}
+
+#[test]
+fn init_keeps_what_stands_in_gitignore() {
+    let project = Project::new();
+    fs::write(project.path(".gitignore"), "/target\n/.samemodel").expect("a file");
+    assert_eq!(project.run_as_is(&["init"]).code(), 0);
+    let ignored = fs::read_to_string(project.path(".gitignore")).expect("the file");
+    assert_eq!(ignored, "/target\n/.samemodel\nproviders.local.toml\n*.snap.new\n");
+}
+
+#[test]
 fn what_init_writes_is_ready_for_the_lab_and_is_not_written_over() {
     let project = Project::new();
     let first = project.run_as_is(&["init", "new"]);
@@ -180,6 +201,12 @@ fn what_init_writes_is_ready_for_the_lab_and_is_not_written_over() {
     let plan = project.run_as_is(&["check", "lab", "--dry-run", "--config", "new/providers.toml"]);
     assert_eq!(plan.code(), 0, "{}", plan.stderr);
     assert_says(&plan.stdout, &["reference", "twin", "four-bit", "requests"]);
+    assert_says(
+        &fs::read_to_string(project.path("new/.gitignore")).expect("a list"),
+        &[".samemodel/\n", "local.toml\n"],
+    );
+    let schema = fs::read(project.path("new/providers.schema.json")).expect("a schema");
+    assert!(serde_json::from_slice::<serde_json::Value>(&schema).expect("JSON").is_object());
     let before = fs::read(project.path("new/providers.toml")).expect("the configuration");
     project.run_as_is(&["init", "new"]).refuses(2, &["is there already", "nothing was written"]);
     assert_eq!(fs::read(project.path("new/providers.toml")).expect("the configuration"), before);

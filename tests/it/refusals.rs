@@ -187,7 +187,7 @@ fn an_unknown_model_or_endpoint_is_refused_with_a_suggestion() {
 
 #[test]
 fn a_folder_without_configuration_is_told_how_to_begin() {
-    for arguments in [&["check", "lab"][..], &["check"], &["plan"], &["check", "--dry-run"]] {
+    for arguments in [&["check"][..], &["check", "n"], &["plan"], &["check", "--dry-run"]] {
         Project::new().run_as_is(arguments).refuses(2, &["providers.toml does not exist", "samemodel init"]);
     }
     Project::new().run_as_is(&["export"]).refuses(2, &["no history", "samemodel check"]);

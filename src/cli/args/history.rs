@@ -1,8 +1,10 @@
-//! The command line of `samemodel history` and `samemodel export`, as typed.
+//! The command line of `samemodel history`, `samemodel report` and `samemodel export`, as typed.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Comparing, Output};
 
 /// `samemodel history`
 #[derive(Debug, Args)]
@@ -47,6 +49,23 @@ pub enum HistoryFormat {
     Terminal,
     /// `samemodel.history/1`, for programs
     Json,
+}
+
+/// `samemodel report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run's id, or the beginning of it [default: the latest run].
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// The latest run of this model.
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    pub model: Option<String>,
+    /// Settings of the comparison.
+    #[command(flatten)]
+    pub comparing: Comparing,
+    /// Where the report goes.
+    #[command(flatten)]
+    pub report: Output,
 }
 
 /// `samemodel export`

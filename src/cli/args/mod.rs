@@ -84,6 +84,8 @@ pub enum Verb {
     Show(snapshots::Names),
     /// Compare recorded samples, without any network.
     Compare(Compare),
+    /// Judge a kept run again, and report on it: nothing is asked.
+    Report(history::Report),
     /// Show what a check would send and cost, without sending anything.
     Plan(Plan),
     /// The embedded lab: list its faults, serve an endpoint, measure how often a check finds what, write its models as files.
@@ -115,6 +117,7 @@ impl Verb {
             Self::Check(args) => Some(args.report.format),
             Self::Test(args) => Some(args.report.format),
             Self::Compare(args) => Some(args.report.format),
+            Self::Report(args) => Some(args.report.format),
             _ => None,
         }
     }
