@@ -2,7 +2,7 @@
 //! mixtures, how well their share is known, and the time it takes.
 //!
 //! `cargo bench --bench power` prints Markdown tables, on one thread or many with the same figures but those of time; behind
-//! `--`, words choose among the tables (`level`, `drifted`, `mixtures`, `coverage`, `answers`, `package`, `time`). Without `--bench` every table
+//! `--`, words choose among the tables (`level`, `drifted`, `mixtures`, `coverage`, `answers`, `lab`, `package`, `time`). Without `--bench` every table
 //! is made with a few trials, as a test of itself. Prompts on which constants were chosen take no part.
 
 #![allow(clippy::print_stdout)]
@@ -16,6 +16,9 @@ use samemodel::verdict::{Effect, EffectName, Verdict};
 
 use trials::{Asked, Data, Mixture, PERMUTATIONS, Trial, judged, mixture, pairs, split};
 
+#[cfg(feature = "lab")]
+#[path = "power/lab.rs"]
+mod lab;
 #[path = "power/met.rs"]
 mod met;
 #[path = "power/time.rs"]
@@ -30,17 +33,19 @@ fn main() -> Result<(), Error> {
     let effort = if arguments.iter().any(|a| a == "--bench") { FULL } else { SHORT };
     let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     let data = Data::read()?;
-    let tables: [(&str, Table); 7] = [
+    let tables: &[(&str, Table)] = &[
         ("level", level),
         ("drifted", drifted),
         ("mixtures", mixtures),
         ("coverage", coverage),
         ("answers", answers_needed),
+        #[cfg(feature = "lab")]
+        ("lab", lab::lab),
         ("package", met::package),
         ("time", time::time),
     ];
     for (name, table) in tables {
-        if words.is_empty() || words.iter().any(|word| *word == name) {
+        if words.is_empty() || words.iter().any(|word| word == name) {
             println!("{}", table(&data, &effort));
         }
     }

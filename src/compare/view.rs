@@ -6,6 +6,7 @@
 
 use crate::sample::{Asking, drawn_id};
 use crate::signal::answers::{Answer, Answers};
+use crate::signal::blank::Blank;
 use crate::stats::Pair;
 
 /// What is taken of each answer.
@@ -13,7 +14,8 @@ use crate::stats::Pair;
 pub enum View {
     /// The content and the calls, of answers that are not blank.
     Content,
-    /// The thought, then content and calls; of blank answers the thought.
+    /// The thought, then content and calls; of answers that used up their cap the thought. What other blanks lack is missing, and is
+    /// no difference in what was generated.
     Generated,
     /// The content and the calls, on probes where all answers of both sides have thought the same: what follows other thoughts
     /// differs with them.
@@ -146,7 +148,10 @@ fn pair<'a>(probe: &'a str, reference: Vec<&'a str>, endpoint: Vec<&'a str>) -> 
 /// What a view shows of these answers.
 fn texts<'a>(answers: &'a [Answer<'_>], view: View) -> Vec<&'a str> {
     match view {
-        View::Generated => answers.iter().map(Answer::generated).filter(|text| !text.trim().is_empty()).collect(),
+        View::Generated => {
+            let whole = answers.iter().filter(|a| a.blank().is_none_or(|blank| blank == Blank::Thought));
+            whole.map(Answer::generated).filter(|text| !text.trim().is_empty()).collect()
+        }
         View::Content | View::AfterEqualThoughts => {
             answers.iter().filter(|a| a.blank().is_none()).map(|a| &*a.text).collect()
         }
@@ -198,13 +203,23 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_answer_is_seen_by_its_thought_and_not_as_an_empty_content() {
-        let (ours, theirs) = ([sample(Some("hm"), "", None)], [sample(Some("so"), "Yes.", None)]);
+    fn an_answer_that_used_up_its_cap_is_seen_by_its_thought_and_not_as_an_empty_content() {
+        let cut = Sample { finish_reason: Some("length".into()), ..sample(Some("hm"), "", None) };
+        let (ours, theirs) = ([cut], [sample(Some("so"), "Yes.", None)]);
         let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
         let seen = |view| pairs(&ours, &theirs, Asking::Sampled, view);
         assert!(seen(View::Content).is_empty() && seen(View::AfterEqualThoughts).is_empty());
         assert_eq!(seen(View::Generated)[0].endpoint, ["so\n\nYes."]);
         assert_eq!(seen(View::Generated)[0].reference, ["hm"]);
+    }
+
+    #[test]
+    fn content_that_was_lost_behind_a_thought_is_missing_and_no_other_text() {
+        let ours = [sample(Some("hm"), "Yes.", None), sample(Some("hm"), "No.", None)];
+        let theirs = [sample(Some("hm"), "", None), sample(Some("hm"), "No.", None)];
+        let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
+        let found = pairs(&ours, &theirs, Asking::Sampled, View::Generated);
+        assert_eq!(found[0].endpoint, ["hm\n\nNo."]);
     }
 
     #[test]

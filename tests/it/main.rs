@@ -1,6 +1,7 @@
 //! Integration tests: one binary, a file a topic. Those that need the lab are left out of a build without it.
 
 #[cfg(feature = "lab")]
+mod again;
 mod alarm;
 mod alerts;
 mod canary;
