@@ -13,7 +13,7 @@ use super::session::Session;
 use super::{clock, in_a_line, note};
 use crate::alert::{Message, Observation, Occasion};
 use crate::config::{Alerting, Credentials};
-use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers};
+use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers, harmless};
 use crate::redact::Redactor;
 use crate::report::Report;
 use crate::report::outcome::{failed_check, observations, results};
@@ -158,7 +158,7 @@ impl Alarm {
         if let Some(pulse) = &self.pulse
             && let Err(reason) = pulse.ping(beat).await
         {
-            note(&format!("the dead man's switch was not reached: {}", self.redactor.redact(&reason)));
+            note(&format!("the dead man's switch was not reached: {}", harmless(&reason, &self.redactor)));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::alarm::{flush, trouble};
 use super::args::Global;
 use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
 use super::session::data_dir;
-use super::{UsageError, clock, emit, note};
+use super::{UsageError, clock, emit, mask, note};
 use crate::alert::{Kind, Phase, fits};
 use crate::config::{Alerting, Config, Credentials, Environment, Model};
 use crate::deliver::{Receivers, words};
@@ -40,6 +40,7 @@ impl Office {
         let environment = Environment::of_process();
         let loaded = Config::load(global.config.as_deref(), &environment, &[])?;
         let credentials = Credentials::of(&loaded.config, &environment);
+        mask::know(&credentials.redactor());
         Ok(Self {
             receivers: Receivers::of(&loaded.config, &credentials),
             redactor: credentials.redactor(),
@@ -101,7 +102,7 @@ async fn test(args: &Test, office: &Office) -> anyhow::Result<Code> {
                 format!("{name}: not delivered: {}\n", trouble.reason())
             }
         };
-        emit(&line, None)?;
+        emit(&line)?;
     }
     Ok(if failed { ExitCode::Usage } else { ExitCode::Consistent }.into())
 }
@@ -136,7 +137,7 @@ async fn list(store: &SqliteStore) -> anyhow::Result<Code> {
     for entry in entries {
         let _ = writeln!(out, "{}", escape::line(&line(&entry)));
     }
-    emit(&out, None)?;
+    emit(&out)?;
     Ok(ExitCode::Consistent.into())
 }
 
@@ -175,8 +176,8 @@ async fn silence(args: &Silence, store: &SqliteStore, watched: &[(String, String
     };
     store.add_silence(&silence).await?;
     let until = shown(silence.until);
-    emit(&escape::line(&format!("nobody is told of {} until {until}", args.scope)), None)?;
-    emit("\n", None)?;
+    emit(&escape::line(&format!("nobody is told of {} until {until}", args.scope)))?;
+    emit("\n")?;
     Ok(ExitCode::Consistent.into())
 }
 
@@ -202,7 +203,7 @@ async fn unsilence(args: &Unsilence, store: &SqliteStore) -> anyhow::Result<Code
     for silence in &silences {
         store.end_silence(silence.id, now).await?;
     }
-    emit(&format!("{} ended\n", silences.len()), None)?;
+    emit(&format!("{} ended\n", silences.len()))?;
     Ok(ExitCode::Consistent.into())
 }
 
@@ -223,6 +224,6 @@ async fn send(args: &Send, store: &SqliteStore, receivers: &Receivers) -> anyhow
         (0, n) => format!("nothing is due yet: {} later, as `samemodel alert list` shows\n", count(n, "message")),
         (n, _) => format!("{} of {n} messages delivered\n", n - troubles.len()),
     };
-    emit(&told, None)?;
+    emit(&told)?;
     Ok(if troubles.is_empty() { ExitCode::Consistent } else { ExitCode::Usage }.into())
 }

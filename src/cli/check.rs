@@ -9,7 +9,8 @@ use super::job::{Job, Resumed};
 use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
-use super::{NothingMeasured, UsageError, clock, code_of, deliver, plan, prune, samples};
+use super::sink::Sink;
+use super::{NothingMeasured, UsageError, clock, code_of, deliver, mask, nothing, plan, prune, samples};
 use crate::config::{Credentials, Reference};
 use crate::exit::ExitCode;
 use crate::report::{Format, Report};
@@ -35,7 +36,7 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     };
     let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
     let (config, data_dir) = (session.loaded.config.clone(), session.data_dir(global));
-    let (_, code) = ask_and_deliver(session, asked, &args.report, global).await?;
+    let (_, code) = Box::pin(ask_and_deliver(session, asked, &args.report, global)).await?;
     prune::after_checks(&config, &data_dir).await;
     Ok(code)
 }
@@ -47,17 +48,23 @@ pub(super) async fn ask_and_deliver(
     to: &Output,
     global: &Global,
 ) -> anyhow::Result<(Report, Code)> {
+    let sink = Sink::open(to.output.as_deref(), global, &[])?;
+    let awaited = session.awaited(asked.seed.unwrap_or_default());
     let report = Box::pin(ask(session, asked, global)).await;
-    // What monitoring reads begins with a state, which would be another than the error's.
-    if let Err(error) = &report
-        && let Some(unkept) = error.downcast_ref::<Unkept>()
-        && to.format != Format::Nagios
-    {
-        deliver(&unkept.report, to, global)?;
+    match report {
+        Ok(report) => {
+            let code = deliver(&report, to.format, sink, global)?;
+            Ok((report, code))
+        }
+        Err(error) => {
+            match error.downcast_ref::<Unkept>() {
+                // What monitoring reads begins with a state, which would be another than the error's.
+                Some(unkept) if to.format != Format::Nagios => drop(deliver(&unkept.report, to.format, sink, global)?),
+                _ => nothing::write(awaited, &error, to, sink)?,
+            }
+            Err(error)
+        }
     }
-    let report = report?;
-    let code = deliver(&report, to, global)?;
-    Ok((report, code))
 }
 
 /// A run came to a report that could not be kept.
@@ -96,6 +103,7 @@ pub(super) enum Begin {
 pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyhow::Result<Report> {
     let metrics = Configured::of(&session, global);
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
+    mask::know(&credentials.redactor());
     let alarm = Alarm::new(&session, &credentials, asked.telling, global);
     alarm.begin().await;
     let report = carry_out(session, asked, &credentials, &alarm, global).await;

@@ -27,6 +27,17 @@ pub(super) fn set_by_environment() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses a clock that shows a time before 1970: ids and certificates are told by it, and nothing that is kept would be in order.
+pub(super) fn check() -> anyhow::Result<()> {
+    let (system, set) = (Timestamp::now(), now());
+    if system.min(set) >= Timestamp::UNIX_EPOCH {
+        return Ok(());
+    }
+    let whose = if system < Timestamp::UNIX_EPOCH { "this machine's clock" } else { VARIABLE };
+    Err(UsageError(format!("{whose} says that it is {:.0}, which is before 1970: set it first", system.min(set)))
+        .into())
+}
+
 /// What time it is. In a rehearsal the clock runs on from where it was set.
 pub(super) fn now() -> Timestamp {
     let ahead = AHEAD.get().copied().unwrap_or_default();

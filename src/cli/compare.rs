@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::process::ExitCode as Code;
 
 use super::args::{Compare, Global};
-use super::{UsageError, deliver, samples, session};
-use crate::compare::{Roles, compare as compare_samples};
+use super::sink::Sink;
+use super::{UsageError, deliver, nothing, samples, session};
+use crate::compare::{Roles, Settings, compare as compare_samples};
 use crate::config::{Config, Environment};
+use crate::report::nothing::Awaited;
 use crate::report::{Account, Origin, Report};
 use crate::sample::Sample;
 use crate::suggest::nearest;
@@ -14,6 +16,21 @@ use crate::suggest::nearest;
 pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
     let overrides = session::comparing_keys(&args.comparing);
     let config = Config::load_without_file(&Environment::of_process(), &overrides)?;
+    let sink = Sink::open(args.report.output.as_deref(), global, &args.files)?;
+    // Nothing is drawn but permutations, so one seed serves all: the same files give the same report.
+    let settings = session::settings(&config.defaults, args.comparing.seed.unwrap_or(0));
+    match report(args, &settings) {
+        Ok(report) => deliver(&report, args.report.format, sink, global),
+        Err(error) => {
+            let endpoints = args.endpoint.clone();
+            let awaited = Awaited { model: String::new(), reference: args.reference.clone(), endpoints, settings };
+            nothing::write(awaited, &error, &args.report, sink)?;
+            Err(error)
+        }
+    }
+}
+
+fn report(args: &Compare, settings: &Settings) -> anyhow::Result<Report> {
     let samples = samples::read(&args.files)?;
     if samples.is_empty() {
         let what = "there are no samples in these files, so nothing can be compared: `samemodel export` writes them";
@@ -28,9 +45,7 @@ pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
         control: args.control.as_deref(),
         ..Roles::new(&args.reference, names.iter().copied().filter(chosen).collect())
     };
-    // Nothing is drawn but permutations, so one seed serves all: the same files give the same report.
-    let settings = session::settings(&config.defaults, args.comparing.seed.unwrap_or(0));
-    let comparison = compare_samples(&samples, &roles, &settings)?;
+    let comparison = compare_samples(&samples, &roles, settings)?;
     if comparison.endpoints.is_empty() {
         let what =
             format!("there are only samples of the reference `{}`: add a file with another endpoint's", args.reference);
@@ -43,7 +58,7 @@ pub(super) fn compare(args: &Compare, global: &Global) -> anyhow::Result<Code> {
         order: names.iter().map(|&n| n.to_owned()).collect(),
         ..Origin::default()
     };
-    deliver(&Report::new(comparison, origin), &args.report, global)
+    Ok(Report::new(comparison, origin))
 }
 
 /// The endpoints in the order in which they first appear.

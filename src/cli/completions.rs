@@ -11,7 +11,7 @@ use super::{emit, note};
 pub(super) fn completions(args: &Completions) -> anyhow::Result<Code> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "samemodel", &mut text);
-    emit(&String::from_utf8(text)?, None)?;
+    emit(&String::from_utf8(text)?)?;
     Ok(Code::SUCCESS)
 }
 

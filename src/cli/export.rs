@@ -7,17 +7,19 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::args::history::{Export, ExportFormat, What};
-use super::{emit, history};
+use super::history;
+use super::sink::Sink;
 use crate::report::csv::{self, Table};
 use crate::report::tabular;
 use crate::sample::file::write_samples;
 use crate::store::{RecordedResult, RunId, RunRecord, SqliteStore, Store as _};
 
 pub(super) async fn export(args: &Export, global: &Global) -> anyhow::Result<Code> {
+    let sink = Sink::open(args.output.as_deref(), global, &[])?;
     let store = history::open(global).await?;
     let text = exported(&store, args).await;
     store.close().await?;
-    emit(&text?, args.output.as_deref())?;
+    sink.write(&text?)?;
     Ok(Code::SUCCESS)
 }
 

@@ -54,7 +54,7 @@ async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
         (HistoryFormat::Terminal, Some(endpoint)) => report.chart(endpoint, view, glyphs()),
         (HistoryFormat::Terminal, None) => report.table(view, glyphs()),
     };
-    emit(&text, None)?;
+    emit(&text)?;
     Ok(Code::SUCCESS)
 }
 

@@ -10,19 +10,18 @@ use jiff::Timestamp;
 use super::args::Global;
 use super::args::watch::Metrics;
 use super::session::Session;
-use super::{clock, emit, history, in_a_line, note};
+use super::sink::Sink;
+use super::{clock, history, in_a_line, note};
 use crate::report::openmetrics::{ModelState, render};
 use crate::retention::Standing;
 use crate::store::{RetentionStore as _, SqliteStore, Store as _};
 
 pub(super) async fn metrics(args: &Metrics, global: &Global) -> anyhow::Result<Code> {
+    let sink = Sink::open(args.output.as_deref(), global, &[])?;
     let store = history::open(global).await?;
     let text = exposition(&store).await;
     store.close().await?;
-    match &args.output {
-        Some(path) => replace(path, &text?)?,
-        None => emit(&text?, None)?,
-    }
+    sink.write(&text?)?;
     Ok(Code::SUCCESS)
 }
 

@@ -33,7 +33,9 @@ mod job;
 mod judging;
 mod lab;
 mod ledger;
+mod mask;
 mod metrics;
+mod nothing;
 mod plan;
 mod preflight;
 mod prune;
@@ -42,10 +44,12 @@ mod samples;
 mod session;
 mod shelf;
 mod signals;
+mod sink;
 mod snapshots;
 mod watch;
 
-use args::{Cli, Colour, Global, Output, Verb};
+use args::{Cli, Colour, Global, Verb};
+use sink::Sink;
 
 /// Parses the process's arguments and does what they say.
 pub fn main() -> Code {
@@ -71,13 +75,16 @@ pub fn main() -> Code {
 
 /// A monitoring system reads standard output and knows no exit codes but its own.
 fn unknown(error: &anyhow::Error) -> Code {
-    let line = escape::nagios(&format!("SAMEMODEL UNKNOWN - {}", in_a_line(error)));
+    let line = escape::nagios(&format!("SAMEMODEL UNKNOWN - {}", mask::masked(&in_a_line(error))));
     let _ = writeln!(std::io::stdout(), "{line}");
     nagios::Status::Unknown.into()
 }
 
 fn run(cli: &Cli) -> anyhow::Result<Code> {
     clock::set_by_environment()?;
+    if !matches!(cli.verb, Verb::Init(_) | Verb::Completions(_) | Verb::Man(_)) {
+        clock::check()?;
+    }
     let global = &cli.global;
     match &cli.verb {
         Verb::Check(args) => on_runtime(check::check(args, global)),
@@ -144,6 +151,7 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
             || e.is::<crate::sample::file::SampleFileError>()
             || e.is::<crate::client::TargetError>()
             || e.is::<crate::compare::CompareError>()
+            || matches!(e.downcast_ref(), Some(LockError::NoFile { .. }))
             || matches!(e.downcast_ref(), Some(SnapshotError::Format { .. }))
     }) {
         ExitCode::Usage
@@ -154,7 +162,7 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
 
 fn complain(error: &anyhow::Error) {
     if !is_broken_pipe(error) {
-        let _ = writeln!(std::io::stderr(), "samemodel: {}", in_a_line(error));
+        let _ = writeln!(std::io::stderr(), "samemodel: {}", mask::masked(&in_a_line(error)));
     }
 }
 
@@ -186,7 +194,7 @@ fn log_to_stderr(global: &Global) {
     let filter = std::env::var("SAMEMODEL_LOG").unwrap_or_else(|_| usual.to_owned());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
+        .with_writer(|| mask::Log)
         .with_ansi(paint(global.color, &std::io::stderr()) == Paint::Ansi)
         .without_time()
         .finish();
@@ -207,15 +215,15 @@ fn paint(colour: Colour, stream: &impl std::io::IsTerminal) -> Paint {
 }
 
 /// Writes a report where it was asked for, and says how the program ends.
-fn deliver(report: &Report, output: &Output, global: &Global) -> anyhow::Result<Code> {
+fn deliver(report: &Report, format: Format, sink: Sink, global: &Global) -> anyhow::Result<Code> {
     let stdout = std::io::stdout();
-    let view = match &output.output {
-        Some(_) => View { width: FILE_WIDTH, paint: Paint::Plain },
-        None => View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) },
+    let view = if sink.is_file() {
+        View { width: FILE_WIDTH, paint: Paint::Plain }
+    } else {
+        View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) }
     };
-    let text = render(report, output.format, &view);
-    emit(&text, output.output.as_deref())?;
-    Ok(match output.format {
+    sink.write(&render(report, format, &view))?;
+    Ok(match format {
         Format::Nagios => nagios::status(report).into(),
         _ => ExitCode::from(report.overall()).into(),
     })
@@ -231,11 +239,7 @@ fn terminal_width(stdout: &std::io::Stdout) -> usize {
     console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
 }
 
-fn emit(text: &str, file: Option<&std::path::Path>) -> anyhow::Result<()> {
-    use anyhow::Context as _;
-    if let Some(path) = file {
-        return std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
-    }
+fn emit(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
@@ -243,5 +247,5 @@ fn emit(text: &str, file: Option<&std::path::Path>) -> anyhow::Result<()> {
 
 /// Says something on standard error, beside the progress.
 fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", mask::masked(text));
 }

@@ -43,6 +43,6 @@ pub(super) fn show(session: &Session, seed: u64, form: Form) -> anyhow::Result<C
         }
     });
     let report = PlanReport::new(&plan, session.reference_name(), session.defaults.budget, endpoints.collect());
-    emit(&if form == Form::Json { report.json() } else { report.table() }, None)?;
+    emit(&if form == Form::Json { report.json() } else { report.table() })?;
     Ok(Code::SUCCESS)
 }

@@ -9,6 +9,7 @@ use super::check::recorded_reference;
 use super::job::Job;
 use super::session::{Overrides, Resolved, Session};
 use super::shelf::Shelf;
+use super::sink::Sink;
 use super::{deliver, history};
 use crate::config::Credentials;
 use crate::runner::RunOutcome;
@@ -16,10 +17,11 @@ use crate::snapshot::Update;
 use crate::store::{Ending, RunRecord, SqliteStore, Store as _};
 
 pub(super) async fn report(args: &Report, global: &Global) -> anyhow::Result<Code> {
+    let sink = Sink::open(args.report.output.as_deref(), global, &[])?;
     let store = history::open(global).await?;
     let judged = judged(&store, args, global).await;
     store.close().await?;
-    deliver(&judged?, &args.report, global)
+    deliver(&judged?, args.report.format, sink, global)
 }
 
 /// The same report as at the end of the run, but for what the configuration says of the comparison now. No snapshot is written.

@@ -19,7 +19,11 @@ use crate::config::{
 };
 use crate::plan::{AskedWith, Pace, Plan, PlannedProbe};
 use crate::probe;
+use crate::report::nothing::Awaited;
 use crate::suggest::nearest;
+
+/// More requests than any check makes.
+const MOST_REQUESTS: u64 = 10_000_000;
 
 /// A loaded configuration with one of its models chosen.
 pub(super) struct Session {
@@ -130,7 +134,37 @@ impl Session {
     /// Reads the probes and plans to put them to all endpoints.
     pub fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
         let probes = probe::load(&self.model.probes, self.prompts.folder(&self.loaded))?;
+        self.can_be_planned(&probes)?;
         Ok(Plan::new(&self.name, &self.model, &self.defaults, probes, seed))
+    }
+
+    /// Refuses what could never be asked, before room for it is made.
+    fn can_be_planned(&self, probes: &[probe::Probe]) -> anyhow::Result<()> {
+        let usual = self.model.samples.unwrap_or(self.defaults.samples);
+        let usual = usual.max(self.model.greedy_samples.unwrap_or(self.defaults.greedy_samples));
+        let answers: u64 = probes.iter().map(|probe| u64::from(probe.samples.unwrap_or(usual))).sum();
+        let requests = answers.saturating_mul(self.model.endpoint.len() as u64);
+        if requests > MOST_REQUESTS {
+            let what = format!(
+                "a check of `{}` would be up to {requests} requests, and {MOST_REQUESTS} are the most",
+                self.name
+            );
+            return Err(UsageError(what + ": ask for fewer samples, probes or endpoints").into());
+        }
+        Ok(())
+    }
+
+    /// Who is to be reported on.
+    pub fn awaited(&self, seed: u64) -> Awaited {
+        let (reference, control) = (self.reference_name(), self.model.control.as_deref());
+        let names = self.model.endpoint.iter().map(|e| e.name.as_str());
+        let judged = names.filter(|name| *name != reference && Some(*name) != control);
+        Awaited {
+            model: self.name.clone(),
+            reference: reference.to_owned(),
+            endpoints: judged.map(str::to_owned).collect(),
+            settings: self.settings(seed),
+        }
     }
 
     /// What is sent with a probe to an endpoint, by the endpoint's own settings where it is configured.

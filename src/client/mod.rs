@@ -66,8 +66,6 @@ impl Client {
         let started_at = Timestamp::now();
         let room = Room::of(&ask.body);
         let Exchange { status, headers, raw, elapsed, result } = exchange::exchange(target, &ask.body, room.read).await;
-        // A stream brings an echoed key in pieces, none of which can be told from other text.
-        let in_pieces = matches!(&result, Ok(answer) if self.is_told_in(answer));
         let outcome = match result {
             Ok(answer) => {
                 let logprobs = answer.logprobs.filter(|_| room.logprobs);
@@ -77,15 +75,9 @@ impl Client {
         };
         let slot = ask.slot.clone();
         tracing::debug!(endpoint = target.endpoint(), probe = slot.probe, number, status, ?elapsed, "attempt");
-        let raw = if in_pieces { MASK.to_owned() } else { self.clean_raw(&raw, &outcome, room) };
+        let raw = self.clean_raw(&raw, &outcome, room);
         let headers = self.clean_headers(headers);
         Attempt { slot, number, started_at, elapsed, status, headers, raw, outcome, cost: None }
-    }
-
-    /// Whether what the model said holds a secret.
-    fn is_told_in(&self, answer: &Answer) -> bool {
-        let said = [Some(&answer.text), answer.reasoning.as_ref()].into_iter().flatten();
-        said.chain(answer.tool_calls.iter().map(|call| &call.arguments)).any(|text| self.redactor.finds(text))
     }
 
     fn clean(&self, text: &str) -> String {
@@ -95,6 +87,10 @@ impl Client {
     fn clean_raw(&self, raw: &[u8], outcome: &Outcome, room: Room) -> String {
         // Masked before it is cut: a cut through a key would leave half of it unknown to the redactor.
         let mut text = self.clean(&String::from_utf8_lossy(raw));
+        // A stream brings an echoed key in pieces, none of which can be told from other text.
+        if self.redactor.finds_in_pieces(&text) {
+            return MASK.to_owned();
+        }
         let most = match outcome {
             Outcome::Failed(failure) if failure.kind != FailureKind::CutStream => KEPT_OF_A_FAILURE,
             Outcome::Answered(_) | Outcome::Failed(_) => room.kept,
@@ -104,7 +100,9 @@ impl Client {
     }
 
     fn clean_headers(&self, headers: Kept) -> Kept {
-        headers.into_iter().map(|(name, value)| (name, bounded(&self.clean(&value)))).collect()
+        let mut kept: Kept = headers.into_iter().map(|(name, value)| (name, self.clean(&value))).collect();
+        self.redactor.mask_together(&mut kept.values_mut().collect::<Vec<_>>());
+        kept.into_iter().map(|(name, value)| (name, bounded(&value))).collect()
     }
 
     fn clean_failure(&self, failure: &Failure, headers: &Kept, raw: &[u8]) -> Failure {
@@ -125,7 +123,6 @@ impl Client {
 
     fn clean_answer(&self, answer: Answer) -> Answer {
         let option = |text: Option<String>| text.map(|text| self.clean(&text));
-        let told = self.is_told_in(&answer);
         let mut answer = Answer {
             text: self.clean(&answer.text),
             reasoning: option(answer.reasoning),
@@ -135,7 +132,7 @@ impl Client {
             response_id: option(answer.response_id),
             provider: option(answer.provider),
             // They hold the text again, token by token.
-            logprobs: answer.logprobs.filter(|_| !told),
+            logprobs: answer.logprobs.filter(|logprobs| !self.redactor.finds_in_pieces_of(logprobs)),
             ..answer
         };
         for call in &mut answer.tool_calls {
@@ -145,7 +142,32 @@ impl Client {
         if let Some(logprobs) = &mut answer.logprobs {
             self.clean_value(logprobs);
         }
+        self.clean_together(&mut answer);
         answer
+    }
+
+    /// Masks what holds a secret only when it is read together.
+    fn clean_together(&self, answer: &mut Answer) {
+        let Answer {
+            text,
+            reasoning,
+            tool_calls,
+            finish_reason,
+            response_model,
+            system_fingerprint,
+            response_id,
+            provider,
+            ..
+        } = answer;
+        self.redactor.mask_together(&mut reasoning.iter_mut().chain([text]).collect::<Vec<_>>());
+        let names = tool_calls.iter_mut().map(|call| &mut call.name);
+        self.redactor.mask_together(&mut names.collect::<Vec<_>>());
+        let calls = tool_calls.iter_mut().flat_map(|call| [&mut call.name, &mut call.arguments]);
+        self.redactor.mask_together(&mut calls.collect::<Vec<_>>());
+        let arguments = tool_calls.iter_mut().map(|call| &mut call.arguments);
+        self.redactor.mask_together(&mut arguments.collect::<Vec<_>>());
+        let said = [response_model, system_fingerprint, response_id, provider, finish_reason];
+        self.redactor.mask_together(&mut said.into_iter().flatten().collect::<Vec<_>>());
     }
 
     /// Masks within JSON. As deep as the parser lets JSON be, which bounds the recursion.

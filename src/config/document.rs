@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
 use super::layer::Table;
 use super::problem::{ConfigError, Place, Problem};
-use super::secret::names_a_credential;
+use super::secret::{holds_a_key, names_a_credential, names_a_secret_field};
 
 /// Where a piece of TOML comes from.
 #[derive(Debug, Clone, Copy)]
@@ -59,10 +59,16 @@ fn excerpt(line: &str) -> String {
     for (i, _) in line.match_indices('=') {
         let before = line[..i].trim_end().trim_end_matches(['"', '\'']);
         let key = before.rsplit(|c: char| !(c.is_alphanumeric() || "-_".contains(c))).next().unwrap_or("");
-        if names_a_credential(key) {
+        if names_a_credential(key) || names_a_secret_field(key) {
             (shown, mask) = (&line[..=i], " …");
             break;
         }
+    }
+    // A key in a value that no name tells of: all values of the line are left out.
+    if holds_a_key(shown)
+        && let Some(i) = shown.find('=')
+    {
+        (shown, mask) = (&line[..=i], " …");
     }
     // A password in an address: `https://name:password@host`.
     if let Some(i) = shown.find("://").filter(|&i| shown[i + 3..].contains('@')) {
@@ -135,6 +141,8 @@ mod tests {
         assert_eq!(excerpt("api_key = \"sk-1\""), "api_key = …");
         assert_eq!(excerpt("headers = { \"X-Auth-Token\" = \"sk-1\" }"), "headers = { \"X-Auth-Token\" = …");
         assert_eq!(excerpt("base_url = \"https://me:pw@host\""), "base_url = \"https://…");
+        assert_eq!(excerpt("path = \"chat?sig=abc\""), "path = \"chat?sig= …");
+        assert_eq!(excerpt("x-title = \"sk-abcdefghijklmnop1\""), "x-title = …");
         assert_eq!(excerpt("max_tokens = 64"), "max_tokens = 64");
     }
 }

@@ -17,7 +17,7 @@ use super::walk::{Places, Walk, missing};
 use crate::encoding::{UTF_16, is_utf16};
 
 /// The file that is read when none is named.
-const DEFAULT_FILE: &str = "providers.toml";
+pub const DEFAULT_FILE: &str = "providers.toml";
 
 /// A configuration and where it came from.
 #[derive(Debug, Clone, PartialEq)]

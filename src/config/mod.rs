@@ -39,7 +39,7 @@ pub use address::{Address, AddressError, is_this_machine};
 pub use alerting::{AlertReceiver, AlertRoute, Alerting, Heartbeat, LeastSeverity, ReceiverKind};
 pub use environment::Environment;
 pub use key_path::KeyPath;
-pub use load::Loaded;
+pub use load::{DEFAULT_FILE, Loaded};
 pub use problem::{ConfigError, Place, Problem};
 pub use secret::{Credentials, MissingKey};
 pub use shape::json_schema;

@@ -160,6 +160,101 @@ pub(super) fn names_a_credential(name: &str) -> bool {
     name.split(|c: char| !c.is_alphanumeric()).any(|word| WORDS.contains(&word))
 }
 
+/// Whether a field of this name holds a credential where its value is text: narrower than [`names_a_credential`], since requests have
+/// fields such as `stop_token` and `prompt_cache_key`.
+pub(super) fn names_a_secret_field(name: &str) -> bool {
+    const ALONE: [&str; 12] = [
+        "accesskey",
+        "accesstoken",
+        "apikey",
+        "apitoken",
+        "authorization",
+        "authtoken",
+        "bearer",
+        "credential",
+        "credentials",
+        "passwd",
+        "password",
+        "secret",
+    ];
+    const OF_WHAT: [&str; 12] = [
+        "access",
+        "account",
+        "api",
+        "auth",
+        "client",
+        "hub",
+        "personal",
+        "private",
+        "refresh",
+        "secret",
+        "session",
+        "subscription",
+    ];
+    let words = words_of(name);
+    match words.as_slice() {
+        [only] if matches!(only.as_str(), "auth" | "code" | "cookie" | "key" | "sig" | "signature" | "token") => true,
+        [.., before, last] if matches!(last.as_str(), "key" | "token") => OF_WHAT.contains(&before.as_str()),
+        [.., last] => ALONE.contains(&last.as_str()),
+        [] => false,
+    }
+}
+
+/// The words of a name such as `api_key`, `X-Api-Key` or `apiKey`, in lower case.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut small = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (small && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        small = c.is_lowercase();
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// What well-known keys begin with.
+const MARKS: [&str; 14] = [
+    "AIza",
+    "AKIA",
+    "eyJ",
+    "fw_",
+    "github_pat_",
+    "ghp_",
+    "gsk_",
+    "hf_",
+    "nvapi-",
+    "r8_",
+    "sk-",
+    "tgp_",
+    "whsec_",
+    "xai-",
+];
+
+/// The shortest text after its mark that is taken for a key.
+const SHORTEST_REST: usize = 12;
+
+/// Whether a word is a key by its looks: what well-known keys begin with, and a token after it.
+pub(super) fn looks_like_a_key(word: &str) -> bool {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "-_.~+/=".contains(c);
+    let rest = MARKS.iter().find_map(|mark| word.strip_prefix(mark));
+    rest.is_some_and(|rest| {
+        rest.len() >= SHORTEST_REST && rest.chars().all(is_token) && rest.contains(|c: char| c.is_ascii_digit())
+    })
+}
+
+/// Whether a text holds a word that is a key by its looks.
+pub(super) fn holds_a_key(text: &str) -> bool {
+    text.split(|c: char| c.is_whitespace() || "\"',;:&?<>(){}[]|".contains(c))
+        .any(|word| looks_like_a_key(word) || word.split(['/', '=']).any(looks_like_a_key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +335,50 @@ mod tests {
         }
         for name in ["max_tokens", "concurrency", "X-Title", "keyboard", "author"] {
             assert!(!names_a_credential(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_that_hold_a_key_are_told_from_those_of_requests() {
+        for name in
+            ["api_key", "apiKey", "X-Api-Key", "token", "client_secret", "accessToken", "password", "sig", "key"]
+        {
+            assert!(names_a_secret_field(name), "{name}");
+        }
+        for name in
+            ["stop_token", "prompt_cache_key", "stop_token_ids", "max_tokens", "keyboard", "user", "think_end_token"]
+        {
+            assert!(!names_a_secret_field(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_are_known_by_their_looks() {
+        for text in [
+            "sk-or-v1-0123456789abcdef",
+            "Bearer gsk_abcdefgh12345678",
+            "a=hf_abcdefghijkl0123",
+            "x/sk-abcdefghijklmno1/y",
+        ] {
+            assert!(holds_a_key(text), "{text}");
+        }
+        for text in ["sk-learn", "task-0123456789abcdef", "eyJ", "https://host/path", "sk-this-is-no-key-at-all"] {
+            assert!(!holds_a_key(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_alerting_is_masked_in_parts_too() {
+        let receiver = toml::from_str("kind = 'webhook'\nurl_env = 'W_URL'\nsecret_env = 'W_SECRET'").unwrap();
+        let mut config = Config::default();
+        config.alert.receiver.insert("w".to_owned(), receiver);
+        let values = [
+            ("W_URL", "https://h.example/hooks/canary-path-1?token=canary-query"),
+            ("W_SECRET", "whsec_Y2FuYXJ5LXNpZ24h"),
+        ];
+        let redactor = Credentials::of(&config, &Environment::from_iter(values)).redactor();
+        for part in ["canary-path-1", "canary-query", "Y2FuYXJ5LXNpZ24h", "canary-sign!"] {
+            assert_eq!(redactor.redact(&format!("<{part}>")), "<[redacted]>");
         }
     }
 

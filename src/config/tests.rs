@@ -328,6 +328,49 @@ fn rules_are_checked_together_and_suggest_names() {
 }
 
 #[test]
+fn keys_in_bodies_paths_and_headers_are_refused_with_the_line_and_without_being_shown() {
+    let canary = "sk-canary0123456789abc";
+    for (old, new) in [
+        ("price =", "extra_body = { api_key = \"canary\" }\nprice ="),
+        ("price =", "extra_body = { routing = { auth = [{ token = \"canary\" }] } }\nprice ="),
+        ("price =", "extra_body = { user = \"sk-canary0123456789abc\" }\nprice ="),
+        ("[model.m]", "dialect = { path = \"chat/completions?key=canary\" }\n[model.m]"),
+        ("[model.m]", "dialect = { path = \"invoke?api-version=1&code=canary\" }\n[model.m]"),
+        ("[model.m]", "dialect = { path = \"sk-canary0123456789abc/chat\" }\n[model.m]"),
+        ("[model.m]", "headers = { X-ApiToken = \"canary\" }\n[model.m]"),
+        ("[model.m]", "headers = { X-Title = \"sk-canary0123456789abc\" }\n[model.m]"),
+    ] {
+        let setup = small_with(old, new);
+        let told = setup.told();
+        assert_eq!(told.len(), 1, "{new}: {told:?}");
+        assert!(told[0].1.contains("must not hold a credential") && told[0].2.contains("`api_key_env`"), "{told:?}");
+        assert!(
+            !format!("{told:?}").contains("canary") && !setup.load().unwrap_err().to_string().contains(canary),
+            "{new}: {told:?}"
+        );
+    }
+    for fine in ["stop_token = \"x\"", "prompt_cache_key = \"x\"", "token = true", "provider = { only = [\"x\"] }"] {
+        assert!(small_with("price =", &format!("extra_body = {{ {fine} }}\nprice =")).load().is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn amounts_and_names_beyond_all_measure_are_refused() {
+    let long = "n".repeat(201);
+    let accented = "€".repeat(23);
+    for (old, new, message) in [
+        ("[model.m]", "[model.m]\nsamples = 1000000000".to_owned(), "must be at most 100000, not 1000000000"),
+        ("[model.m]", "[model.m]\nsamples = 1e9".to_owned(), "must be a whole number"),
+        ("name = \"b-2\"", format!("name = \"{long}\""), "has a name of more than 200 bytes"),
+        ("name = \"b-2\"", format!("name = \"{accented}\""), "has a name of more than 200 bytes"),
+        ("[model.m]", "[alert.route.r]\nto = []\n[model.m]".to_owned(), "must name a receiver"),
+    ] {
+        let told = small_with(old, &new).told();
+        assert!(told.len() == 1 && told[0].1.contains(message), "{new}: {told:?}");
+    }
+}
+
+#[test]
 fn reserved_fields_of_the_body_are_refused() {
     for field in ["messages", "model", "stream", "temperature", "max_tokens", "seed", "n"] {
         let told = small_with("price =", &format!("extra_body = {{ {field} = 1, top_k = 5 }}\nprice =")).told();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::address;
 use super::alerting::{AlertReceiver, Alerting, ReceiverKind};
 use super::key_path::KeyPath;
-use super::secret::names_a_credential;
+use super::secret::{holds_a_key, names_a_credential, names_a_secret_field};
 use super::timetable::{cron, time_zone};
 use super::types::{Config, Defaults, Dialect, Endpoint, Model, Price, Provider, Reasoning, Reference, Timeouts};
 use super::watch::{History, Lab, Tier, Watch};
@@ -26,6 +26,19 @@ const RESERVED_FIELDS: [&str; 10] = [
     "n",
     "reasoning_effort",
 ];
+
+/// More answers to one probe than any comparison gains from.
+const MOST_SAMPLES: u32 = 100_000;
+
+/// More permutations than any p-value is worth.
+const MOST_PERMUTATIONS: u32 = 10_000_000;
+
+/// The longest name, in bytes of the file that it names: file systems take 255, and endings are added.
+const LONGEST_NAME: usize = 200;
+
+/// What to do with a key that was found in the file.
+const KEYS_ELSEWHERE: &str = "a key never stands in a file of the configuration: set it in the environment and name the variable in \
+                              the provider's `api_key_env`, and `auth` if it is not sent as a bearer token";
 
 /// More tokens than any model thinks.
 const MOST_ALLOWANCE: u32 = 1_000_000;
@@ -71,10 +84,11 @@ struct Rules(Vec<Violation>);
 impl Rules {
     fn defaults(&mut self, defaults: &Defaults) {
         let path = &KeyPath::from(["defaults"]);
-        self.at_least(2, defaults.samples, &path.child("samples"));
-        self.at_least(1, defaults.greedy_samples, &path.child("greedy_samples"));
+        self.samples(2, defaults.samples, &path.child("samples"));
+        self.samples(1, defaults.greedy_samples, &path.child("greedy_samples"));
         self.at_least(1, defaults.max_tokens, &path.child("max_tokens"));
         self.at_least(99, defaults.permutations, &path.child("permutations"));
+        self.at_most(MOST_PERMUTATIONS, defaults.permutations, &path.child("permutations"));
         self.at_least(1, defaults.window, &path.child("window"));
         self.within_0_and_1(defaults.alpha, &path.child("alpha"));
         self.within_0_and_1(defaults.tolerance, &path.child("tolerance"));
@@ -132,7 +146,7 @@ impl Rules {
             self.violation(&path.child("time_zone"), &refused.to_string(), Some(help.into()));
         }
         if let Some(samples) = tier.samples {
-            self.at_least(2, samples, &path.child("samples"));
+            self.samples(2, samples, &path.child("samples"));
         }
         if let Some(budget) = tier.budget {
             self.positive(budget, &path.child("budget"));
@@ -195,7 +209,11 @@ impl Rules {
         let scheme = value.split_whitespace().next().unwrap_or("").to_lowercase();
         if name.is_empty() || !name.chars().all(token) {
             self.violation(path, "is no name of a header", None);
-        } else if names_a_credential(name) || ["bearer", "basic"].contains(&scheme.as_str()) {
+        } else if names_a_credential(name)
+            || names_a_secret_field(name)
+            || ["bearer", "basic"].contains(&scheme.as_str())
+            || holds_a_key(value)
+        {
             let help = "name an environment variable in `api_key_env`, and `auth` if the key is not a bearer token";
             self.violation(path, "must not hold a credential", Some(help.into()));
         } else if !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
@@ -211,6 +229,11 @@ impl Rules {
         if dialect.path.is_empty() || dialect.path.starts_with('/') || dialect.path.contains("://") {
             let help = "it follows the base URL and its `/`, such as `chat/completions`";
             self.violation(&path.child("path"), "must be a relative path", Some(help.into()));
+        }
+        let query = dialect.path.split_once('?').map_or("", |(_, query)| query);
+        let mut fields = query.split('&').filter_map(|field| field.split_once('='));
+        if holds_a_key(&dialect.path) || fields.any(|(name, value)| !value.is_empty() && is_secret(name)) {
+            self.violation(&path.child("path"), "must not hold a credential", Some(KEYS_ELSEWHERE.into()));
         }
         if !(0.0..=1.0).contains(&dialect.zero_temperature) {
             self.violation(&path.child("zero_temperature"), "must be from 0 to 1", None);
@@ -239,10 +262,10 @@ impl Rules {
         }
         self.references(model, path);
         if let Some(samples) = model.samples {
-            self.at_least(2, samples, &path.child("samples"));
+            self.samples(2, samples, &path.child("samples"));
         }
         if let Some(samples) = model.greedy_samples {
-            self.at_least(1, samples, &path.child("greedy_samples"));
+            self.samples(1, samples, &path.child("greedy_samples"));
         }
         if let Some(most) = model.max_tokens {
             self.at_least(1, most, &path.child("max_tokens"));
@@ -318,6 +341,25 @@ impl Rules {
                 self.violation(&path.child("extra_body").child(field), "is reserved", Some(help.into()));
             }
         }
+        for (field, value) in endpoint.extra_body.iter().flatten() {
+            self.no_key_within(field, value, &path.child("extra_body").child(field));
+        }
+    }
+
+    /// What is sent with each request is kept with each sample: no key may be among it.
+    fn no_key_within(&mut self, name: &str, value: &serde_json::Value, path: &KeyPath) {
+        match value {
+            serde_json::Value::String(text)
+                if !text.is_empty() && (names_a_secret_field(name) || holds_a_key(text)) =>
+            {
+                self.violation(path, "must not hold a credential", Some(KEYS_ELSEWHERE.into()));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| self.no_key_within(name, item, path)),
+            serde_json::Value::Object(fields) => {
+                fields.iter().for_each(|(name, value)| self.no_key_within(name, value, &path.child(name)));
+            }
+            _ => {}
+        }
     }
 
     fn alerting(&mut self, alert: &Alerting, path: &KeyPath) {
@@ -340,6 +382,10 @@ impl Rules {
         }
         for (name, route) in &alert.route {
             let path = path.child("route").child(name).child("to");
+            if route.to.is_empty() {
+                let help = "the names of receivers, such as [\"slack\"]; take the route out if nobody is to be told";
+                self.violation(&path, "must name a receiver", Some(help.into()));
+            }
             for to in route.to.iter().filter(|to| !alert.receiver.contains_key(*to)) {
                 let message = format!("names no receiver: `{}`", to.escape_debug());
                 self.violation(&path, &message, hint(to, alert.receiver.keys().map(String::as_str)));
@@ -386,6 +432,21 @@ impl Rules {
         if name.is_empty() || name.contains(unfit) {
             self.violation(path, "must have a name without spaces and slashes", None);
         }
+        if bytes_in_a_file_name(name) > LONGEST_NAME {
+            let help = "snapshots are kept in files of this name, and no file system takes longer ones";
+            self.violation(path, &format!("has a name of more than {LONGEST_NAME} bytes"), Some(help.into()));
+        }
+    }
+
+    fn samples(&mut self, least: u32, value: u32, path: &KeyPath) {
+        self.at_least(least, value, path);
+        self.at_most(MOST_SAMPLES, value, path);
+    }
+
+    fn at_most(&mut self, most: u32, value: u32, path: &KeyPath) {
+        if value > most {
+            self.violation(path, &format!("must be at most {most}, not {value}"), None);
+        }
     }
 
     fn at_least(&mut self, least: u32, value: u32, path: &KeyPath) {
@@ -409,4 +470,15 @@ impl Rules {
     fn violation(&mut self, path: &KeyPath, message: &str, help: Option<String>) {
         self.0.push(Violation { path: path.clone(), message: format!("`{path}` {message}"), help });
     }
+}
+
+/// Whether a field of a query would hold a credential.
+fn is_secret(name: &str) -> bool {
+    names_a_credential(name) || names_a_secret_field(name)
+}
+
+/// The length of a name as part of a file's path, where all but letters, digits and a few marks are written as `%` and two digits.
+fn bytes_in_a_file_name(name: &str) -> usize {
+    let length = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c.len_utf8() } else { 3 * c.len_utf8() };
+    name.chars().map(length).sum()
 }

@@ -10,10 +10,6 @@ use tokio::process::Command;
 
 use super::{Trouble, webhook};
 use crate::alert::Message;
-use crate::report::escape;
-
-/// Characters of what a command says that are told.
-const MOST_TOLD: usize = 120;
 
 /// A program with its arguments.
 #[derive(Debug)]
@@ -55,7 +51,7 @@ impl Program {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let last = escape::short_line(said.lines().last().unwrap_or_default(), MOST_TOLD);
+        let last = said.lines().last().unwrap_or_default();
         let said = if last.is_empty() { String::new() } else { format!(": {last}") };
         Err(Trouble::passing(format!("the command ended with {}{said}", output.status)))
     }

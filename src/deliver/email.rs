@@ -101,7 +101,7 @@ impl Mailbox {
     }
 }
 
-/// What the mail server or the connection to it said, in a line.
+/// What the mail server or the connection to it said.
 fn told(error: &lettre::transport::smtp::Error) -> String {
-    escape::short_line(&format!("mail: {error}"), 200)
+    format!("mail: {error}")
 }

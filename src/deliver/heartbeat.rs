@@ -47,7 +47,8 @@ impl Pulse {
         }
     }
 
-    /// Tells the service. What goes wrong is given in words that do not show the address.
+    /// Tells the service. What goes wrong is given in the service's words too, which may show the address: see
+    /// [`harmless`](super::harmless).
     pub async fn ping(&self, beat: Beat) -> Result<(), String> {
         let Some(url) = self.url_of(beat) else { return Ok(()) };
         let mut last = String::new();

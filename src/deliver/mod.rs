@@ -29,7 +29,7 @@ pub mod words;
 pub use again::Trouble;
 pub use follow::Known;
 pub use heartbeat::{Beat, Pulse};
-pub use receiver::{Receiver, Receivers};
+pub use receiver::{Receiver, Receivers, harmless};
 
 use std::collections::BTreeSet;
 

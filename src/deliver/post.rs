@@ -8,13 +8,9 @@ use url::Url;
 
 use super::Trouble;
 use crate::client::headers;
-use crate::report::escape;
 
 /// The most bytes of a response that are read: enough for any error.
 const MOST_READ: usize = 16 * 1024;
-
-/// Characters of a response that are told.
-const MOST_TOLD: usize = 120;
 
 /// What is sent.
 pub(super) struct Post<'a> {
@@ -78,9 +74,9 @@ impl Response {
         }
     }
 
-    /// The status with the beginning of the body, harmless to print.
+    /// The status with all of the body: it is redacted before it is cut.
     pub fn told(&self) -> String {
-        let body = escape::short_line(self.body.trim(), MOST_TOLD);
+        let body = self.body.trim();
         if body.is_empty() { format!("status {}", self.status) } else { format!("status {}: {body}", self.status) }
     }
 }

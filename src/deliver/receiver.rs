@@ -14,6 +14,7 @@ use super::{Trouble, slack, webhook};
 use crate::alert::Message;
 use crate::config::{AlertReceiver, Config, Credentials, ReceiverKind};
 use crate::redact::Redactor;
+use crate::report::escape;
 
 /// The secret address of a webhook. Its debug output shows nothing of it.
 pub struct Address {
@@ -89,12 +90,20 @@ impl Receivers {
     }
 
     fn clean(&self, trouble: Trouble) -> Trouble {
-        let clean = |reason: String| self.redactor.redact(&reason).into_owned();
+        let clean = |reason: String| harmless(&reason, &self.redactor);
         match trouble {
             Trouble::Passing { reason, wait } => Trouble::Passing { reason: clean(reason), wait },
             Trouble::Lasting { reason } => Trouble::Lasting { reason: clean(reason) },
         }
     }
+}
+
+/// The most characters of what a receiver says that are told.
+const MOST_TOLD: usize = 160;
+
+/// What a receiver says in a line that can be printed: redacted, and only then cut, since a cut through a secret would leave half of it.
+pub fn harmless(said: &str, redactor: &Redactor) -> String {
+    escape::short_line(&redactor.redact(said), MOST_TOLD)
 }
 
 impl Receiver {

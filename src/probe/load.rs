@@ -52,8 +52,14 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
+    /// Something that is neither a file nor a folder, which could be waited for without end.
+    #[error("{} is no ordinary file: take it away, or name the files in `probes` one by one", path.display())]
+    Special {
+        /// The path.
+        path: PathBuf,
+    },
     /// A file or folder whose name cannot be part of an id.
-    #[error("{} cannot give a probe its id: rename it with letters, digits, _, - and .", path.display())]
+    #[error("{} cannot give a probe its id: rename it with letters, digits, _, - and ., {LONGEST_PART} bytes at most", path.display())]
     BadName {
         /// The file or folder.
         path: PathBuf,
@@ -87,6 +93,9 @@ pub enum LoadError {
     },
 }
 
+/// The longest part of an id, in bytes: snapshots are kept in files of this name with an ending.
+const LONGEST_PART: usize = 200;
+
 /// How many folders deep probes are looked for.
 const MAX_DEPTH: usize = 16;
 
@@ -118,7 +127,7 @@ pub fn load(names: &[String], folder: &Path) -> Result<Vec<Probe>, LoadError> {
 /// names.
 pub(super) fn is_id_part(name: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(fits)
+    !name.is_empty() && name.len() <= LONGEST_PART && !name.starts_with('.') && name.chars().all(fits)
 }
 
 /// A probe file and the id that its place gives it.
@@ -136,6 +145,9 @@ fn find(name: &str, folder: &Path) -> Result<Vec<Found>, LoadError> {
         let mut found = Vec::new();
         walk(&path, &id_prefix(Path::new(name)), 0, &mut found)?;
         return if found.is_empty() { Err(LoadError::Empty { path }) } else { Ok(found) };
+    }
+    if !metadata.is_file() {
+        return Err(LoadError::Special { path });
     }
     let kind = FileKind::of(&path).ok_or_else(|| LoadError::NotAProbe { path: path.clone() })?;
     let parents = Path::new(name).parent().map(id_prefix).unwrap_or_default();
@@ -177,6 +189,9 @@ fn walk(folder: &Path, prefix: &[String], depth: usize, found: &mut Vec<Found>) 
             let inner = if name == "prompts" { vec![] } else { [prefix, &[name]].concat() };
             walk(&path, &inner, depth + 1, found)?;
         } else if let Some(kind) = FileKind::of(&path) {
+            if !metadata.is_file() {
+                return Err(LoadError::Special { path });
+            }
             found.push(Found { id: id_of(&path, prefix)?, kind, path });
         }
     }
@@ -198,7 +213,16 @@ fn id_of(path: &Path, parents: &[String]) -> Result<String, LoadError> {
 fn read(found: &Found) -> Result<Vec<Probe>, LoadError> {
     let path = &found.path;
     let bytes = fs::read(path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
-    let images = |name: &str| fs::read(path.with_file_name(name));
+    let images = |name: &str| {
+        let image = path.with_file_name(name);
+        // A pipe could be waited for without end.
+        let is_file = fs::metadata(&image)?.is_file();
+        if is_file {
+            fs::read(image)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file"))
+        }
+    };
     parse(&Source { id: &found.id, kind: found.kind, bytes: &bytes, images: &images })
         .map_err(|source| LoadError::File { path: path.clone(), source })
 }

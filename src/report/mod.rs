@@ -19,6 +19,7 @@ pub mod junit;
 pub mod layout;
 pub mod markdown;
 pub mod nagios;
+pub mod nothing;
 pub mod openmetrics;
 pub mod outcome;
 pub mod plan;

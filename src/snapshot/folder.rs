@@ -114,6 +114,13 @@ impl Folder {
 
     /// All snapshots, in order of name, the approved one of a name first. Files of other kinds are left alone.
     pub fn entries(&self) -> Result<Vec<Entry>, SnapshotError> {
+        let mut found: Vec<Entry> = self.files()?.iter().filter_map(|path| self.entry(path)).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// The paths of all files in the folder and the folders below it.
+    fn files(&self) -> Result<Vec<PathBuf>, SnapshotError> {
         let mut found = Vec::new();
         let mut folders = vec![self.root.clone()];
         while let Some(folder) = folders.pop() {
@@ -129,12 +136,35 @@ impl Folder {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     folders.push(path);
                 } else {
-                    found.extend(self.entry(&path));
+                    found.push(path);
                 }
             }
         }
-        found.sort();
         Ok(found)
+    }
+
+    /// Takes away what a program that was killed has left: files that were never moved to their places, and snapshots that still wait
+    /// although the same is approved. Returns how many.
+    pub fn tidy(&self) -> Result<usize, SnapshotError> {
+        let mut gone = 0;
+        for path in self.files()? {
+            if is_left_behind(&path) {
+                remove(&path)?;
+                gone += 1;
+            }
+        }
+        for entry in self.entries()?.into_iter().filter(|entry| entry.state == State::Waiting) {
+            let read = |state| self.read(&entry.name, state).ok().flatten();
+            let (Some(waiting), Some(approved)) = (read(State::Waiting), read(State::Approved)) else { continue };
+            // As approving it would make it.
+            let mut head = waiting.head;
+            (head.approved, head.change) = (approved.head.approved, None);
+            if head == approved.head && waiting.answers == approved.answers {
+                remove(&self.path_of(&entry.name, State::Waiting))?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
     }
 
     fn entry(&self, path: &Path) -> Option<Entry> {
@@ -247,8 +277,42 @@ fn below(path: &Path) -> String {
     path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
+/// Marks a file that is not yet in its place; the number of the process that writes it follows.
+const TEMPORARY: &str = "tmp-";
+
+/// Whether a file was to be moved to its place by a process that is no more.
+fn is_left_behind(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some((named, process)) = name.rsplit_once(&format!(".{TEMPORARY}")) else { return false };
+    let approved = named.strip_suffix(WAITING).unwrap_or(named);
+    let is_snapshot = Path::new(approved).extension().is_some_and(|ending| ending == "snap");
+    is_snapshot && process.parse().is_ok_and(|process: i32| !is_alive(process))
+}
+
+/// Whether another process of this number is there; where that cannot be told, it is taken to be.
+fn is_alive(process: i32) -> bool {
+    if u32::try_from(process) == Ok(std::process::id()) {
+        // This one has not begun to write.
+        return false;
+    }
+    #[cfg(unix)]
+    {
+        let process = rustix::process::Pid::from_raw(process);
+        process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
+    }
+    #[cfg(not(unix))]
+    {
+        true
+    }
+}
+
 fn read(path: &Path) -> Result<Option<Vec<u8>>, SnapshotError> {
-    match fs::read(path) {
+    let contents = fs::metadata(path).and_then(|metadata| {
+        // A pipe could be waited for without end.
+        let special = || io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file");
+        if metadata.is_file() { fs::read(path) } else { Err(special()) }
+    });
+    match contents {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(SnapshotError::Read { path: path.to_owned(), source }),
@@ -257,7 +321,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SnapshotError> {
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = path.with_added_extension(format!("tmp-{}", std::process::id()));
+    let temporary = path.with_added_extension(format!("{TEMPORARY}{}", std::process::id()));
     let write = || -> io::Result<()> {
         fs::create_dir_all(folder)?;
         let mut file = File::create(&temporary)?;
@@ -391,6 +455,28 @@ mod tests {
         let error = folder.write(snapshot(&["b"]), Written::Approved, now()).unwrap_err();
         assert!(error.to_string().contains("what was there is unchanged"), "{error}");
         assert_eq!(texts(&folder, State::Approved), Some(vec!["a".into()]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_killed_program_left_is_taken_away_and_what_a_living_one_writes_is_not() {
+        let (_kept, folder) = folder();
+        let path = folder.write(snapshot(&["b"]), Written::Waiting, now()).expect("written");
+        let waiting = fs::read(&path).expect("there");
+        let mut ended = std::process::Command::new("true").spawn().expect("a process");
+        ended.wait().expect("it ends");
+        let left = path.with_added_extension(format!("tmp-{}", ended.id()));
+        // The process that waits for this one, the first of all, lives.
+        let written = path.with_added_extension("tmp-1");
+        fs::write(&left, "---").expect("written");
+        fs::write(&written, "---").expect("written");
+        folder.accept(NAMED, &snapshot(&["b"]), now()).expect("accepted").expect("one waited");
+        // Killed between the two files.
+        fs::write(&path, waiting).expect("written");
+        assert_eq!(folder.tidy().expect("tidied"), 2);
+        assert_eq!((left.exists(), written.exists(), path.exists()), (false, true, false));
+        folder.write(snapshot(&["c"]), Written::Waiting, now()).expect("written");
+        assert_eq!(folder.tidy().expect("nothing to do"), 0, "other answers wait");
     }
 
     #[test]

@@ -71,6 +71,14 @@ pub enum LockError {
         /// The process that holds it; nothing when the file does not tell.
         by: Option<Holder>,
     },
+    /// Something else is in the file's place, which taking the lock would overwrite.
+    #[error("{}: the lock is {what}, and what is there would be overwritten: move it away", path.display())]
+    NoFile {
+        /// The lock file.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// The file could not be made, locked or written.
     #[error("{}: cannot take the lock: {source}; see that the directory can be written and has room, or choose another", path.display())]
     Io {
@@ -121,6 +129,9 @@ impl Lock {
         let path = dir.join(scope.file());
         let failed = |source| LockError::Io { path: path.clone(), source };
         directory::create(dir).map_err(failed)?;
+        if let Some(what) = instead_of_a_file(&path) {
+            return Err(LockError::NoFile { path, what });
+        }
         let mut file = directory::open_private(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -135,6 +146,18 @@ impl Lock {
         }
         write_holder(&mut file, holder).map_err(failed)?;
         Ok(Self { file })
+    }
+}
+
+/// What is in a file's place, where it is neither a file nor nothing.
+fn instead_of_a_file(path: &Path) -> Option<&'static str> {
+    let kind = std::fs::symlink_metadata(path).ok()?.file_type();
+    if kind.is_symlink() {
+        Some("a symbolic link")
+    } else if kind.is_file() {
+        None
+    } else {
+        Some("no ordinary file")
     }
 }
 
@@ -217,6 +240,18 @@ mod tests {
     fn this_process_names_itself() {
         let me = Holder::this_process("check m", Timestamp::UNIX_EPOCH);
         assert_eq!((me.pid, me.command.as_str()), (std::process::id(), "check m"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_a_link_is_refused_and_what_it_leads_to_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        std::fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, dir.path().join("lock")).unwrap();
+        let refused = Lock::acquire(dir.path(), &holder("a")).unwrap_err();
+        assert!(refused.to_string().contains("lock: the lock is a symbolic link"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
     }
 
     #[cfg(unix)]

@@ -24,6 +24,7 @@ mod host;
 mod layers;
 #[cfg(feature = "lab")]
 mod metrics;
+mod odd_machines;
 mod package;
 #[cfg(feature = "lab")]
 mod pending;
@@ -38,6 +39,7 @@ mod refusals;
 mod rehearsal;
 #[cfg(feature = "lab")]
 mod samples;
+mod secrets;
 #[cfg(feature = "lab")]
 mod snapshots;
 mod thinking;

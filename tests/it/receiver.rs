@@ -56,6 +56,11 @@ impl Receiver {
         })
     }
 
+    /// Starts a mail server that answers any login with these lines.
+    pub fn start_mail_that_refuses(said: String) -> Self {
+        Self::serve(move |stream, _| drop(refuse_login(stream, &said)))
+    }
+
     fn serve(meet: impl Fn(&mut TcpStream, &Mutex<Vec<Posted>>) + Send + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -127,6 +132,28 @@ fn take_mail(stream: &mut TcpStream, keep: impl Fn(String)) -> Option<()> {
             }
             "QUIT" => return say("221 bye"),
             _ => say("250 fine")?,
+        }
+    }
+}
+
+/// Speaks SMTP with one client until it is to log in, and answers that with these lines.
+fn refuse_login(stream: &mut TcpStream, said: &str) -> Option<()> {
+    let mut answers = stream.try_clone().ok()?;
+    let mut say = |line: &str| answers.write_all(format!("{line}\r\n").as_bytes()).ok();
+    let mut lines = BufReader::new(stream).lines();
+    say("220 sink")?;
+    loop {
+        let line = lines.next()?.ok()?.to_uppercase();
+        match line.split([' ', ':']).next().unwrap_or_default() {
+            "EHLO" => say("250-sink\r\n250 AUTH PLAIN LOGIN")?,
+            "QUIT" => return say("221 bye"),
+            _ => {
+                let lines: Vec<&str> = said.split("\r\n").collect();
+                for line in &lines {
+                    say(&format!("535-{line}"))?;
+                }
+                say("535 no")?;
+            }
         }
     }
 }

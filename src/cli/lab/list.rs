@@ -10,7 +10,7 @@ use crate::cli::emit;
 use crate::lab::fault::catalogue::{CATALOGUE, Entry, Evidence, HONEST};
 
 pub fn list(args: &LabList) -> anyhow::Result<Code> {
-    emit(&if args.json { as_json()? } else { as_table() }, None)?;
+    emit(&if args.json { as_json()? } else { as_table() })?;
     Ok(Code::SUCCESS)
 }
 

@@ -11,7 +11,8 @@ use crate::cli::args::Global;
 use crate::cli::args::lab::{LabPower, PowerFormat, SeverityChoice};
 use crate::cli::session::data_dir;
 use crate::cli::signals::stop_on_signals;
-use crate::cli::{UsageError, emit, init, note};
+use crate::cli::sink::Sink;
+use crate::cli::{UsageError, init, note};
 use crate::config::Price;
 use crate::event::Event;
 use crate::power::{Case, Happening, PowerError, Severities, Study, chart, table};
@@ -21,6 +22,7 @@ use crate::probe::{self, Probe};
 const HELD_OUT: &str = "lab-held-out";
 
 pub async fn power(args: &LabPower, global: &Global) -> anyhow::Result<Code> {
+    let sink = Sink::open(args.output.as_deref(), global, &[])?;
     let folder = data_dir(global, Path::new("")).join("power");
     let study = Study {
         cases: cases(args)?,
@@ -51,7 +53,7 @@ pub async fn power(args: &LabPower, global: &Global) -> anyhow::Result<Code> {
         PowerFormat::Json => serde_json::to_string_pretty(&report)? + "\n",
         PowerFormat::Svg => chart::svg(&report),
     };
-    emit(&text, args.output.as_deref())?;
+    sink.write(&text)?;
     Ok(Code::SUCCESS)
 }
 

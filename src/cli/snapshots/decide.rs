@@ -20,6 +20,7 @@ const NOTHING: &str = "nothing waits for review\n";
 /// too, and then something is left to do: that is a failure.
 pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<Code> {
     let folder = folder(global);
+    folder.tidy()?;
     let which = which(&args.which);
     let names = waiting(&folder, &which)?;
     let found = beside(&folder, &names)?;
@@ -41,7 +42,7 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
         }
     }
     let text = taken + &left;
-    emit(if text.is_empty() { NOTHING } else { &text }, None)?;
+    emit(if text.is_empty() { NOTHING } else { &text })?;
     if let Some(how) = how_to_take(&why) {
         note(&how);
     }
@@ -51,13 +52,14 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
 /// Deletes every snapshot that waits and is meant, and lists them.
 pub(in crate::cli) fn reject(args: &Which, global: &Global) -> anyhow::Result<Code> {
     let folder = folder(global);
+    folder.tidy()?;
     let mut text = String::new();
     for name in waiting(&folder, &which(args))? {
         if folder.reject(&name)?.is_some() {
             let _ = writeln!(text, "rejected {name}");
         }
     }
-    emit(if text.is_empty() { NOTHING } else { &text }, None)?;
+    emit(if text.is_empty() { NOTHING } else { &text })?;
     Ok(Code::SUCCESS)
 }
 

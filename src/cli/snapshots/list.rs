@@ -24,13 +24,10 @@ pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result
     let all = beside(&folder, &names)?;
     let cautions = cautions(&all);
     let found = in_order_of_review(&folder, names)?;
-    emit(
-        &match args.format {
-            PendingFormat::Terminal => lines(&found, &cautions),
-            PendingFormat::Json => pretty(&listed::Pending::new(&found, &cautions)),
-        },
-        None,
-    )?;
+    emit(&match args.format {
+        PendingFormat::Terminal => lines(&found, &cautions),
+        PendingFormat::Json => pretty(&listed::Pending::new(&found, &cautions)),
+    })?;
     let waits = args.check && !found.is_empty();
     Ok(if waits { ExitCode::Drifted } else { ExitCode::Consistent }.into())
 }
@@ -80,6 +77,6 @@ pub(in crate::cli) fn show(args: &Names, global: &Global) -> anyhow::Result<Code
         text += &screen::whole(name, waiting, Shown::default(), view);
         text.push('\n');
     }
-    emit(if text.is_empty() { "there are no snapshots: `samemodel test` takes them\n" } else { &text }, None)?;
+    emit(if text.is_empty() { "there are no snapshots: `samemodel test` takes them\n" } else { &text })?;
     Ok(Code::SUCCESS)
 }

@@ -27,14 +27,14 @@ pub(in crate::cli) fn review(args: &Names, global: &Global) -> anyhow::Result<Co
     let folder = folder(global);
     let found = in_order_of_review(&folder, waiting(&folder, &selection(&args.names))?)?;
     if found.is_empty() {
-        emit("nothing waits for review\n", None)?;
+        emit("nothing waits for review\n")?;
         return Ok(Code::SUCCESS);
     }
     let names = found.into_iter().map(|(name, _)| name).collect();
     let term = Term::stdout();
     let mut session = Session { term, folder, review: Review::new(names), taken_back: Vec::new(), global };
     session.go_through()?;
-    emit(&summary(session.review.tally()), None)?;
+    emit(&summary(session.review.tally()))?;
     Ok(Code::SUCCESS)
 }
 

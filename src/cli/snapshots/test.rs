@@ -31,7 +31,7 @@ pub(in crate::cli) async fn test(args: &Test, global: &Global) -> anyhow::Result
     let name = session.name.clone();
     let folder = Folder::within(&session.loaded.folder);
     let asked = Asked { seed: args.comparing.seed, update, ..Asked::default() };
-    let (report, code) = ask_and_deliver(session, asked, &args.report, global).await?;
+    let (report, code) = Box::pin(ask_and_deliver(session, asked, &args.report, global)).await?;
     settle(&folder, &unreferenced, args.unreferenced)?;
     if args.review && report.snapshots.as_ref().is_some_and(|s| s.waiting > 0) {
         return tokio::task::block_in_place(|| review::review(&Names { names: vec![name] }, global));

@@ -101,7 +101,7 @@ impl Watcher<'_> {
         let round = self.round().await?;
         let next = round.next.map_or_else(|| "nothing comes after that".to_owned(), |next| next.to_string());
         if round.codes.is_empty() && round.busy.is_none() {
-            emit(&format!("nothing is due; {next}\n"), None)?;
+            emit(&format!("nothing is due; {next}\n"))?;
             return Ok(ExitCode::Consistent.into());
         }
         note(&next);
@@ -134,7 +134,7 @@ impl Watcher<'_> {
                 let next =
                     round.next.ok_or_else(|| UsageError("none of the times to watch at is still to come".into()))?;
                 if told.as_ref() != Some(&next) {
-                    emit(&format!("{next}\n"), None)?;
+                    emit(&format!("{next}\n"))?;
                     told = Some(next.clone());
                 }
                 self.sleep_until(next.until).await;
@@ -143,7 +143,7 @@ impl Watcher<'_> {
                 break;
             }
         }
-        emit("stopped, as asked\n", None)?;
+        emit("stopped, as asked\n")?;
         Ok(Code::SUCCESS)
     }
 

@@ -192,5 +192,5 @@ fn tell(claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
     };
     let (now, model, tier) = (clock::now(), claim.model(), claim.tier());
     let line = format!("{now:.0}  {model}  {tier}{}  {what}", claim.reason());
-    emit(&(escape::line(&line) + "\n"), None)
+    emit(&(escape::line(&line) + "\n"))
 }

@@ -1,0 +1,176 @@
+//! Pieces: what the strings of a body say together, when a secret is spread over several of them.
+//!
+//! Part of layer 1's redaction, pure. Strings are joined in the order in which they come: by where they stand, as the pieces of one
+//! choice, tool call or token do; by the same place in any choice; and all that change from event to event.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+/// Strings joined by where they stand.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    by_place: HashMap<u64, Joined>,
+    all: String,
+}
+
+/// The strings of one place.
+#[derive(Debug, Default)]
+struct Joined {
+    /// The digest of the last key on the way there.
+    key: u64,
+    text: String,
+}
+
+/// Where a value stands, as digests of the way there in three readings, which differ in how elements of lists are named.
+#[derive(Debug, Default, Clone, Copy)]
+struct Place {
+    /// By their own number, or else by their position.
+    exact: u64,
+    /// By their own number alone.
+    numbered: u64,
+    /// Not at all.
+    loose: u64,
+    key: u64,
+}
+
+impl Place {
+    fn key(self, name: &str) -> Self {
+        let with = |place| digest(place, name.as_bytes());
+        let Self { exact, numbered, loose, .. } = self;
+        Self { exact: with(exact), numbered: with(numbered), loose: with(loose), key: with(0) }
+    }
+
+    fn element(self, position: usize, value: &Value) -> Self {
+        let number = value.get("index").and_then(Value::as_u64);
+        let with = |place, number: Option<u64>| {
+            let place = digest(place, b"[]");
+            number.map_or(place, |number| digest(place, &number.to_le_bytes()))
+        };
+        Self {
+            exact: with(self.exact, number.or(Some(position as u64))),
+            numbered: with(self.numbered, number),
+            loose: with(self.loose, None),
+            key: self.key,
+        }
+    }
+}
+
+/// FNV-1a: places that share a digest are joined, which can only mask more.
+fn digest(seed: u64, bytes: &[u8]) -> u64 {
+    let start = seed ^ 0xcbf2_9ce4_8422_2325;
+    bytes.iter().fold(start, |digest, byte| (digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Pieces {
+    /// Takes a whole body: one JSON document, or lines such as those of a stream.
+    pub fn body(&mut self, body: &str) {
+        if let Ok(value) = serde_json::from_str(body) {
+            return self.value(&value);
+        }
+        for line in body.lines() {
+            let data = line.strip_prefix("data:").unwrap_or(line).trim();
+            if data.is_empty() || data == "[DONE]" {
+                continue;
+            }
+            match serde_json::from_str(data) {
+                Ok(value @ (Value::Object(_) | Value::Array(_))) => self.value(&value),
+                _ => self.broken(data),
+            }
+        }
+    }
+
+    /// Takes one JSON value.
+    pub fn value(&mut self, value: &Value) {
+        self.walk(value, Place::default());
+    }
+
+    /// What is said together.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.by_place.values().map(|joined| joined.text.as_str()).chain([self.all.as_str()])
+    }
+
+    fn walk(&mut self, value: &Value, place: Place) {
+        match value {
+            Value::String(text) => self.piece(text, place),
+            Value::Array(items) => {
+                if let Some(text) = bytes(items) {
+                    return self.piece(&text, place);
+                }
+                for (position, item) in items.iter().enumerate() {
+                    self.walk(item, place.element(position, item));
+                }
+            }
+            Value::Object(fields) => {
+                // Some hosts name tokens by the keys of an object with a number each.
+                if fields.values().all(Value::is_number) {
+                    fields.keys().for_each(|name| self.piece(name, place.key("")));
+                }
+                fields.iter().for_each(|(name, value)| self.walk(value, place.key(name)));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn piece(&mut self, text: &str, place: Place) {
+        let Place { exact, numbered, loose, key } = place;
+        let mut join = |place| {
+            let joined = self.by_place.entry(place).or_default();
+            let again = joined.text.ends_with(text);
+            joined.key = key;
+            joined.text.push_str(text);
+            again
+        };
+        // What every event repeats, such as an id, would only stand between pieces.
+        if !join(exact) {
+            self.all.push_str(text);
+        }
+        if numbered != exact {
+            join(numbered);
+        }
+        if loose != exact && loose != numbered {
+            join(loose);
+        }
+    }
+
+    /// Takes a line that is no JSON, perhaps since it was cut: as it is, and its strings, each to all that stands under the same key.
+    fn broken(&mut self, line: &str) {
+        self.by_place.entry(0).or_default().text.push_str(line);
+        let mut key = 0;
+        for (string, is_key) in strings(line) {
+            if is_key {
+                key = digest(0, string.as_bytes());
+                continue;
+            }
+            for joined in self.by_place.values_mut().filter(|joined| joined.key == key) {
+                joined.text.push_str(string);
+            }
+            self.all.push_str(string);
+        }
+    }
+}
+
+/// The text that a list of numbers is when they are taken as bytes, as tokens' bytes are given; `None` for other lists.
+fn bytes(items: &[Value]) -> Option<String> {
+    let bytes = items.iter().map(|item| item.as_u64().and_then(|number| u8::try_from(number).ok()));
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The strings of a line of JSON, the last perhaps cut, and whether each is the name of a field. Escapes stay as they are.
+fn strings(line: &str) -> Vec<(&str, bool)> {
+    let mut out = Vec::new();
+    let mut rest = line;
+    while let Some((_, after)) = rest.split_once('"') {
+        let mut escaped = false;
+        let end = after.bytes().position(|byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        let end = end.unwrap_or(after.len());
+        rest = after.get(end + 1..).unwrap_or_default();
+        out.push((&after[..end], rest.trim_start().starts_with(':')));
+    }
+    out
+}

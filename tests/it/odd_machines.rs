@@ -1,0 +1,125 @@
+//! Machines and files that are not as expected: told before anything is asked, and nothing is left half done.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::fixture::{Project, assert_says};
+use crate::host::{Host, Request, response};
+
+/// Answers, unless the path says that it does not; notes each request in no place, so that a test counts attempts by the history.
+fn answer(request: &Request) -> Vec<u8> {
+    if request.path.contains("down") {
+        return response("500 Oops", &[], "{}");
+    }
+    let choice = json!({"index": 0, "message": {"content": "yes"}, "finish_reason": "stop"});
+    response("200 OK", &[], &json!({"model": "m", "choices": [choice]}).to_string())
+}
+
+fn project(host: &Host) -> Project {
+    Project::new()
+        .with_probe("p", "Tell me of the sea.")
+        .with_default("retry", "{ tries = 1, down_after = 1 }")
+        .with_endpoint("reference", &host.url("up"))
+        .with_endpoint("same", &host.url("up"))
+}
+
+/// Nothing was asked: there is no history.
+fn assert_unasked(project: &Project) {
+    assert!(!project.path(".samemodel/history.db").exists());
+    assert!(project.files().iter().all(|(path, _)| path.extension().is_none_or(|e| e != "sqlite" && e != "db")));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_or_is_the_configuration_is_refused_before_anything_is_asked() {
+    let host = Host::start(answer);
+    let project = project(&host);
+    for (output, said) in [
+        ("absent/report", "cannot write absent/report"),
+        ("prompts", "it is a folder"),
+        ("providers.toml", "is providers.toml, which is read"),
+        ("./prompts/../providers.toml", "which is read"),
+    ] {
+        let run = project.run(["check", "m", "--quiet", "-o", output]);
+        assert_eq!(run.code(), 2, "{}", run.stderr);
+        assert_says(&run.stderr, &[said]);
+        assert_unasked(&project);
+    }
+    let run = project.run(["check", "m", "--quiet", "--format", "json", "-o", "report.json"]);
+    let report = fs::read(project.path("report.json")).expect("a report");
+    assert!(serde_json::from_slice::<Value>(&report).is_ok(), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn where_nothing_is_measured_machine_formats_are_valid_and_say_so() {
+    let host = Host::start(answer);
+    let project = project(&host).with_endpoint("third", &host.url("up")).with_model("reference", "\"broken\"");
+    let project = project.with_endpoint("broken", &host.url("down"));
+    for (format, says) in [
+        ("json", "\"there is nothing to report: the reference `broken` has no answers"),
+        ("junit", "<error message=\"unmeasured: the reference `broken` has no answers"),
+        ("markdown", "the reference"),
+        ("github", "the reference"),
+    ] {
+        let run = project.run(["check", "m", "--quiet", "--format", format]);
+        assert_eq!(run.code(), 3, "{}", run.stderr);
+        assert_says(&run.stdout, &[says]);
+        assert_says(&run.stderr, &["has no answers"]);
+        if format == "json" {
+            let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
+            assert_eq!(report["endpoints"].as_array().map(Vec::len), Some(3));
+            assert!(report["endpoints"].as_array().expect("a list").iter().all(|e| e["verdict"] == "unmeasured"));
+        }
+    }
+    fs::write(project.path("report.json"), "old").expect("written");
+    let terminal = project.run(["check", "m", "--quiet", "-o", "report.json"]);
+    assert_eq!(terminal.code(), 3);
+    assert_eq!(fs::read_to_string(project.path("report.json")).expect("there"), "old", "people read the error");
+    fs::write(project.path("none.jsonl"), "").expect("written");
+    let compared = project.run(["compare", "none.jsonl", "--reference", "r", "--format", "json"]);
+    assert_eq!(compared.code(), 3, "{}", compared.stderr);
+    assert!(serde_json::from_str::<Value>(&compared.stdout).is_ok(), "{}", compared.stdout);
+}
+
+#[test]
+fn a_clock_before_1970_and_samples_without_end_are_refused() {
+    let host = Host::start(answer);
+    let early = project(&host).with_env("SAMEMODEL_NOW", "1969-12-31T00:00:00Z");
+    let run = early.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 2, "{}", run.stderr);
+    assert_says(&run.stderr, &["1969-12-31T00:00:00Z, which is before 1970"]);
+    assert_unasked(&early);
+    let project = project(&host);
+    let run = project.run(["check", "m", "--quiet", "--samples", "1000000000"]);
+    assert_eq!(run.code(), 2, "{}", run.stderr);
+    assert_says(&run.stderr, &["must be at most 100000"]);
+    let many = "samples = 4000000000\n[[message]]\nrole = \"user\"\ncontent = \"x\"\n";
+    let project = project.with_file("prompts/many.toml", many);
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 2, "{}", run.stderr);
+    assert_says(&run.stderr, &["are the most"]);
+    assert_unasked(&project);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_among_the_prompts_and_a_lock_that_is_a_link_are_refused() {
+    let host = Host::start(answer);
+    let project = project(&host);
+    let pipe = project.path("prompts/pipe.md");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 2, "{}", run.stderr);
+    assert_says(&run.stderr, &["pipe.md is no ordinary file"]);
+    fs::remove_file(&pipe).expect("removed");
+    assert_unasked(&project);
+    fs::create_dir_all(project.path(".samemodel")).expect("a folder");
+    fs::write(project.path("precious"), "kept").expect("written");
+    std::os::unix::fs::symlink(project.path("precious"), project.path(".samemodel/lock")).expect("a link");
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 2, "{}", run.stderr);
+    assert_says(&run.stderr, &["the lock is a symbolic link"]);
+    assert_eq!(fs::read_to_string(project.path("precious")).expect("there"), "kept");
+    assert_unasked(&project);
+}
