@@ -14,7 +14,7 @@
 //! | 5 | [`cli`], [`exit`] |
 //! | 4 | [`runner`], [`report`], [`review`], [`deliver`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
-//! | 2, pure | [`plan`], [`charge`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`] |
+//! | 2, pure | [`plan`], [`charge`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`], [`doctor`] |
 //! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`], [`encoding`] |
 
 pub mod alert;
@@ -26,6 +26,7 @@ pub mod compare;
 pub mod config;
 pub mod deliver;
 pub mod diagnose;
+pub mod doctor;
 pub mod encoding;
 pub mod event;
 pub mod exit;

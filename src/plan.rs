@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::attempt::Slot;
 use crate::charge::cost;
 use crate::config::{Defaults, Model, Price, Reasoning, Reference};
-use crate::probe::{Cap, Parameters, Probe};
+use crate::probe::{Cap, Feature, Parameters, Probe, RequestClass};
 use crate::sample::{Asking, Purpose, SampleParameters, drawn_id};
 use crate::stats::rng;
 
@@ -44,6 +45,37 @@ pub struct Plan {
     pub endpoints: Vec<String>,
     /// The probes with how often each is asked.
     pub probes: Vec<PlannedProbe>,
+    /// What is left out, since endpoints are known to refuse it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What an endpoint is known to refuse, as an examination found it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownRefusal {
+    /// The endpoint.
+    pub endpoint: String,
+    /// What requests have in them that it refuses.
+    pub feature: Feature,
+    /// The host's words.
+    pub words: String,
+    /// When it was found.
+    pub since: Timestamp,
+}
+
+/// Requests that are not sent to an endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The endpoint.
+    pub endpoint: String,
+    /// What they have in them, such as `with tools`.
+    pub requests: String,
+    /// The number of them.
+    pub count: u32,
+    /// The host's words.
+    pub words: String,
+    /// When it was found.
+    pub since: Timestamp,
 }
 
 /// The settings of sampling, kept with the plan so that a resumed run asks as it began.
@@ -63,7 +95,8 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    fn of(defaults: &Defaults) -> Self {
+    /// As configured.
+    pub fn of(defaults: &Defaults) -> Self {
         let Defaults { temperature, max_tokens, stream, send_seed, .. } = *defaults;
         Self { temperature, max_tokens, reasoning: defaults.reasoning.clone(), stream, send_seed }
     }
@@ -90,6 +123,9 @@ pub struct PlannedProbe {
     /// The only endpoint that is asked it; all are where this is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
+    /// Endpoints that are not asked it, since they are known to refuse it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_for: Vec<String>,
 }
 
 /// One request of a plan.
@@ -116,7 +152,7 @@ impl Plan {
             let configured = Cap::Tokens(model.max_tokens.unwrap_or(defaults.max_tokens));
             let allowance = model.reasoning.as_ref().unwrap_or(&defaults.reasoning).allowance;
             let cap = probe.parameters.max_tokens.unwrap_or(configured).tokens().saturating_add(allowance);
-            PlannedProbe { probe, answers: answers.max(1), max_tokens: cap, only: None }
+            PlannedProbe { probe, answers: answers.max(1), max_tokens: cap, only: None, not_for: Vec::new() }
         });
         let mut planned: Vec<PlannedProbe> = planned.collect();
         if let Some(reference) = drawn_at(model) {
@@ -130,6 +166,24 @@ impl Plan {
             sampling: Sampling::of(defaults),
             endpoints: model.endpoint.iter().map(|e| e.name.clone()).collect(),
             probes: planned,
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Leaves out what endpoints are known to refuse.
+    pub fn leave_out(&mut self, refusals: &[KnownRefusal]) {
+        for KnownRefusal { endpoint, feature, words, since } in refusals {
+            let mut count = 0;
+            for planned in self.probes.iter_mut().filter(|planned| planned.is_for(endpoint)) {
+                if RequestClass::of(&planned.probe).has(*feature) {
+                    planned.not_for.push(endpoint.clone());
+                    count += planned.answers;
+                }
+            }
+            if count > 0 {
+                let (requests, words) = (feature.words().to_owned(), words.clone());
+                self.left_out.push(LeftOut { endpoint: endpoint.clone(), requests, count, words, since: *since });
+            }
         }
     }
 
@@ -266,7 +320,7 @@ fn drawn_at(model: &Model) -> Option<&str> {
 impl PlannedProbe {
     /// Whether it is put to this endpoint.
     pub fn is_for(&self, endpoint: &str) -> bool {
-        self.only.as_deref().is_none_or(|only| only == endpoint)
+        self.only.as_deref().is_none_or(|only| only == endpoint) && !self.not_for.iter().any(|name| name == endpoint)
     }
 
     /// The probe that draws one answer to this one at this endpoint; `None` where it is not greedy or not compared.
@@ -287,6 +341,7 @@ impl PlannedProbe {
             answers: 1,
             max_tokens: self.max_tokens,
             only: Some(endpoint.to_owned()),
+            not_for: Vec::new(),
         })
     }
 
@@ -427,18 +482,44 @@ mod tests {
             schema: SCHEMA.into(),
             model: "m".into(),
             seed,
+            left_out: Vec::new(),
             sampling: Sampling::of(&Defaults::default()),
             endpoints: (0..endpoints).map(|i| format!("e{i}")).collect(),
             probes: answers
                 .iter()
                 .enumerate()
-                .map(|(i, &answers)| PlannedProbe { probe: probe(i), answers, max_tokens: 8, only: None })
+                .map(|(i, &answers)| PlannedProbe {
+                    probe: probe(i),
+                    answers,
+                    max_tokens: 8,
+                    only: None,
+                    not_for: Vec::new(),
+                })
                 .collect(),
         }
     }
 
     proptest! {
         #[test]
+    fn what_an_endpoint_is_known_to_refuse_is_left_out_for_it_alone() {
+        let mut plan = plan(2, &[3, 2], 1);
+        plan.probes[1].probe.parameters.stop = vec!["x".into()];
+        let refusal = KnownRefusal {
+            endpoint: "e1".into(),
+            feature: Feature::Stop,
+            words: "no".into(),
+            since: Timestamp::UNIX_EPOCH,
+        };
+        let others = KnownRefusal { feature: Feature::Tools, ..refusal.clone() };
+        plan.leave_out(&[refusal, others]);
+        assert_eq!((plan.requests_to("e0"), plan.requests_to("e1"), plan.requests().len()), (5, 3, 8));
+        let told: Vec<(&str, u32)> = plan.left_out.iter().map(|l| (l.requests.as_str(), l.count)).collect();
+        assert_eq!(told, [("with stop sequences", 2)]);
+        let kept: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+        assert_eq!(kept, plan);
+    }
+
+    #[test]
         fn every_request_stands_once_and_each_block_holds_every_endpoint(
             endpoints in 1_usize..5, answers in prop::collection::vec(1_u32..4, 1..6), seed: u64
         ) {

@@ -10,7 +10,7 @@ use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
 use super::sink::Sink;
-use super::{NothingMeasured, UsageError, clock, code_of, deliver, mask, nothing, plan, prune, samples};
+use super::{NothingMeasured, UsageError, clock, code_of, deliver, doctor, mask, nothing, plan, prune, samples};
 use crate::config::{Credentials, Reference};
 use crate::exit::ExitCode;
 use crate::report::{Format, Report};
@@ -137,8 +137,12 @@ async fn carry_out(
     let store = SqliteStore::open(&data_dir, credentials.redactor()).await?;
     let job = match asked.begin {
         Begin::Resume(which) => Job::resume(&store, &mut session, which).await?,
-        Begin::Anew => Job::begin(&store, &session, asked.seed.unwrap_or_else(fresh_seed)).await?,
+        Begin::Anew => {
+            let refusals = doctor::known_refusals(&store, &session).await?;
+            Job::begin(&store, &session, asked.seed.unwrap_or_else(fresh_seed), &refusals).await?
+        }
     };
+    doctor::say_what_is_left_out(&job.plan);
     let redactor = credentials.redactor();
     let asking = Asking { session: &session, job: &job, store: &store, resolved, recorded, shelf, redactor };
     let report = asked_and_judged(&asking, &store, alarm, global).await;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::session::Session;
 use super::{UsageError, clock};
 use crate::attempt::Slot;
-use crate::plan::Plan;
+use crate::plan::{KnownRefusal, Plan};
 use crate::probe::sha256_hex;
 use crate::store::{RunId, RunRecord, Store};
 use anyhow::Context as _;
@@ -28,8 +28,16 @@ pub(super) enum Resumed {
 
 impl Job {
     /// Plans a new run and keeps it.
-    pub async fn begin(store: &dyn Store, session: &Session, seed: u64) -> anyhow::Result<Self> {
-        let plan = session.plan(seed)?;
+    ///
+    /// What endpoints are known to refuse is left out of it.
+    pub async fn begin(
+        store: &dyn Store,
+        session: &Session,
+        seed: u64,
+        refusals: &[KnownRefusal],
+    ) -> anyhow::Result<Self> {
+        let mut plan = session.plan(seed)?;
+        plan.leave_out(refusals);
         let started_at = clock::now();
         let run = RunRecord {
             id: RunId::at(started_at),

@@ -208,9 +208,9 @@ impl Judging<'_> {
             return BTreeMap::new();
         }
         let compared = plan.probes.iter().filter(|p| p.probe.purpose == Purpose::Comparison);
-        let planned: BTreeMap<&str, usize> = compared.map(|p| (p.probe.id.as_str(), p.answers as usize)).collect();
-        let mut out: BTreeMap<&str, usize> =
-            plan.endpoints.iter().map(|name| (name.as_str(), planned.values().sum())).collect();
+        let planned: BTreeMap<&str, &PlannedProbe> = compared.map(|p| (p.probe.id.as_str(), p)).collect();
+        let asked = |name: &str| planned.values().filter(|p| p.is_for(name)).map(|p| p.answers as usize).sum();
+        let mut out: BTreeMap<&str, usize> = plan.endpoints.iter().map(|name| (name.as_str(), asked(name))).collect();
         for sample in samples.iter().filter(|s| s.is_answer() && planned.contains_key(s.probe.as_str())) {
             if let Some(left) = out.get_mut(sample.endpoint.as_str()) {
                 *left = left.saturating_sub(1);

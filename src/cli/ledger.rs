@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::charge::cost;
 use crate::probe::RequestClass;
 use crate::report::Account;
-use crate::report::cause::Causes;
+use crate::report::cause::{Cause, Causes};
 use crate::store::Store;
 
 /// Where the accounts come from.
@@ -75,6 +75,9 @@ impl Ledger<'_> {
         }
         for (endpoint, causes) in causes {
             accounts.entry(endpoint).or_default().causes = causes.finish();
+        }
+        for left_out in &self.job.plan.left_out {
+            accounts.entry(left_out.endpoint.clone()).or_default().causes.push(Cause::left_out(left_out));
         }
         Ok(accounts)
     }

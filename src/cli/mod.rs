@@ -24,6 +24,7 @@ mod clock;
 mod compare;
 mod completions;
 mod descriptors;
+mod doctor;
 mod export;
 mod fleet;
 mod history;
@@ -97,6 +98,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Compare(args) => compare::compare(args, global),
         Verb::Report(args) => on_runtime(report::report(args, global)),
         Verb::Plan(args) => plan::plan(args, global),
+        Verb::Doctor(args) => on_runtime(doctor::doctor(args, global)),
         Verb::Lab(args) => lab::lab(args, global),
         Verb::Alert(args) => on_runtime(alert::alert(args, global)),
         Verb::Import(args) => on_runtime(import::import(args, global)),

@@ -32,7 +32,8 @@ pub enum Feature {
 }
 
 impl Feature {
-    fn words(self) -> &'static str {
+    /// What stands behind `requests`, such as `with tools`.
+    pub fn words(self) -> &'static str {
         match self {
             Self::Tools => "with tools",
             Self::Schema => "with a schema",
@@ -70,6 +71,11 @@ impl RequestClass {
             (Feature::Effort, parameters.reasoning_effort.is_some()),
         ];
         Self(features.into_iter().filter(|(_, has)| *has).map(|(feature, _)| feature).collect())
+    }
+
+    /// Whether this is in it.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.0.contains(&feature)
     }
 
     /// Whether it asks a plain question.

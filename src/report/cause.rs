@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::FailureKind;
+use crate::plan::LeftOut;
 use crate::verdict::{Confidence, Finding};
 
 /// Why attempts failed.
@@ -21,8 +22,23 @@ pub struct Cause {
     pub refused: bool,
     /// What the host or the connection said, redacted; of several that differ in numbers alone the first.
     pub message: String,
-    /// Attempts that failed so.
+    /// Attempts that failed so; 0 where an earlier examination found that they are refused, and they were left out.
     pub count: usize,
+}
+
+impl Cause {
+    /// Of requests that were not sent, since they are known to be refused.
+    pub fn left_out(left_out: &LeftOut) -> Self {
+        let LeftOut { requests, count, words, since, .. } = left_out;
+        let day = since.strftime("%Y-%m-%d");
+        Self {
+            class: FailureKind::Rejected.as_str().to_owned(),
+            requests: requests.clone(),
+            refused: true,
+            message: format!("{words} (found by `samemodel doctor` on {day}; {count} requests left out)"),
+            count: 0,
+        }
+    }
 }
 
 /// The most causes that are told of one endpoint.
@@ -74,7 +90,10 @@ pub fn refusals(endpoint: &[Cause], reference: &[Cause]) -> Option<Finding> {
             } else {
                 format!("requests {}", cause.requests)
             };
-            format!("{requests}: {} refused, of the reference's none ({})", cause.count, cause.message)
+            match cause.count {
+                0 => format!("{requests}: known to be refused, of the reference's none ({})", cause.message),
+                count => format!("{requests}: {count} refused, of the reference's none ({})", cause.message),
+            }
         })
         .collect();
     (!parts.is_empty()).then(|| Finding {
@@ -114,5 +133,20 @@ mod tests {
         assert_eq!(found.evidence, "requests with tools: 1 refused, of the reference's none (HTTP 404: no tools)");
         assert_eq!(refusals(&host, &host), None, "the reference refuses them as well");
         assert!(!found.is_certain_drift());
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_as_refused() {
+        let left_out = LeftOut {
+            endpoint: "e".into(),
+            requests: "with tools".into(),
+            count: 8,
+            words: "HTTP 404: no tools".into(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let found = refusals(&[Cause::left_out(&left_out)], &[]).expect("a finding");
+        let expected = "requests with tools: known to be refused, of the reference's none (HTTP 404: no tools (found by `samemodel \
+                        doctor` on 1970-01-01; 8 requests left out))";
+        assert_eq!(found.evidence, expected);
     }
 }

@@ -10,6 +10,7 @@ pub mod cause;
 pub mod chart;
 pub mod csv;
 pub mod diff;
+pub mod doctor;
 pub mod escape;
 pub mod format;
 pub mod github;

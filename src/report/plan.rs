@@ -117,7 +117,7 @@ impl PlanReport {
     }
 }
 
-fn dollars(amount: Option<f64>) -> String {
+pub(super) fn dollars(amount: Option<f64>) -> String {
     match amount {
         None => "unknown".to_owned(),
         Some(0.0) => "free".to_owned(),
@@ -126,7 +126,7 @@ fn dollars(amount: Option<f64>) -> String {
     }
 }
 
-fn duration(seconds: f64) -> String {
+pub(super) fn duration(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {
         0..60 => format!("{s} s"),

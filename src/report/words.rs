@@ -399,7 +399,10 @@ fn cause(cause: &Cause) -> String {
         "plain" => " (plain requests)".to_owned(),
         requests => format!(" (requests {requests})"),
     };
-    format!("{} × {}{requests}: {}", cause.count, cause.class, cause.message)
+    match cause.count {
+        0 => format!("{}{requests}, not asked: {}", cause.class, cause.message),
+        count => format!("{count} × {}{requests}: {}", cause.class, cause.message),
+    }
 }
 
 /// What would settle an open verdict, or let there be one.

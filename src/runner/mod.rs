@@ -25,6 +25,7 @@ use crate::stats::rng;
 use crate::store::{Recorded, RunId, Store, StoreError};
 
 pub mod arm;
+pub mod examine;
 pub mod guard;
 pub mod window;
 

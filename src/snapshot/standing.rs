@@ -65,7 +65,7 @@ impl Approved {
     /// Of an endpoint's probes, how many snapshots are current, stale and not there.
     pub fn tally(&self, plan: &Plan, endpoint: &str) -> Tally {
         let mut tally = Tally::default();
-        for planned in compared(plan) {
+        for planned in compared(plan).filter(|planned| planned.is_for(endpoint)) {
             match self.standing(endpoint, &planned.probe.id) {
                 Some(Standing::Current(_)) => tally.current += 1,
                 Some(Standing::Stale(why)) => {
@@ -192,6 +192,7 @@ mod tests {
             schema: crate::plan::SCHEMA.to_owned(),
             model: "llama".to_owned(),
             seed: 1,
+            left_out: Vec::new(),
             sampling: Sampling {
                 temperature: 1.0,
                 max_tokens: 64,
@@ -202,7 +203,13 @@ mod tests {
             endpoints: vec!["together".to_owned()],
             probes: probes
                 .iter()
-                .map(|id| PlannedProbe { probe: probe(id, "Write a haiku."), answers, max_tokens: 64, only: None })
+                .map(|id| PlannedProbe {
+                    probe: probe(id, "Write a haiku."),
+                    answers,
+                    max_tokens: 64,
+                    only: None,
+                    not_for: Vec::new(),
+                })
                 .collect(),
         }
     }

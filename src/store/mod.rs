@@ -11,6 +11,7 @@
 //! | `rows` | between rows and nouns, redaction |
 //! | `outcome` | what follows from runs: results, alerts, notifications, silences |
 //! | `outcome_rows`, `outcome_sqlite` | their rows, and their place in the SQLite database |
+//! | `examination` | what `samemodel doctor` found of endpoints |
 //! | `watch`, `prune` | which times of a watch were started; dropping what is no longer kept |
 //! | `sql` | the statements, shared by databases |
 //! | `migrations/` | the schema, shared by databases |
@@ -30,6 +31,7 @@ use crate::sample::{Sample, SampleError};
 
 mod directory;
 mod error;
+mod examination;
 mod lock;
 mod outcome;
 mod outcome_rows;
@@ -44,6 +46,7 @@ mod watch;
 mod writer;
 
 pub use error::StoreError;
+pub use examination::ExaminationStore;
 pub use lock::{Holder, Lock, LockError, Scope};
 pub use outcome::{
     AlertStore, AlertUpdate, Conclusion, Delivery, EndpointResult, Notification, OutboxEntry, RecordedResult, Silence,

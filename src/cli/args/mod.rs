@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::report::Format;
 
 pub mod alert;
+pub mod doctor;
 pub mod history;
 pub mod lab;
 pub mod snapshots;
@@ -88,6 +89,8 @@ pub enum Verb {
     Report(history::Report),
     /// Show what a check would send and cost, without sending anything.
     Plan(Plan),
+    /// Examine endpoints: what each honours, ignores and refuses, and the lines to set in the configuration.
+    Doctor(doctor::Doctor),
     /// The embedded lab: list its faults, serve an endpoint, measure how often a check finds what, write its models as files.
     Lab(lab::Lab),
     /// Alerts: try the receivers, see what is wrong and what is to be sent, keep some of it quiet for a while.

@@ -17,6 +17,7 @@ use crate::sample::{Latency, SampleParameters, ToolCall, Usage};
 
 mod crash;
 mod damage;
+mod examination;
 mod keeping;
 mod outcome;
 

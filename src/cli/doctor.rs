@@ -1,0 +1,159 @@
+//! `samemodel doctor`: examine endpoints, say what each does with each part of a request, and what to set.
+
+use std::process::ExitCode as Code;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::args::Global;
+use super::args::doctor::{Doctor, DoctorFormat};
+use super::fleet::Lab;
+use super::session::{Overrides, Ready, Resolved, Session, fresh_seed, pace};
+use super::sink::Sink;
+use super::{FILE_WIDTH, NothingMeasured, clock, note, paint, terminal_width};
+use crate::client::{Client, Limiter, Target};
+use crate::config::{Address, Credentials, Endpoint, Provider};
+use crate::doctor::{Examination, Examined, Subject};
+use crate::exit::ExitCode;
+use crate::plan::{KnownRefusal, LeftOut, Plan};
+use crate::probe;
+use crate::report::doctor::{DoctorPlan, DoctorReport, PlannedExamination, Unasked};
+use crate::report::{Paint, View};
+use crate::runner::examine::{Line, examine, time_limits};
+use crate::store::{ExaminationStore as _, SqliteStore};
+
+/// Endpoints that are examined at once; each is asked one thing after the other.
+const AT_ONCE: usize = 4;
+
+pub(super) async fn doctor(args: &Doctor, global: &Global) -> anyhow::Result<Code> {
+    let sink = Sink::open(args.output.as_deref(), global, &[])?;
+    let mut session = Session::open(global, args.model.as_deref(), &Overrides::default())?;
+    session.keep_only(&args.endpoint)?;
+    if !args.endpoint.is_empty() {
+        session.model.endpoint.retain(|endpoint| args.endpoint.contains(&endpoint.name));
+    }
+    let credentials = Credentials::of(&session.loaded.config, &session.environment);
+    let resolved = session.resolve(&credentials)?;
+    let plan = planned(&session, &resolved);
+    if args.dry_run {
+        sink.write(&if args.format == DoctorFormat::Json { plan.json() } else { plan.text() })?;
+        return Ok(Code::SUCCESS);
+    }
+    if !global.quiet {
+        note(plan.text().trim_end());
+    }
+    let now = examine_all(&session, &resolved, &Client::new(credentials.redactor())).await?;
+    let store = SqliteStore::open(&session.data_dir(global), credentials.redactor()).await?;
+    let before = store.latest_examinations(&session.name).await?;
+    // What could not be reached tells nothing, and must not hide what is known.
+    let told: Vec<Examined> = now.iter().filter(|examined| examined.has_answered()).cloned().collect();
+    store.keep_examinations(&session.name, &told).await?;
+    store.close().await?;
+    let unasked = resolved.unasked.into_iter().map(|u| Unasked { endpoint: u.endpoint, reason: u.reason }).collect();
+    let report = DoctorReport::new(&session.name, now, &before, unasked);
+    deliver(&report, args.format, sink, global)?;
+    if told.is_empty() {
+        let what = format!("no endpoint of `{}` answered, so nothing was found out", session.name);
+        return Err(NothingMeasured(what).into());
+    }
+    let changed = args.fail_on_change && report.has_changes();
+    Ok(if changed { ExitCode::Drifted.into() } else { Code::SUCCESS })
+}
+
+fn deliver(report: &DoctorReport, format: DoctorFormat, sink: Sink, global: &Global) -> anyhow::Result<()> {
+    let stdout = std::io::stdout();
+    let view = if sink.is_file() {
+        View { width: FILE_WIDTH, paint: Paint::Plain }
+    } else {
+        View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) }
+    };
+    let text = match format {
+        DoctorFormat::Table => report.table(&view),
+        DoctorFormat::Json => report.json(),
+    };
+    sink.write(&text)
+}
+
+fn subject<'a>(session: &'a Session, ready: &'a Ready) -> Subject<'a> {
+    Subject {
+        model: &session.name,
+        endpoint: &ready.endpoint,
+        provider: &ready.provider,
+        defaults: &session.defaults,
+        price: session.price(&ready.endpoint),
+    }
+}
+
+fn planned(session: &Session, resolved: &Resolved) -> DoctorPlan {
+    let endpoints = resolved.ready.iter().map(|ready| PlannedExamination {
+        endpoint: ready.endpoint.name.clone(),
+        estimate: Examination::new(subject(session, ready))
+            .estimate(pace(&Provider { concurrency: 1, ..ready.provider.clone() })),
+    });
+    DoctorPlan::new(&session.name, endpoints.collect())
+}
+
+async fn examine_all(session: &Session, resolved: &Resolved, client: &Client) -> anyhow::Result<Vec<Examined>> {
+    let lab = Lab::start(&resolved.ready, fresh_seed(), session.lab_time()).await?;
+    let lab = &lab;
+    let examined = resolved.ready.iter().map(|ready| async move {
+        let line = Line { client, target: target(session, ready, lab)?, limiter: limiter(session, &ready.provider) };
+        let examination = examine(subject(session, ready), &line).await;
+        anyhow::Ok(examination.finish(clock::now()))
+    });
+    stream::iter(examined).buffered(AT_ONCE).try_collect().await
+}
+
+fn target(session: &Session, ready: &Ready, lab: &Lab) -> anyhow::Result<Target> {
+    let limits = ready.provider.timeout.as_ref().unwrap_or(&session.defaults.timeout);
+    let mut provider = Provider { timeout: Some(time_limits(limits)), ..ready.provider.clone() };
+    match &ready.address {
+        Address::Lab(_) => provider.base_url.clone_from(&lab.urls[&ready.endpoint.name]),
+        Address::Host(url) => provider.base_url = url.to_string(),
+    }
+    Ok(Target::resolve(&ready.endpoint, &provider, &session.defaults.timeout, ready.key.as_ref(), |_| None)?)
+}
+
+/// One request at a time. Waits that the host asks for are the examination's to keep.
+fn limiter(session: &Session, provider: &Provider) -> Limiter {
+    let longest = session.defaults.retry.longest_asked_wait.min(crate::doctor::LONGEST_WAIT.as_secs_f64());
+    Limiter::new(1, provider.requests_per_minute, Duration::from_secs_f64(longest))
+}
+
+/// What the latest examinations found that endpoints refuse, as far as it is still about what is configured.
+pub(super) async fn known_refusals(store: &SqliteStore, session: &Session) -> anyhow::Result<Vec<KnownRefusal>> {
+    let examined = store.latest_examinations(&session.name).await?;
+    let of = |endpoint: &Endpoint| {
+        let is_of =
+            |e: &&Examined| e.endpoint == endpoint.name && e.provider == endpoint.provider && e.model == endpoint.model;
+        examined.iter().find(is_of)
+    };
+    let mut refusals = Vec::new();
+    for endpoint in &session.model.endpoint {
+        // Where the configuration says that a seed is not sent, no request has one.
+        let sends_seed = session.loaded.config.provider[&endpoint.provider].dialect.seed;
+        let is_sent = |feature: probe::Feature| feature != probe::Feature::Seed || sends_seed;
+        for (examined, finding) in of(endpoint).into_iter().flat_map(|e| e.refused().map(move |finding| (e, finding))) {
+            if let Some(feature) = finding.feature.of_requests().filter(|feature| is_sent(*feature)) {
+                refusals.push(KnownRefusal {
+                    endpoint: endpoint.name.clone(),
+                    feature,
+                    words: finding.words.clone().unwrap_or_default(),
+                    since: examined.examined_at,
+                });
+            }
+        }
+    }
+    Ok(refusals)
+}
+
+/// Says on standard error what a run does not send.
+pub(super) fn say_what_is_left_out(plan: &Plan) {
+    for LeftOut { endpoint, requests, count, since, .. } in &plan.left_out {
+        let since = since.strftime("%Y-%m-%d");
+        note(&format!(
+            "{endpoint}: {count} requests {requests} are left out, since it refused them on {since} \
+             (`samemodel doctor` looks again)"
+        ));
+    }
+}
