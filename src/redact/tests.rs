@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -196,6 +197,15 @@ fn encoded(text: &str, encoding: u8) -> String {
     }
 }
 
+/// The bytes of a run of Base64 that may have been cut.
+fn decoded(run: &str) -> Vec<u8> {
+    let whole = run.len() - usize::from(run.len() % 4 == 1);
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(&base64::alphabet::STANDARD, config).decode(&run[..whole]).unwrap_or_default()
+}
+
 /// Whether eight characters in a row of the secret can be read in a text in this encoding.
 fn reveals(text: &str, secret: &str, encoding: u8) -> bool {
     let windows = || secret.as_bytes().windows(WINDOW).map(String::from_utf8_lossy);
@@ -203,15 +213,11 @@ fn reveals(text: &str, secret: &str, encoding: u8) -> bool {
         0 => windows().any(|window| text.contains(window.as_ref())),
         1..=3 => {
             let tight: String = text.split_whitespace().collect();
-            let cores = |window: &str| -> Vec<String> {
-                let core = |before: usize| {
-                    let encoded = STANDARD.encode("\0".repeat(before) + window);
-                    encoded[(before * 8).div_ceil(6)..(before + window.len()) * 8 / 6].to_owned()
-                };
-                (0..3).map(core).collect()
-            };
             let standard = tight.replace('-', "+").replace('_', "/");
-            windows().any(|window| cores(&window).iter().any(|core| standard.contains(core)))
+            let runs = standard.split(|c: char| !(c.is_ascii_alphanumeric() || "+/".contains(c)));
+            let read: Vec<Vec<u8>> =
+                runs.flat_map(|run| (0..4).map(move |from| decoded(run.get(from..).unwrap_or("")))).collect();
+            windows().any(|window| read.iter().any(|bytes| bytes.windows(WINDOW).any(|read| read == window.as_bytes())))
         }
         _ => windows().any(|window| text.to_lowercase().contains(&encoded(&window, 4))),
     }

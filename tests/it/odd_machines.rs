@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Project, assert_says};
 use crate::host::{Host, Request, response};
 
-/// Answers, unless the path says that it does not; notes each request in no place, so that a test counts attempts by the history.
+/// Answers, unless the path says that it does not.
 fn answer(request: &Request) -> Vec<u8> {
     if request.path.contains("down") {
         return response("500 Oops", &[], "{}");
@@ -24,10 +24,11 @@ fn project(host: &Host) -> Project {
         .with_endpoint("same", &host.url("up"))
 }
 
-/// Nothing was asked: there is no history.
+/// Nothing was asked: there is no history, or no run in it.
 fn assert_unasked(project: &Project) {
-    assert!(!project.path(".samemodel/history.db").exists());
-    assert!(project.files().iter().all(|(path, _)| path.extension().is_none_or(|e| e != "sqlite" && e != "db")));
+    if project.path(".samemodel/history.db").exists() {
+        assert_eq!(project.run_as_is(&["export", "--what", "attempts"]).code(), 2);
+    }
 }
 
 #[test]
