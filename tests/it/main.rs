@@ -11,6 +11,7 @@ mod contrib;
 #[cfg(feature = "lab")]
 mod crash;
 mod dialects;
+mod doctor;
 mod engine;
 #[cfg(feature = "lab")]
 mod export;
