@@ -80,13 +80,13 @@ pub(super) fn stop_of(text: &str) -> Option<String> {
 
 /// The number of different choices in a body as received, a document or a stream; `None` where it can be read as neither.
 pub(super) fn choices(raw: &str) -> Option<usize> {
-    let documents: Vec<Value> = match serde_json::from_str(raw.trim_start_matches('\u{feff}')) {
-        Ok(whole) => vec![whole],
-        Err(_) => {
+    let documents: Vec<Value> = serde_json::from_str(raw.trim_start_matches('\u{feff}')).map_or_else(
+        |_| {
             let events = raw.lines().filter_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("data:"));
             events.filter_map(|event| serde_json::from_str(event.trim()).ok()).collect()
-        }
-    };
+        },
+        |whole| vec![whole],
+    );
     let listed = documents.iter().filter_map(|document| document.get("choices")?.as_array());
     let mut indexes: Vec<u64> = Vec::new();
     for choices in listed {

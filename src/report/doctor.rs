@@ -211,7 +211,8 @@ fn table(place: &Place, settings: &[&Setting]) -> String {
     };
     let is_set = settings.iter().any(|setting| setting.advice == Advice::Set);
     let mark = |advice: Advice| if advice == Advice::Set { "" } else { "# " };
-    let mut out = if is_set { head } else { head.lines().map(|line| format!("# {line}\n")).collect() };
+    let commented = |out: String, line: &str| out + "# " + line + "\n";
+    let mut out = if is_set { head } else { head.lines().fold(String::new(), commented) };
     for Setting { key, value, advice, why, .. } in settings {
         let line = escape::line(&format!("{key} = {value}  # {why}"));
         let _ = writeln!(out, "{}{line}", mark(*advice));
