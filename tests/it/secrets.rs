@@ -189,10 +189,13 @@ fn leaks(secrets: &[&str]) -> Regex {
 
 /// Nothing that the program printed or wrote holds a secret; the configuration is the user's own.
 fn assert_kept(project: &Project, runs: &[Run], leaks: &Regex) {
-    let printed = runs.iter().flat_map(|run| [("stdout", run.stdout.as_bytes()), ("stderr", run.stderr.as_bytes())]);
     let files = project.files();
-    let written = files.iter().map(|(path, bytes)| (path.to_str().unwrap_or_default(), bytes.as_slice()));
-    for (place, bytes) in printed.chain(written) {
+    let mut texts: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, bytes)| (path.to_str().unwrap_or_default(), bytes.as_slice())).collect();
+    for run in runs {
+        texts.extend([("standard output", run.stdout.as_bytes()), ("standard error", run.stderr.as_bytes())]);
+    }
+    for (place, bytes) in texts {
         if let Some(found) = leaks.find(bytes) {
             let around = &bytes[found.start().saturating_sub(300)..(found.end() + 200).min(bytes.len())];
             panic!(
