@@ -58,7 +58,9 @@ impl Receiver {
 
     /// Starts a mail server that answers any login with these lines.
     pub fn start_mail_that_refuses(said: String) -> Self {
-        Self::serve(move |stream, _| drop(refuse_login(stream, &said)))
+        Self::serve(move |stream, _| {
+            let _ = refuse_login(stream, &said);
+        })
     }
 
     fn serve(meet: impl Fn(&mut TcpStream, &Mutex<Vec<Posted>>) + Send + 'static) -> Self {

@@ -77,7 +77,7 @@ fn with_echo(value: &Value, echo: &str) -> String {
     value.to_string().replace('@', &escaped)
 }
 
-fn choice(part: Value) -> Value {
+fn choice(part: &Value) -> Value {
     json!({"model": "m", "choices": [{"index": 0, "message": part, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 7, "completion_tokens": 5}})
 }
@@ -109,8 +109,8 @@ fn answer(request: &Request) -> Vec<u8> {
     let content = |piece: &str| json!({"delta": {"content": piece}});
     let tool = |function: Value| json!({"delta": {"tool_calls": [{"index": 0, "id": "c", "function": function}]}});
     match path {
-        "text" => whole(&choice(json!({"content": "you are @, are you not?"}))),
-        "reasoning" => whole(&choice(json!({"content": "yes", "reasoning_content": "so @ asks"}))),
+        "text" => whole(&choice(&json!({"content": "you are @, are you not?"}))),
+        "reasoning" => whole(&choice(&json!({"content": "yes", "reasoning_content": "so @ asks"}))),
         "stream" => pieces(&echo, 0, &content, END),
         "cut-stream" => pieces(&echo, 0, &content, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a"),
         "other-choice" => pieces(&echo, 1, &content, END),
@@ -132,7 +132,7 @@ fn answer(request: &Request) -> Vec<u8> {
         }
         "header" => {
             let headers = [format!("x-request-id: id-{in_one_line}"), format!("server: {in_one_line}")];
-            response("200 OK", &headers, &choice(json!({"content": "yes"})).to_string())
+            response("200 OK", &headers, &choice(&json!({"content": "yes"})).to_string())
         }
         "error" => {
             let filler = "x".repeat(440);
@@ -145,14 +145,14 @@ fn answer(request: &Request) -> Vec<u8> {
         }
         "redirect" => response("302 Found", &[format!("location: https://h.example/{in_one_line}/a?b")], &in_one_line),
         "metadata" => {
-            let mut value = choice(json!({"content": "yes"}));
+            let mut value = choice(&json!({"content": "yes"}));
             for field in ["model", "id", "system_fingerprint", "provider"] {
                 value[field] = json!("@");
             }
             value["choices"][0]["finish_reason"] = json!("@");
             whole(&value)
         }
-        _ => response("200 OK", &[], &choice(json!({"content": "yes"})).to_string()),
+        _ => response("200 OK", &[], &choice(&json!({"content": "yes"})).to_string()),
     }
 }
 
