@@ -499,8 +499,7 @@ mod tests {
         }
     }
 
-    proptest! {
-        #[test]
+    #[test]
     fn what_an_endpoint_is_known_to_refuse_is_left_out_for_it_alone() {
         let mut plan = plan(2, &[3, 2], 1);
         plan.probes[1].probe.parameters.stop = vec!["x".into()];
@@ -519,7 +518,8 @@ mod tests {
         assert_eq!(kept, plan);
     }
 
-    #[test]
+    proptest! {
+        #[test]
         fn every_request_stands_once_and_each_block_holds_every_endpoint(
             endpoints in 1_usize..5, answers in prop::collection::vec(1_u32..4, 1..6), seed: u64
         ) {
