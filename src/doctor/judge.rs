@@ -119,9 +119,17 @@ fn tools(ex: &Examination<'_>) -> Finding {
         return found(State::Ignored, "a call stands in the text, and none where calls belong");
     }
     match chosen {
+        Some(answer) if is_cut_in_thought(ex, answer) => {
+            found(State::Unknown, "the cap ended the answer before a call")
+        }
         Some(_) => found(State::Ignored, "no tool was called, not even the one that was chosen for the model"),
         None => found(State::Unknown, "the model called no tool, which may be its own choice"),
     }
+}
+
+/// Whether the cap ended an answer before anything but a thought.
+fn is_cut_in_thought(ex: &Examination<'_>, answer: &Answer) -> bool {
+    is_at_cap(answer) && visible(answer, &ex.subject.provider.dialect.thought_marks).trim().is_empty()
 }
 
 fn tool_choice(ex: &Examination<'_>) -> Finding {
@@ -138,7 +146,7 @@ fn tool_choice(ex: &Examination<'_>) -> Finding {
         found(State::Honoured, "the tool was called that was chosen, though it does not fit the question")
     } else if called(NATURAL_TOOL) {
         found(State::Ignored, "the tool was called that fits the question, not the one that was chosen")
-    } else if answer.tool_calls.is_empty() && Ended::read(answer.finish_reason.as_deref()) == Ended::AtCap {
+    } else if answer.tool_calls.is_empty() && is_cut_in_thought(ex, answer) {
         found(State::Unknown, "the cap ended the answer before a call")
     } else if answer.tool_calls.is_empty() {
         found(State::Ignored, "no tool was called, though one was chosen")

@@ -54,6 +54,7 @@ pub enum Feature {
     /// Requests without a cap.
     NoCap,
     /// Temperature 0.
+    #[serde(rename = "temperature_0")]
     Temperature0,
     /// A system message.
     SystemMessage,

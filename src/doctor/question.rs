@@ -89,11 +89,10 @@ impl Question {
             Self::Uncapped => None,
             Self::Tools | Self::ToolChoice | Self::Schema => Some(WHOLE_CAP),
             Self::Choices | Self::Short => Some(SHORT_CAP),
-            // Another cap makes it another request, which a cache of answers does not know.
-            Self::SeededAgain => Some(USUAL_CAP + 1),
             Self::Whole
             | Self::Streamed
             | Self::Seeded
+            | Self::SeededAgain
             | Self::OtherSeed
             | Self::Stop
             | Self::Logprobs

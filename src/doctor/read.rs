@@ -57,7 +57,7 @@ pub(super) fn common(a: &str, b: &str) -> usize {
     a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count()
 }
 
-/// Whether one of two texts is the beginning of the other, as it is where only caps differ.
+/// Whether one of two texts is the beginning of the other.
 pub(super) fn agree(a: &str, b: &str) -> bool {
     let (a, b) = (a.trim_end(), b.trim_end());
     a.starts_with(b) || b.starts_with(a)
@@ -80,13 +80,12 @@ pub(super) fn stop_of(text: &str) -> Option<String> {
 
 /// The number of different choices in a body as received, a document or a stream; `None` where it can be read as neither.
 pub(super) fn choices(raw: &str) -> Option<usize> {
-    let documents: Vec<Value> = serde_json::from_str(raw.trim_start_matches('\u{feff}')).map_or_else(
-        |_| {
-            let events = raw.lines().filter_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("data:"));
-            events.filter_map(|event| serde_json::from_str(event.trim()).ok()).collect()
-        },
-        |whole| vec![whole],
-    );
+    let events = || {
+        let events = raw.lines().filter_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("data:"));
+        events.filter_map(|event| serde_json::from_str(event.trim()).ok()).collect()
+    };
+    let whole = serde_json::from_str(raw.trim_start_matches('\u{feff}')).ok();
+    let documents: Vec<Value> = whole.map_or_else(events, |whole| vec![whole]);
     let listed = documents.iter().filter_map(|document| document.get("choices")?.as_array());
     let mut indexes: Vec<u64> = Vec::new();
     for choices in listed {

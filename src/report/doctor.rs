@@ -211,8 +211,7 @@ fn table(place: &Place, settings: &[&Setting]) -> String {
     };
     let is_set = settings.iter().any(|setting| setting.advice == Advice::Set);
     let mark = |advice: Advice| if advice == Advice::Set { "" } else { "# " };
-    let commented = |out: String, line: &str| out + "# " + line + "\n";
-    let mut out = if is_set { head } else { head.lines().fold(String::new(), commented) };
+    let mut out = if is_set { head } else { format!("# {}\n", head.trim_end().replace('\n', "\n# ")) };
     for Setting { key, value, advice, why, .. } in settings {
         let line = escape::line(&format!("{key} = {value}  # {why}"));
         let _ = writeln!(out, "{}{line}", mark(*advice));
