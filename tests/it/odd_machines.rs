@@ -95,7 +95,7 @@ fn a_clock_before_1970_and_samples_without_end_are_refused() {
     let run = project.run(["check", "m", "--quiet", "--samples", "1000000000"]);
     assert_eq!(run.code(), 2, "{}", run.stderr);
     assert_says(&run.stderr, &["must be at most 100000"]);
-    let many = "samples = 4000000000\n[[message]]\nrole = \"user\"\ncontent = \"x\"\n";
+    let many = "about = \"Many.\"\nsamples = 4000000000\n[[message]]\nrole = \"user\"\ncontent = \"x\"\n";
     let project = project.with_file("prompts/many.toml", many);
     let run = project.run(["check", "m", "--quiet"]);
     assert_eq!(run.code(), 2, "{}", run.stderr);
@@ -117,6 +117,7 @@ fn a_pipe_among_the_prompts_and_a_lock_that_is_a_link_are_refused() {
     assert_unasked(&project);
     fs::create_dir_all(project.path(".samemodel")).expect("a folder");
     fs::write(project.path("precious"), "kept").expect("written");
+    let _ = fs::remove_file(project.path(".samemodel/lock"));
     std::os::unix::fs::symlink(project.path("precious"), project.path(".samemodel/lock")).expect("a link");
     let run = project.run(["check", "m", "--quiet"]);
     assert_eq!(run.code(), 2, "{}", run.stderr);
