@@ -16,7 +16,7 @@ use crate::{Effort, Error, llama_with_mistral, share};
 const SHAPE: [usize; 2] = [15, 12];
 
 /// How often either is significant.
-pub fn package(data: &Data, effort: &Effort) -> String {
+pub fn package<'a>(data: &'a Data, effort: &Effort) -> String {
     let mut out = "### The same answers by `model-equality-testing` 0.0.2: how often p ≤ 0.05\n\n".to_owned();
     let Ok(python) = std::env::var("MET_PYTHON") else {
         return out + "Not measured: `MET_PYTHON` names no interpreter that has the package.\n";
@@ -30,12 +30,12 @@ pub fn package(data: &Data, effort: &Effort) -> String {
         move |seed: u64| mixture(llama_with_mistral(data), asked, seed)
     };
     for (name, trial) in [
-        ("Llama 3 70B against itself", &of_itself as &dyn Fn(u64) -> Vec<Trial<'_>>),
+        ("Llama 3 70B against itself", &of_itself as &dyn Fn(u64) -> Vec<Trial<'a>>),
         ("10 % of Mistral 7B's", &mixed(10.0)),
         ("20 % of Mistral 7B's", &mixed(20.0)),
         ("all of Mistral 7B's", &mixed(100.0)),
     ] {
-        let trials: Vec<Vec<Trial<'_>>> = (0..effort.package).map(trial).collect();
+        let trials: Vec<Vec<Trial<'a>>> = (0..effort.package).map(trial).collect();
         let ours = trials.iter().enumerate().filter(|(seed, t)| our_p(t, *seed as u64) <= 0.05).count();
         let theirs = match their_p(&python, &trials) {
             Ok(p_values) => share(p_values.iter().filter(|p| **p <= 0.05).count(), trials.len()),

@@ -353,7 +353,8 @@ fn no_cap(ex: &Examination<'_>) -> Finding {
 
 fn temperature_0(ex: &Examination<'_>) -> Finding {
     let found = |state, evidence: String| Finding::new(Feature::Temperature0, state, evidence);
-    if let Some(words) = remedied(ex, Aspect::Zero) {
+    // Where nothing was answered, it was not the temperature that was refused.
+    if let Some(words) = remedied(ex, Aspect::Zero).filter(|_| ex.has_any_answer()) {
         let evidence = match ex.manner.zero {
             Some(zero) => format!("0 is refused, and {zero} is taken"),
             None => "no temperature near 0 is taken".to_owned(),
