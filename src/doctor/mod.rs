@@ -1,7 +1,7 @@
 //! Examinations: what an endpoint does with each thing that a request may ask of it, and the settings that follow.
 //!
-//! Layer 2, pure. [`question`] has the requests, [`examination`] says which comes next, [`judge`] makes findings of what came
-//! back, [`facts`] those on counts, thoughts and limits, and [`settings`] the lines for `providers.toml`. Nothing is claimed that the
+//! Layer 2, pure. [`question`] has the requests, [`examination`] says which comes next, `judge` makes findings of what came
+//! back, `facts` those on counts, thoughts and limits, and `settings` the lines for `providers.toml`. Nothing is claimed that the
 //! answers do not show: what cannot be told is [`State::Unknown`], with the reason.
 
 use jiff::Timestamp;

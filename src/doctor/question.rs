@@ -16,10 +16,10 @@ pub const SYSTEM: &str = "You are a storyteller who writes in plain words and sh
 /// What the weather is asked of, and the tool that does not belong to it.
 const WEATHER: &str = "What will the weather be like in Oslo tomorrow?";
 
-/// The tool that answers [`WEATHER`].
+/// The tool that answers `WEATHER`.
 pub const NATURAL_TOOL: &str = "get_forecast";
 
-/// The tool that is chosen for the model although it does not answer [`WEATHER`].
+/// The tool that is chosen for the model although it does not answer `WEATHER`.
 pub const CHOSEN_TOOL: &str = "get_time";
 
 /// Visible tokens of most answers.
