@@ -25,6 +25,10 @@ pub(super) fn findings(ex: &Examination<'_>) -> Vec<Finding> {
 }
 
 fn finding(ex: &Examination<'_>, feature: Feature) -> Finding {
+    // Where nothing is answered, no feature is to blame.
+    if feature != Feature::Answers && !ex.has_any_answer() {
+        return Finding::new(feature, State::Unknown, "nothing is answered");
+    }
     match feature {
         Feature::Answers => facts::answers(ex),
         Feature::Model => facts::model(ex),
@@ -353,8 +357,7 @@ fn no_cap(ex: &Examination<'_>) -> Finding {
 
 fn temperature_0(ex: &Examination<'_>) -> Finding {
     let found = |state, evidence: String| Finding::new(Feature::Temperature0, state, evidence);
-    // Where nothing was answered, it was not the temperature that was refused.
-    if let Some(words) = remedied(ex, Aspect::Zero).filter(|_| ex.has_any_answer()) {
+    if let Some(words) = remedied(ex, Aspect::Zero) {
         let evidence = match ex.manner.zero {
             Some(zero) => format!("0 is refused, and {zero} is taken"),
             None => "no temperature near 0 is taken".to_owned(),
