@@ -36,7 +36,8 @@ pub(super) fn matching(runs: Vec<RunRecord>, id: Option<&str>, model: Option<&st
     };
     let found: Vec<RunRecord> = runs.into_iter().filter(fits).collect();
     match (id, found.len()) {
-        (_, 0) => Err(UsageError("the history has no such run: `samemodel history` lists them".into()).into()),
+        (None, 0) => Err(UsageError("the history has no such run: `samemodel check` makes one".into()).into()),
+        (Some(_), 0) => Err(UsageError("the history has no such run: `samemodel history` lists them".into()).into()),
         (Some(id), n) if n > 1 => Err(UsageError(format!("{n} runs begin with `{id}`: give more of the id")).into()),
         _ => Ok(found),
     }
