@@ -350,9 +350,19 @@ fn no_cap(ex: &Examination<'_>) -> Finding {
     let tokens = answer.usage.and_then(|usage| usage.completion_tokens);
     let after = tokens.map_or_else(String::new, |tokens| format!(" after {tokens} tokens"));
     if is_at_cap(answer) {
-        return found(State::Ignored, format!("without a cap of the caller's the host ends the answer{after}"));
+        // A model that rambles on is ended by its context too, which is hardly as round as a default.
+        return if tokens.is_some_and(is_round) {
+            found(State::Ignored, format!("without a cap of the caller's the host ends the answer{after}"))
+        } else {
+            found(State::Unknown, format!("the answer was ended{after}, by a cap or by the end of the context"))
+        };
     }
     found(State::Honoured, format!("the answer ended by itself{after}"))
+}
+
+/// Whether somebody would set this as a cap.
+fn is_round(tokens: u64) -> bool {
+    tokens.is_power_of_two() || tokens.is_multiple_of(100)
 }
 
 fn temperature_0(ex: &Examination<'_>) -> Finding {

@@ -226,6 +226,25 @@ fn dropped_tools_and_a_cap_that_is_not_kept_are_told() {
 }
 
 #[test]
+fn an_answer_that_the_context_ends_is_no_cap_of_the_hosts() {
+    let ended_after = |tokens: u64| {
+        let host = move |inquiry: &Inquiry, number: usize| {
+            changed(inquiry, number, |answer| {
+                if inquiry.question == Question::Uncapped {
+                    answer.finish_reason = Some("length".into());
+                    answer.usage = answer.usage.map(|usage| Usage { completion_tokens: Some(tokens), ..usage });
+                }
+            })
+        };
+        state(&examined(&host), Feature::NoCap)
+    };
+    assert_eq!(
+        [16, 1000, 2048, 1515].map(ended_after),
+        [State::Ignored, State::Ignored, State::Ignored, State::Unknown]
+    );
+}
+
+#[test]
 fn a_cap_that_is_kept_under_its_other_name_alone_is_found() {
     let host = |inquiry: &Inquiry, number: usize| {
         let more = if inquiry.dialect.max_tokens == MaxTokensField::MaxTokens { 90 } else { 0 };
