@@ -221,9 +221,11 @@ impl Shared<'_> {
     async fn fulfil(&self, arm: &Arm, request: Request, state: &State) -> Result<End, StoreError> {
         let runner = self.runner;
         let in_step = self.window.wait(arm.index, request.block);
+        // What stops goes first: where both are ready, nothing more is sent.
         let stopped = tokio::select! {
-            () = in_step => false,
+            biased;
             () = runner.stop.cancelled() => true,
+            () = in_step => false,
         };
         if stopped || state.is_down() {
             return Ok(End::Skipped);
@@ -269,8 +271,9 @@ impl Shared<'_> {
                 Decision::Retry { after } => {
                     (runner.events)(Event::Retrying { slot: slot.clone(), kind: failure.kind, wait: after });
                     tokio::select! {
-                        () = tokio::time::sleep(after) => {}
+                        biased;
                         () = runner.stop.cancelled() => return Ok(End::Skipped),
+                        () = tokio::time::sleep(after) => {}
                     }
                 }
             }
@@ -289,8 +292,9 @@ impl Shared<'_> {
     ) -> Result<Attempt, End> {
         let runner = self.runner;
         let permit = tokio::select! {
-            permit = arm.limiter.acquire() => permit,
+            biased;
             () = runner.stop.cancelled() => return Err(End::Skipped),
+            permit = arm.limiter.acquire() => permit,
         };
         let permit = permit.map_err(|closed| {
             let failure = Failure {

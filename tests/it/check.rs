@@ -1,8 +1,11 @@
 //! `samemodel check` on small fleets of the lab: verdicts, repetition, budget, resumption, one run at a time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value;
 
 use crate::fixture::{Project, Run, TELLING, assert_says};
+use crate::host::{Host, Request, delta, end, stream};
 
 /// Probes with which every fault of the lab can be told, and no more than that needs.
 fn telling() -> Project {
@@ -191,4 +194,30 @@ fn a_second_run_is_turned_away_and_the_first_stops_cleanly_when_interrupted() {
     assert_says(report["partial"].as_str().expect("it is partial"), &["stopped", "--resume"]);
     let answers = report["endpoints"][0]["samples"].as_u64().expect("a count");
     assert!((4..200).contains(&answers), "{answers}");
+}
+
+/// Requests that [`at_once`] has answered.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+fn at_once(_: &Request) -> Vec<u8> {
+    ASKED.fetch_add(1, Ordering::SeqCst);
+    stream(&[delta("Hello"), end()])
+}
+
+#[test]
+fn after_an_interruption_no_more_is_sent_than_what_is_under_way() {
+    let host = Host::start(at_once);
+    let project = Project::new().with_probe("p", "Hello").with_default("samples", "1000");
+    let names = ["reference", "a", "b", "c"];
+    let project = names.iter().fold(project, |project, name| project.with_endpoint(name, &host.url(name)));
+    project.write();
+    let mut run = project.start(&["check", "m", "--seed", "1"], "");
+    run.wait_until("some answers", |_| ASKED.load(Ordering::SeqCst) > 100);
+    run.signal("INT");
+    let asked = ASKED.load(Ordering::SeqCst);
+    let stopped = run.finish();
+    assert_says(&stopped.stdout, &["partial", "--resume"]);
+    let late = ASKED.load(Ordering::SeqCst) - asked;
+    // A signal takes some milliseconds, in which some answers more come; hundreds were still planned.
+    assert!(late < 300, "{late} of {} requests were sent after the interruption", asked + late);
 }
