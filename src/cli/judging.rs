@@ -1,5 +1,6 @@
 //! From the answers of a run to its report: what they are compared with, and what of them waits for review.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
@@ -113,8 +114,10 @@ impl Judging<'_> {
     async fn against_a_reference(&self, samples: &[Sample], approved: &Approved) -> anyhow::Result<Findings> {
         let Asking { session, job, .. } = self.asking;
         let reference = session.reference_name();
-        let mut all = samples.to_vec();
-        all.extend(self.recorded());
+        let recorded = self.recorded();
+        // Texts of a large run take most of the memory: a second copy is made only where something is added.
+        let all =
+            if recorded.is_empty() { Cow::Borrowed(samples) } else { Cow::Owned([samples, &recorded[..]].concat()) };
         if !all.iter().any(|s| s.endpoint == reference && s.is_answer()) {
             let what = format!("the reference `{reference}` has no answers, so nothing can be compared with it");
             let advice = match self.outcome {

@@ -24,6 +24,16 @@ pub enum Progress {
     Done,
 }
 
+/// What becomes of log-probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Logprobs {
+    /// They are part of the answer.
+    #[default]
+    Kept,
+    /// They are passed over, since nobody asked for them: they are many times as large as the text.
+    Dropped,
+}
+
 /// An answer under construction.
 #[derive(Debug, Default)]
 pub struct Assembly {
@@ -33,20 +43,20 @@ pub struct Assembly {
     reasoning: Channel,
     refusal: Channel,
     tool_calls: ToolCalls,
+    logprobs: Logprobs,
     seen_delta: bool,
     seen_choice: bool,
     done: bool,
 }
 
-/// Reads a whole body.
+/// Reads a whole body into an assembly that holds nothing yet.
 ///
 /// # Errors
 ///
 /// With the host's own error under HTTP 200, with what a content filter withheld, and with what is no chat completion.
-pub fn whole(body: &[u8], slow_down: &[u16]) -> Result<Answer, Failure> {
+pub fn whole(body: &[u8], mut assembly: Assembly) -> Result<Answer, Failure> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let value = lenient::parse(body).map_err(|error| malformed(&format!("the body is not JSON: {error}")))?;
-    let mut assembly = Assembly::new(slow_down);
     assembly.absorb(&value)?;
     assembly.done = true;
     assembly.finish()
@@ -56,6 +66,12 @@ impl Assembly {
     /// Nothing yet. `slow_down` lists the statuses that mean it beside 429.
     pub fn new(slow_down: &[u16]) -> Self {
         Self { slow_down: slow_down.to_vec(), ..Self::default() }
+    }
+
+    /// The same, with this becoming of log-probabilities.
+    #[must_use]
+    pub fn with_logprobs(self, logprobs: Logprobs) -> Self {
+        Self { logprobs, ..self }
     }
 
     /// Takes one event of a stream.
@@ -198,7 +214,8 @@ impl Assembly {
             let word = reason.as_str().or_else(|| reason.get("type").and_then(Value::as_str));
             self.answer.finish_reason = Some(word.map_or_else(|| reason.to_string(), str::to_owned));
         }
-        if let Some(logprobs) = choice.get("logprobs").filter(|logprobs| !logprobs.is_null()) {
+        let logprobs = choice.get("logprobs").filter(|logprobs| !logprobs.is_null());
+        if let Some(logprobs) = logprobs.filter(|_| self.logprobs == Logprobs::Kept) {
             join(self.answer.logprobs.get_or_insert(Value::Null), logprobs);
         }
         let part = |name| choice.get(name).filter(|part| part.is_object());
@@ -216,7 +233,8 @@ impl Assembly {
         if called || self.length() > before { Progress::Piece } else { Progress::Nothing }
     }
 
-    fn length(&self) -> usize {
+    /// Bytes of text so far.
+    pub fn length(&self) -> usize {
         self.content.text.len() + self.reasoning.text.len() + self.refusal.text.len()
     }
 

@@ -9,9 +9,11 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::answer::{self, Assembly, Progress};
+use super::answer::{self, Assembly, Logprobs, Progress};
+use super::bulk::{Bulk, Place};
 use super::fault::{self, failure};
 use super::headers::{self, Kept};
+use super::room::{MARGIN, Room};
 use super::sse::{Decoder, Ending, Event, Limits};
 use super::target::{Target, TimeLimits};
 use super::transport;
@@ -35,10 +37,12 @@ pub(super) struct Exchange {
     pub raw: Vec<u8>,
     pub elapsed: Duration,
     pub result: Result<Answer, Failure>,
+    /// Of a large body, while it is in memory.
+    pub place: Option<Place>,
 }
 
-/// Sends `body` to `target` and reads what comes back, up to `limit` decompressed bytes of an answer.
-pub(super) async fn exchange(target: &Target, body: &Value, limit: usize) -> Exchange {
+/// Sends `body` to `target` and reads what comes back, as far as there is room for it.
+pub(super) async fn exchange(target: &Target, body: &Value, room: Room, bulk: &Bulk) -> Exchange {
     let clock = Clock::start(target);
     let request = target.http.post(target.url.clone()).header(ACCEPT, "application/json");
     let sent = request.headers(target.headers.clone()).json(body).send();
@@ -46,20 +50,27 @@ pub(super) async fn exchange(target: &Target, body: &Value, limit: usize) -> Exc
         Ok(response) => response,
         Err(failed) => {
             let elapsed = clock.elapsed();
-            return Exchange { status: None, headers: Kept::new(), raw: Vec::new(), elapsed, result: Err(failed) };
+            let (headers, raw) = (Kept::new(), Vec::new());
+            return Exchange { status: None, headers, raw, elapsed, result: Err(failed), place: None };
         }
     };
     let status = response.status();
     let headers = headers::kept(response.headers());
-    let (raw, elapsed, result) = if status.is_success() {
-        read_answer(&clock, response, limit).await
+    let Read { raw, elapsed, result, place } = if status.is_success() {
+        read_answer(&clock, response, room, bulk).await
     } else {
         read_error(&clock, response).await
     };
-    Exchange { status: Some(status.as_u16()), headers, raw, elapsed, result }
+    Exchange { status: Some(status.as_u16()), headers, raw, elapsed, result, place }
 }
 
-type Read = (Vec<u8>, Duration, Result<Answer, Failure>);
+/// A body that has been read.
+struct Read {
+    raw: Vec<u8>,
+    elapsed: Duration,
+    result: Result<Answer, Failure>,
+    place: Option<Place>,
+}
 
 async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read {
     let status = response.status().as_u16();
@@ -78,7 +89,7 @@ async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read 
     if failed.kind == FailureKind::Redirect {
         failed.message = redirected(status, location.as_deref());
     }
-    (raw, clock.elapsed(), Err(failed))
+    Read { raw, elapsed: clock.elapsed(), result: Err(failed), place: None }
 }
 
 /// Says where a redirect points. Its query is still there: it is cut off after redaction, since a key may hold a `?`.
@@ -87,20 +98,23 @@ fn redirected(status: u16, location: Option<&str>) -> String {
     format!("HTTP {status}: redirects are not followed; it points to {}", fault::one_line(place))
 }
 
-async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, limit: usize) -> Read {
-    let mut reading = Reading::new(clock, response.headers(), limit);
-    let mut last = None;
+async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, room: Room, bulk: &Bulk) -> Read {
+    let mut reading = Reading::new(clock, response.headers(), room);
+    let (mut last, mut place) = (None, None);
     let result = loop {
         match clock.wait(last, response.chunk()).await {
             Ok(Some(bytes)) => {
-                last = Some(Instant::now());
                 match reading.take(&bytes) {
-                    Ok(Progress::Done) => break reading.end(),
+                    Ok(Progress::Done) => break reading.end(bulk).await,
                     Ok(_) => {}
                     Err(failed) => break Err(failed),
                 }
+                if place.is_none() {
+                    place = bulk.reading(reading.in_memory()).await;
+                }
+                last = Some(Instant::now());
             }
-            Ok(None) => break reading.end(),
+            Ok(None) => break reading.end(bulk).await,
             Err(broken) => break reading.break_off(broken),
         }
     };
@@ -116,7 +130,7 @@ async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, limit: 
         // Nothing hangs on the outcome: a stream that does not end in time costs its connection.
         let _ = timeout(DRAIN, rest).await;
     }
-    (raw, elapsed, result)
+    Read { raw, elapsed, result, place }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -126,9 +140,12 @@ fn millis(duration: Duration) -> u64 {
 /// A body as it comes in.
 struct Reading<'a> {
     clock: &'a Clock<'a>,
-    limit: usize,
+    room: Room,
     says_stream: bool,
+    /// All of a whole answer, and the beginning of a stream.
     raw: Vec<u8>,
+    /// Bytes that have come.
+    came: usize,
     form: Form,
     first_token: Option<Duration>,
 }
@@ -143,18 +160,37 @@ enum Form {
 }
 
 impl<'a> Reading<'a> {
-    fn new(clock: &'a Clock<'a>, headers: &HeaderMap, limit: usize) -> Self {
+    fn new(clock: &'a Clock<'a>, headers: &HeaderMap, room: Room) -> Self {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let says_stream = content_type.to_ascii_lowercase().contains("event-stream");
-        Self { clock, limit, says_stream, raw: Vec::new(), form: Form::Unknown, first_token: None }
+        Self { clock, room, says_stream, raw: Vec::new(), came: 0, form: Form::Unknown, first_token: None }
+    }
+
+    fn assembly(&self) -> Assembly {
+        let logprobs = if self.room.logprobs { Logprobs::Kept } else { Logprobs::Dropped };
+        Assembly::new(&self.clock.target.slow_down).with_logprobs(logprobs)
+    }
+
+    /// Bytes of it that are in memory, about.
+    fn in_memory(&self) -> usize {
+        match &self.form {
+            Form::Stream(stream) => stream.1.length(),
+            Form::Whole | Form::Unknown => self.raw.len(),
+        }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
-        if self.raw.len() + bytes.len() > self.limit {
-            let message = format!("the body is larger than {} bytes, far beyond what the cap allows", self.limit);
+        self.came += bytes.len();
+        if self.came > self.room.read {
+            let message = format!("the body is larger than {} bytes, far beyond what the cap allows", self.room.read);
             return Err(failure(FailureKind::TooLarge, message));
         }
-        self.raw.extend_from_slice(bytes);
+        let kept = match &self.form {
+            // A little more than is looked at, which shows that something was left out.
+            Form::Stream(_) => (self.room.kept + 2 * MARGIN).saturating_sub(self.raw.len()).min(bytes.len()),
+            Form::Whole | Form::Unknown => bytes.len(),
+        };
+        self.raw.extend_from_slice(&bytes[..kept]);
         match &mut self.form {
             Form::Whole => Ok(Progress::Nothing),
             Form::Stream(_) => self.decode(bytes),
@@ -178,8 +214,8 @@ impl<'a> Reading<'a> {
             Some(b'{' | b'[' | b'"' | b'<') => Form::Whole,
             // A field of an event, or a comment.
             Some(first) if self.says_stream || b":deir".contains(first) => {
-                let limits = Limits { line: LINE_LIMIT, total: self.limit };
-                Form::Stream(Box::new((Decoder::new(limits), Assembly::new(&self.clock.target.slow_down))))
+                let limits = Limits { line: LINE_LIMIT, total: self.room.read };
+                Form::Stream(Box::new((Decoder::new(limits), self.assembly())))
             }
             Some(_) => Form::Whole,
         }
@@ -203,7 +239,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<Answer, Failure> {
+    async fn end(&mut self, bulk: &Bulk) -> Result<Answer, Failure> {
+        let _place = bulk.parsing(self.in_memory()).await;
         match std::mem::replace(&mut self.form, Form::Whole) {
             Form::Stream(stream) => {
                 let (decoder, assembly) = *stream;
@@ -218,7 +255,7 @@ impl<'a> Reading<'a> {
         match self.raw.trim_ascii_start().first() {
             None => Err(failure(FailureKind::Malformed, "the body is empty")),
             Some(b'<') => Err(failure(FailureKind::Malformed, "the body is a page of HTML instead of JSON")),
-            Some(_) => answer::whole(&self.raw, &self.clock.target.slow_down),
+            Some(_) => answer::whole(&self.raw, self.assembly()),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The client: asks one endpoint one question over HTTP, and makes a record of whatever comes of it.
 //!
 //! Layer 3. A request travels through [`request`] (probe to body), [`target`] (endpoint to address and key),
-//! `exchange` (bytes within limits), [`sse`] and [`answer`] (bytes to answer), and comes back as an
+//! `exchange` (bytes within limits; large bodies a few at a time, by `bulk`), [`sse`] and [`answer`] (bytes to answer), and comes back as an
 //! [`Attempt`]. Whether another attempt follows is decided in [`crate::retry`]; how many may
 //! be under way, in [`limit`].
 
+mod bulk;
 mod exchange;
 mod transport;
 
@@ -38,11 +39,16 @@ pub use target::{Target, TargetError};
 
 use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome};
 use crate::redact::{MASK, Redactor};
+use bulk::Bulk;
 use exchange::Exchange;
 use headers::Kept;
+use room::MARGIN;
 
 /// The most characters of a failure's message, and of a header's value.
 const TEXT_LIMIT: usize = 500;
+
+/// The most tool calls that are kept of an answer.
+const MOST_CALLS: usize = 128;
 
 /// The most bytes kept of a body that is no answer. Less than is read of it, so that whatever was cut through where
 /// reading stopped is not kept.
@@ -52,12 +58,13 @@ const KEPT_OF_A_FAILURE: usize = ERROR_BODY_LIMIT / 2;
 #[derive(Debug, Clone)]
 pub struct Client {
     redactor: Redactor,
+    bulk: Bulk,
 }
 
 impl Client {
     /// A client that masks what `redactor` knows; every key that is sent must be among it.
     pub fn new(redactor: Redactor) -> Self {
-        Self { redactor }
+        Self { redactor, bulk: Bulk::default() }
     }
 
     /// Sends `ask` to `target` once, as the try with this `number` (from 1), and never fails: an attempt that got no
@@ -65,12 +72,11 @@ impl Client {
     pub async fn attempt(&self, target: &Target, ask: &Ask, number: u32) -> Attempt {
         let started_at = Timestamp::now();
         let room = Room::of(&ask.body);
-        let Exchange { status, headers, raw, elapsed, result } = exchange::exchange(target, &ask.body, room.read).await;
+        let exchange = exchange::exchange(target, &ask.body, room, &self.bulk).await;
+        // A large body has its place until it is out of memory.
+        let Exchange { status, headers, raw, elapsed, result, place: _place } = exchange;
         let outcome = match result {
-            Ok(answer) => {
-                let logprobs = answer.logprobs.filter(|_| room.logprobs);
-                Outcome::Answered(Box::new(self.clean_answer(Answer { logprobs, ..answer })))
-            }
+            Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer, room))),
             Err(failure) => Outcome::Failed(self.clean_failure(&failure, &headers, &raw)),
         };
         let slot = ask.slot.clone();
@@ -85,18 +91,27 @@ impl Client {
     }
 
     fn clean_raw(&self, raw: &[u8], outcome: &Outcome, room: Room) -> String {
-        // Masked before it is cut: a cut through a key would leave half of it unknown to the redactor.
-        let mut text = self.clean(&String::from_utf8_lossy(raw));
-        // A stream brings an echoed key in pieces, none of which can be told from other text.
-        if self.redactor.finds_in_pieces(&text) {
-            return MASK.to_owned();
-        }
         let most = match outcome {
             Outcome::Failed(failure) if failure.kind != FailureKind::CutStream => KEPT_OF_A_FAILURE,
             Outcome::Answered(_) | Outcome::Failed(_) => room.kept,
         };
-        text.truncate(text.floor_char_boundary(most));
-        text
+        // A character at the end that is cut through lies beyond what is kept.
+        let text = String::from_utf8_lossy(&raw[..raw.len().min(most + MARGIN + 1)]);
+        let text = self.clean_to(&text, most);
+        // A stream brings an echoed key in pieces, none of which can be told from other text.
+        if self.redactor.finds_in_pieces(&text) { MASK.to_owned() } else { text }
+    }
+
+    /// Masks a text, and keeps no more than so many bytes. Masked before it is cut, since a cut through a key would leave half of it
+    /// unknown to the redactor; what lies far beyond the cut is not looked at.
+    fn clean_to(&self, text: &str, most: usize) -> String {
+        let seen = text.floor_char_boundary(most + MARGIN);
+        let mut clean = self.clean(&text[..seen]);
+        // Masks are shorter than keys, so that the margin, and a key that it ends in, may have moved to before the cut.
+        let most = if seen < text.len() { most.min(clean.len().saturating_sub(MARGIN)) } else { most };
+        clean.truncate(clean.floor_char_boundary(most));
+        clean.shrink_to_fit();
+        clean
     }
 
     fn clean_headers(&self, headers: Kept) -> Kept {
@@ -121,23 +136,25 @@ impl Client {
         }
     }
 
-    fn clean_answer(&self, answer: Answer) -> Answer {
-        let option = |text: Option<String>| text.map(|text| self.clean(&text));
+    /// Masks the texts of an answer, and keeps no more of each than an answer to such a request can have.
+    fn clean_answer(&self, answer: Answer, room: Room) -> Answer {
+        let clean = |text: String| self.clean_to(&text, room.text);
         let mut answer = Answer {
-            text: self.clean(&answer.text),
-            reasoning: option(answer.reasoning),
-            finish_reason: option(answer.finish_reason),
-            response_model: option(answer.response_model),
-            system_fingerprint: option(answer.system_fingerprint),
-            response_id: option(answer.response_id),
-            provider: option(answer.provider),
+            text: clean(answer.text),
+            reasoning: answer.reasoning.map(clean),
+            finish_reason: answer.finish_reason.map(clean),
+            response_model: answer.response_model.map(clean),
+            system_fingerprint: answer.system_fingerprint.map(clean),
+            response_id: answer.response_id.map(clean),
+            provider: answer.provider.map(clean),
             // They hold the text again, token by token.
             logprobs: answer.logprobs.filter(|logprobs| !self.redactor.finds_in_pieces_of(logprobs)),
             ..answer
         };
+        answer.tool_calls.truncate(MOST_CALLS);
         for call in &mut answer.tool_calls {
-            call.name = self.clean(&call.name);
-            call.arguments = self.clean(&call.arguments);
+            call.name = clean(std::mem::take(&mut call.name));
+            call.arguments = clean(std::mem::take(&mut call.arguments));
         }
         if let Some(logprobs) = &mut answer.logprobs {
             self.clean_value(logprobs);

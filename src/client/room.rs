@@ -13,7 +13,13 @@ pub const BODY_LIMIT: usize = 8 << 20;
 const READ: (usize, usize) = (4 << 20, 16 << 10);
 
 /// Bytes of a body that are kept beside its tokens, and for each of them: enough for a stream with an event a token.
-const KEPT: (usize, usize) = (64 << 10, 1 << 10);
+const KEPT: (usize, usize) = (64 << 10, 512);
+
+/// Bytes of a text that are kept beside its tokens, and for each of them: ten times what the longest words take.
+const TEXT: (usize, usize) = (16 << 10, 64);
+
+/// Bytes that are looked at beyond what is kept, so that a secret which is cut through at the end is still known.
+pub(super) const MARGIN: usize = 64 << 10;
 
 /// How much of one response is read and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,8 @@ pub struct Room {
     pub read: usize,
     /// Bytes of the body as received that are kept.
     pub kept: usize,
+    /// Bytes of each text of the answer that are kept.
+    pub text: usize,
     /// Whether log-probabilities were asked for.
     pub logprobs: bool,
 }
@@ -37,6 +45,7 @@ impl Room {
         Self {
             read: BODY_LIMIT.min(READ.0 + READ.1 * cap),
             kept: KEPT.0 + KEPT.1 * cap,
+            text: TEXT.0 + TEXT.1 * cap,
             logprobs: asked("logprobs") || asked("top_logprobs"),
         }
     }
@@ -50,7 +59,7 @@ mod tests {
     #[test]
     fn the_room_follows_the_cap_and_log_probabilities_are_kept_where_they_were_asked_for() {
         let small = Room::of(&json!({"max_tokens": 64}));
-        assert_eq!((small.read, small.kept, small.logprobs), (5 << 20, 128 << 10, false));
+        assert_eq!((small.read, small.kept, small.logprobs), (5 << 20, 96 << 10, false));
         assert_eq!(Room::of(&json!({"max_completion_tokens": 64})).kept, small.kept);
         assert_eq!(Room::of(&json!({"max_tokens": 100_000})).read, BODY_LIMIT);
         assert!(Room::of(&json!({"logprobs": true})).logprobs && !Room::of(&json!({"logprobs": false})).logprobs);

@@ -263,6 +263,28 @@ async fn a_small_body_that_unpacks_into_a_huge_one_is_stopped() {
 }
 
 #[tokio::test]
+async fn what_no_answer_to_the_request_can_have_is_not_kept() {
+    let text = "a".repeat(2 << 20);
+    let logprobs = json!({"content": [{"token": "a", "logprob": -0.5}]});
+    let choice =
+        json!({"message": {"content": text, "reasoning": text}, "logprobs": logprobs, "finish_reason": "stop"});
+    let attempt = answered_by(response("200 OK", &[JSON], json!({"choices": [choice]}).to_string().as_bytes())).await;
+    let room = Room::of(&ask().body);
+    let answer = answer(&attempt);
+    let kept = [answer.text.len(), answer.reasoning.as_deref().map_or(0, str::len), attempt.raw.len()];
+    assert_eq!((kept, &answer.logprobs), ([room.text, room.text, room.kept], &None));
+}
+
+#[tokio::test]
+async fn of_a_long_stream_the_beginning_is_kept_and_all_of_the_answer_is_read() {
+    let comment = format!(": {}\n\n", "-".repeat(1000));
+    let event = json!({"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]});
+    let body = format!("{}data: {event}\n\ndata: [DONE]\n\n", comment.repeat(1000));
+    let attempt = answered_by(response("200 OK", &[SSE], body.as_bytes())).await;
+    assert_eq!((answer(&attempt).text.as_str(), attempt.raw.len()), ("Hello", Room::of(&ask().body).kept));
+}
+
+#[tokio::test]
 async fn what_only_claims_to_be_compressed_is_malformed() {
     let attempt = answered_by(response("200 OK", &["content-encoding: gzip"], &completion("hello"))).await;
     assert_eq!(failure(&attempt).kind, FailureKind::Malformed, "{:?}", failure(&attempt));

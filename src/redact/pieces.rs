@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::WINDOW;
+
 /// Strings joined by where they stand.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
@@ -20,6 +22,21 @@ struct Joined {
     /// The digest of the last key on the way there.
     key: u64,
     text: String,
+    /// How often its last string has come once more.
+    again: u32,
+}
+
+impl Joined {
+    /// Takes the next string; whether it is the last one again. What every event repeats, such as an id, is joined twice: once more
+    /// would hold no run of a window that is not there already.
+    fn push(&mut self, text: &str) -> bool {
+        let again = self.text.ends_with(text);
+        self.again = if again { self.again + 1 } else { 0 };
+        if self.again < 2 || text.len() < WINDOW {
+            self.text.push_str(text);
+        }
+        again
+    }
 }
 
 /// Where a value stands, as digests of the way there in three readings, which differ in how elements of lists are named.
@@ -116,10 +133,8 @@ impl Pieces {
         let Place { exact, numbered, loose, key } = place;
         let mut join = |place| {
             let joined = self.by_place.entry(place).or_default();
-            let again = joined.text.ends_with(text);
             joined.key = key;
-            joined.text.push_str(text);
-            again
+            joined.push(text)
         };
         // What every event repeats, such as an id, would only stand between pieces.
         if !join(exact) {

@@ -5,7 +5,7 @@ use super::*;
 use crate::sample::ToolCall;
 
 fn read(body: &Value) -> Result<Answer, Failure> {
-    whole(body.to_string().as_bytes(), &[])
+    whole(body.to_string().as_bytes(), Assembly::new(&[]))
 }
 
 fn stream(chunks: &[Value], done: &[&str]) -> Result<Answer, Failure> {
@@ -183,7 +183,7 @@ fn token_counts_are_found_in_every_place_they_come_in() {
 #[test]
 fn what_is_no_chat_completion_is_malformed() {
     for body in ["", "hello", "3", "null", "{}", r#"{"choices":[]}"#, r#"{"choices":null}"#, "{\"choices\":[{]}"] {
-        assert_eq!(kind(whole(body.as_bytes(), &[])), FailureKind::Malformed, "{body}");
+        assert_eq!(kind(whole(body.as_bytes(), Assembly::new(&[]))), FailureKind::Malformed, "{body}");
     }
     assert_eq!(kind(stream(&[], &["[DONE]"])), FailureKind::Malformed);
 }
@@ -192,7 +192,7 @@ fn what_is_no_chat_completion_is_malformed() {
 fn json_nested_too_deeply_is_refused_and_does_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"choices\":", "}")] {
         let body = format!("{}{}", open.repeat(200_000), close.repeat(200_000));
-        assert_eq!(kind(whole(body.as_bytes(), &[])), FailureKind::Malformed);
+        assert_eq!(kind(whole(body.as_bytes(), Assembly::new(&[]))), FailureKind::Malformed);
     }
 }
 
@@ -247,7 +247,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_reader_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
-        prop_assert!(whole(&body, &[]).is_err());
+        prop_assert!(whole(&body, Assembly::new(&[])).is_err());
     }
 
     #[test]
