@@ -10,7 +10,7 @@ use super::fleet::Lab;
 use super::job::Job;
 use super::judging::Judging;
 use super::ledger::Ledger;
-use super::preflight;
+use super::preflight::{self, Look};
 use super::session::{Resolved, Session};
 use super::shelf::Shelf;
 use super::signals::stop_on_signals;
@@ -53,9 +53,11 @@ impl Asking<'_> {
         let lab = Lab::start(&self.resolved.ready, seed, self.session.lab_time()).await?;
         let arms = self.arms(&lab)?;
         let client = Client::new(self.redactor.clone());
+        let mut look = None;
         if self.job.answered.is_empty() {
             preflight::say_who_is_left_out(&self.resolved.unasked);
-            Box::pin(preflight::look(&self.of_hosts(&arms), &client)).await;
+            let look = look.insert(Look::begin(&self.of_hosts(&arms), &client));
+            look.tell_first().await;
         }
         let budget = Budget::new(self.session.defaults.budget, self.ledger().spent().await?);
         let asked_to_stop = stop.clone();
@@ -72,7 +74,18 @@ impl Asking<'_> {
             stop,
             events: &|event: Event| show(&event),
         };
-        let running = runner.run(&self.job.answered);
+        let telling = async {
+            if let Some(look) = &mut look {
+                look.tell_rest().await;
+            }
+            std::future::pending().await
+        };
+        let running = async {
+            tokio::select! {
+                outcome = runner.run(&self.job.answered) => outcome,
+                outcome = telling => outcome,
+            }
+        };
         tokio::pin!(running);
         let outcome = tokio::select! {
             outcome = &mut running => outcome,

@@ -4,13 +4,15 @@
 //! What is found is said, and stops nothing: a list may be wrong, and a host may come back.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::note;
 use super::session::Unasked;
 use crate::attempt::FailureKind;
-use crate::client::{Client, Listing, Target};
+use crate::client::{Client, Listing};
 use crate::report::escape;
 use crate::report::words::count;
 use crate::runner::Arm;
@@ -26,24 +28,65 @@ pub(super) fn say_who_is_left_out(unasked: &[Unasked]) {
     note(&format!("not asked, {}:{}", count(unasked.len(), "endpoint"), each.concat()));
 }
 
-/// Looks once at each host's list, all at the same time, and says what is wrong.
-pub(super) async fn look(arms: &[&Arm], client: &Client) {
-    let mut hosts: BTreeMap<String, Vec<&Arm>> = BTreeMap::new();
-    for arm in arms {
-        hosts.entry(arm.target.listing_address()).or_default().push(arm);
+/// How long the run is held up for hosts that have not answered when half of them have: so many times what those took, within these
+/// bounds. A host that is silent holds nobody back.
+const GRACE: (u32, Duration, Duration) = (4, Duration::from_millis(200), Duration::from_secs(2));
+
+/// A look at each host's list, all at the same time.
+pub(super) struct Look {
+    /// Who is asked at each address.
+    hosts: BTreeMap<String, Vec<Named>>,
+    looking: JoinSet<(String, Listing)>,
+}
+
+/// An endpoint and its model's name there.
+struct Named {
+    endpoint: String,
+    model: String,
+}
+
+impl Look {
+    /// Asks every host once.
+    pub fn begin(arms: &[&Arm], client: &Client) -> Self {
+        let mut hosts: BTreeMap<String, Vec<Named>> = BTreeMap::new();
+        let mut looking = JoinSet::new();
+        for arm in arms {
+            let address = arm.target.listing_address();
+            let named = Named { endpoint: arm.endpoint.name.clone(), model: arm.endpoint.model.clone() };
+            let of_host = hosts.entry(address.clone()).or_default();
+            if of_host.is_empty() {
+                let (target, client) = (arm.target.clone(), client.clone());
+                looking.spawn(async move { (address, client.models(&target).await) });
+            }
+            of_host.push(named);
+        }
+        Self { hosts, looking }
     }
-    let mut looking = JoinSet::new();
-    for (address, arms) in &hosts {
-        let (address, target, client) = (address.clone(), arms[0].target.clone(), client.clone());
-        looking.spawn(async move { (address, client.models(&target).await) });
+
+    /// Says what is wrong at the hosts that answer soon.
+    pub async fn tell_first(&mut self) {
+        let begun = Instant::now();
+        let half = self.hosts.len().div_ceil(2);
+        while self.looking.len() > self.hosts.len() - half {
+            self.tell_next().await;
+        }
+        let (times, least, most) = GRACE;
+        let grace = (begun.elapsed() * times).clamp(least, most);
+        // Whoever has not answered by then is told of when it has.
+        let _ = timeout(grace, self.tell_rest()).await;
     }
-    let mut found: BTreeMap<String, Listing> = BTreeMap::new();
-    while let Some(done) = looking.join_next().await {
-        found.extend(done.ok());
+
+    /// Says what is wrong at the hosts that are left.
+    pub async fn tell_rest(&mut self) {
+        while !self.looking.is_empty() {
+            self.tell_next().await;
+        }
     }
-    for (address, listing) in found {
-        for arm in hosts.get(&address).into_iter().flatten() {
-            if let Some(trouble) = trouble(&arm.endpoint.name, &arm.endpoint.model, &arm.target, &listing) {
+
+    async fn tell_next(&mut self) {
+        let Some(Ok((address, listing))) = self.looking.join_next().await else { return };
+        for named in self.hosts.get(&address).into_iter().flatten() {
+            if let Some(trouble) = trouble(named, &address, &listing) {
                 note(&escape::line(&trouble));
             }
         }
@@ -51,17 +94,16 @@ pub(super) async fn look(arms: &[&Arm], client: &Client) {
 }
 
 /// What a list shows to be wrong of an endpoint.
-fn trouble(endpoint: &str, model: &str, target: &Target, listing: &Listing) -> Option<String> {
+fn trouble(named: &Named, address: &str, listing: &Listing) -> Option<String> {
+    let Named { endpoint, model } = named;
     match listing {
         Listing::Failed(failure) if failure.kind == FailureKind::Unauthorized => Some(format!(
             "`{endpoint}` does not take the key ({}): is it this host's, and still valid?",
             failure.message
         )),
-        Listing::Failed(failure) => Some(format!(
-            "`{endpoint}` cannot be reached: {}; check `base_url` (tried {})",
-            failure.message,
-            target.listing_address()
-        )),
+        Listing::Failed(failure) => {
+            Some(format!("`{endpoint}` cannot be reached: {}; check `base_url` (tried {address})", failure.message))
+        }
         Listing::Models(names) if !names.iter().any(|name| is_named(name, model)) => {
             let hint = nearest(model, names.iter().map(String::as_str));
             let hint = hint.map_or_else(String::new, |name| format!(": did you mean `{name}`?"));
