@@ -12,9 +12,11 @@ use super::args::watch::Metrics;
 use super::session::Session;
 use super::sink::Sink;
 use super::{clock, history, in_a_line, note};
-use crate::report::openmetrics::{ModelState, render};
+use crate::deliver::Known;
+use crate::report::openmetrics::{AlertState, ModelState, render};
 use crate::retention::Standing;
-use crate::store::{RetentionStore as _, SqliteStore, Store as _};
+use crate::schedule::Tier;
+use crate::store::{RetentionStore as _, SqliteStore, Store as _, StoreError, WatchStore as _};
 
 pub(super) async fn metrics(args: &Metrics, global: &Global) -> anyhow::Result<Code> {
     let sink = Sink::open(args.output.as_deref(), global, &[])?;
@@ -58,6 +60,7 @@ impl Configured {
 }
 
 async fn exposition(store: &SqliteStore) -> anyhow::Result<String> {
+    let now = clock::now();
     let imported: Vec<_> =
         store.retained().await?.into_iter().filter(|r| r.standing == Standing::Imported).map(|r| r.id).collect();
     let mut runs = store.runs().await?;
@@ -68,9 +71,25 @@ async fn exposition(store: &SqliteStore) -> anyhow::Result<String> {
     let mut states = Vec::new();
     for model in models {
         let results = store.results_since(model, Timestamp::MIN).await?;
-        states.extend(ModelState::of(model, &runs, &results, clock::now()));
+        if let Some(state) = ModelState::of(model, &runs, &results, now) {
+            states.push(completed(state, store, now).await?);
+        }
     }
-    Ok(render(&states))
+    let Known { alerts, silences } = Known::from(store, now).await?;
+    let alerts: Vec<AlertState> = alerts.into_values().map(|alert| AlertState::of(alert, &silences)).collect();
+    Ok(render(&states, &alerts))
+}
+
+/// The same with what runs and results do not say: when the tiers of a watch began, and how long answers took.
+async fn completed(state: ModelState, store: &SqliteStore, now: Timestamp) -> Result<ModelState, StoreError> {
+    let mut starts = store.starts(&state.model, Tier::Pulse).await?;
+    starts.extend(store.starts(&state.model, Tier::Full).await?);
+    let mut state = state.with_starts(&starts, now);
+    for run in state.latest_runs() {
+        let times = store.times(&run).await?;
+        state = state.with_times(run, &times);
+    }
+    Ok(state)
 }
 
 /// Writes a file whole or not at all: whoever reads it meanwhile sees the old one.

@@ -1,14 +1,17 @@
 //! What is known of each endpoint as an OpenMetrics text, for the textfile collector of Prometheus' `node_exporter` and its kin.
 //!
 //! Layer 4, pure. Only gauges and counters are used, with names that the older text format of Prometheus reads in the same way. A
-//! verdict is one series for each word, so that a rule can name the word; what was not measured has no series and no zero.
+//! verdict is one series for each word, so that a rule can name the word, and so is the state of an alert; what was not measured has
+//! no series and no zero.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::store::{EndpointResult, RecordedResult, RunId, RunRecord};
+use crate::alert::{Alert, Phase, Scope, Subject};
+use crate::schedule::Tier;
+use crate::store::{AnswerTimes, EndpointResult, RecordedResult, RecordedStart, RunId, RunRecord, StartCause};
 use crate::verdict::Verdict;
 
 /// What the history says of one model.
@@ -22,6 +25,8 @@ pub struct ModelState {
     pub last_run_has_results: bool,
     /// When the latest run began in which every endpoint was measured.
     pub last_success: Option<Timestamp>,
+    /// When the latest check of each tier of a watch began that came to a run.
+    pub tiers: BTreeMap<Tier, Timestamp>,
     /// Its endpoints by name.
     pub endpoints: BTreeMap<String, EndpointState>,
 }
@@ -31,8 +36,14 @@ pub struct ModelState {
 pub struct EndpointState {
     /// The latest result.
     pub latest: EndpointResult,
+    /// The run that it is of.
+    pub run: RunId,
     /// When its run began.
     pub at: Timestamp,
+    /// How long the answers of its run took.
+    pub latency: Option<Quantiles>,
+    /// How long it took until their first tokens came, where they were streamed.
+    pub first_token: Option<Quantiles>,
     /// When the latest run began that measured it.
     pub measured_at: Option<Timestamp>,
     /// Answers of all runs.
@@ -43,6 +54,61 @@ pub struct EndpointState {
     pub errors: u64,
     /// US dollars of all runs, where prices are known.
     pub cost: Option<f64>,
+}
+
+/// How long most answers of a run took, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantiles {
+    /// What half of them did not take longer than.
+    pub median: f64,
+    /// What 95 % of them did not take longer than.
+    pub p95: f64,
+}
+
+impl Quantiles {
+    /// Those of times in milliseconds; nothing where there are none.
+    fn of(mut times: Vec<u64>) -> Option<Self> {
+        times.sort_unstable();
+        let at = |percent: usize| Some(*times.get(percent * times.len() / 100)? as f64 / 1000.0);
+        Some(Self { median: at(50)?, p95: at(95)? })
+    }
+
+    /// Each with the share that it is of, as the label has it.
+    fn labelled(self) -> [(&'static str, f64); 2] {
+        [("0.5", self.median), ("0.95", self.p95)]
+    }
+}
+
+/// How an alert stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertState {
+    /// What it is about.
+    pub subject: Subject,
+    /// Where it is on its way from pending to resolved.
+    pub phase: Phase,
+    /// Whether a silence holds it, so that nobody is told.
+    pub silenced: bool,
+}
+
+impl AlertState {
+    /// How an alert stands while these silences hold.
+    pub fn of(alert: Alert, silences: &[Scope]) -> Self {
+        let silenced = silences.iter().any(|scope| scope.holds(&alert.subject));
+        Self { subject: alert.subject, phase: alert.phase, silenced }
+    }
+
+    /// Since when something is wrong; nothing where nothing is.
+    fn since(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Pending { .. } | Phase::Firing(_) => self.phase.since(),
+            Phase::Quiet | Phase::Resolved { .. } => None,
+        }
+    }
+
+    fn labels(&self) -> [(&'static str, &str); 3] {
+        let Subject { model, endpoint, kind } = &self.subject;
+        [("model", model), ("endpoint", endpoint), ("alert", kind.as_str())]
+    }
 }
 
 /// Times in the order in which they count: a run from the future was noted by a clock that was wrong, and must not hide what is
@@ -78,19 +144,57 @@ impl ModelState {
             last_run: last.started_at,
             last_run_has_results: concluded.contains(&last.id),
             last_success: own.iter().rev().find(succeeded).map(|run| run.started_at),
+            tiers: BTreeMap::new(),
             endpoints,
         })
+    }
+
+    /// The same with when its tiers began, by what is noted of a watch.
+    #[must_use]
+    pub fn with_starts(mut self, starts: &[RecordedStart], now: Timestamp) -> Self {
+        for RecordedStart { start, run, outcome } in starts.iter().filter(|s| s.start.model == self.model) {
+            // What came of a start is noted only after the metrics of its run are written: until then the run speaks for it. A start
+            // without one may still be given back.
+            let goes_on = outcome.is_none() && start.cause != StartCause::Covered && self.last_run >= start.started_at;
+            if run.is_none() && !goes_on {
+                continue;
+            }
+            let latest = self.tiers.entry(start.tier).or_insert(start.started_at);
+            if precedence(start.started_at, now) > precedence(*latest, now) {
+                *latest = start.started_at;
+            }
+        }
+        self
+    }
+
+    /// The runs of the latest results: those whose times [`Self::with_times`] is to be given.
+    pub fn latest_runs(&self) -> BTreeSet<RunId> {
+        self.endpoints.values().map(|state| state.run).collect()
+    }
+
+    /// The same with how long the answers of a run took, for the endpoints whose latest result is of this run.
+    #[must_use]
+    pub fn with_times(mut self, run: RunId, times: &[AnswerTimes]) -> Self {
+        for (name, state) in self.endpoints.iter_mut().filter(|(_, state)| state.run == run) {
+            let own: Vec<_> = times.iter().filter(|t| t.endpoint == *name).map(|t| t.latency).collect();
+            state.latency = Quantiles::of(own.iter().map(|latency| latency.total).collect());
+            state.first_token = Quantiles::of(own.iter().filter_map(|latency| latency.first_token).collect());
+        }
+        self
     }
 }
 
 impl EndpointState {
     fn after(before: Option<Self>, recorded: &RecordedResult) -> Self {
-        let RecordedResult { started_at, result, .. } = recorded;
+        let RecordedResult { run, started_at, result } = recorded;
         let measured = (result.verdict != Verdict::Unmeasured).then_some(*started_at);
         let sum = |a: Option<f64>, b: Option<f64>| if a.is_none() { b } else { Some(a? + b.unwrap_or_default()) };
         Self {
             latest: result.clone(),
+            run: *run,
             at: *started_at,
+            latency: None,
+            first_token: None,
             measured_at: measured.or(before.as_ref().and_then(|b| b.measured_at)),
             answers: before.as_ref().map_or(0, |b| b.answers) + result.samples,
             attempts: before.as_ref().map_or(0, |b| b.attempts) + result.attempts,
@@ -132,11 +236,16 @@ fn label(text: &str) -> String {
 
 const VERDICTS: [Verdict; 4] = [Verdict::Consistent, Verdict::Drifted, Verdict::Inconclusive, Verdict::Unmeasured];
 
+/// The words of [`Phase::as_str`].
+const PHASES: [&str; 4] = ["quiet", "pending", "firing", "resolved"];
+
 /// The text; ends with `# EOF` in a line of its own.
-pub fn render(models: &[ModelState]) -> String {
+pub fn render(models: &[ModelState], alerts: &[AlertState]) -> String {
     let mut out = Exposition(String::new());
     models_families(&mut out, models);
+    tiers(&mut out, models);
     verdicts(&mut out, models);
+    alerts_families(&mut out, alerts);
     for (name, kind, help, value) in families() {
         out.family(name, kind, help);
         let suffix = if kind == Kind::Counter { "_total" } else { "" };
@@ -146,6 +255,7 @@ pub fn render(models: &[ModelState]) -> String {
             }
         }
     }
+    times(&mut out, models);
     out.0 + "# EOF\n"
 }
 
@@ -173,6 +283,16 @@ fn models_families(out: &mut Exposition, models: &[ModelState]) {
     }
 }
 
+fn tiers(out: &mut Exposition, models: &[ModelState]) {
+    let name = "samemodel_tier_start_timestamp_seconds";
+    out.family(name, Kind::Gauge, "When the latest check of the tier of a watch began that came to a run.");
+    for m in models {
+        for (tier, at) in &m.tiers {
+            out.sample(name, &[("model", m.model.as_str()), ("tier", tier.as_str())], seconds(*at));
+        }
+    }
+}
+
 fn verdicts(out: &mut Exposition, models: &[ModelState]) {
     let name = "samemodel_verdict";
     out.family(name, Kind::Gauge, "The latest verdict: 1 for the word that holds, 0 for the others.");
@@ -180,6 +300,51 @@ fn verdicts(out: &mut Exposition, models: &[ModelState]) {
         for verdict in VERDICTS {
             let labels = [("model", model), ("endpoint", endpoint), ("verdict", verdict.as_str())];
             out.sample(name, &labels, f64::from(u8::from(state.latest.verdict == verdict)));
+        }
+    }
+}
+
+fn alerts_families(out: &mut Exposition, alerts: &[AlertState]) {
+    let name = "samemodel_alert";
+    out.family(name, Kind::Gauge, "How the alert stands: 1 for the word that holds, 0 for the others.");
+    for alert in alerts {
+        let [model, endpoint, kind] = alert.labels();
+        for word in PHASES {
+            let holds = f64::from(u8::from(alert.phase.as_str() == word));
+            out.sample(name, &[model, endpoint, kind, ("state", word)], holds);
+        }
+    }
+    let name = "samemodel_alert_silenced";
+    out.family(name, Kind::Gauge, "Whether a silence holds the alert, so that nobody is told.");
+    for alert in alerts {
+        out.sample(name, &alert.labels(), f64::from(u8::from(alert.silenced)));
+    }
+    let name = "samemodel_alert_since_timestamp_seconds";
+    out.family(name, Kind::Gauge, "When what is wrong was first seen, while the alert is pending or firing.");
+    for alert in alerts {
+        if let Some(at) = alert.since() {
+            out.sample(name, &alert.labels(), seconds(at));
+        }
+    }
+}
+
+/// A family of times: its name, help and value.
+type TimesFamily = (&'static str, &'static str, fn(&EndpointState) -> Option<Quantiles>);
+
+const TIMES: [TimesFamily; 2] = [
+    ("samemodel_latency_seconds", "How long answers of the latest run took, by the share that took no longer.", |s| {
+        s.latency
+    }),
+    ("samemodel_first_token_seconds", "How long it took until their first token came, likewise.", |s| s.first_token),
+];
+
+fn times(out: &mut Exposition, models: &[ModelState]) {
+    for (name, help, of) in TIMES {
+        out.family(name, Kind::Gauge, help);
+        for (model, endpoint, state) in endpoints(models) {
+            for (quantile, value) in of(state).into_iter().flat_map(Quantiles::labelled) {
+                out.sample(name, &[("model", model), ("endpoint", endpoint), ("quantile", quantile)], value);
+            }
         }
     }
 }
@@ -226,7 +391,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::{Ending, RunEnd};
+    use crate::alert::Firing;
+    use crate::sample::Latency;
+    use crate::store::{Ending, RunEnd, WatchStart};
     use crate::verdict::{Effect, EffectName};
 
     fn at(minute: i64) -> Timestamp {
@@ -267,6 +434,29 @@ mod tests {
         RecordedResult { run: run.id, started_at: run.started_at, result }
     }
 
+    fn start(tier: Tier, minute: i64, run: Option<&RunRecord>) -> RecordedStart {
+        let (due_at, started_at) = (at(minute), at(minute));
+        RecordedStart {
+            start: WatchStart { model: "m".into(), tier, number: 1, cause: StartCause::Schedule, due_at, started_at },
+            run: run.map(|run| run.id),
+            outcome: run.map(|_| "consistent".to_owned()),
+        }
+    }
+
+    fn alert(endpoint: &str, kind: crate::alert::Kind, phase: Phase) -> AlertState {
+        let silences = [Scope { model: "*".into(), endpoint: "down".into() }];
+        let subject = Subject { model: "m".into(), endpoint: endpoint.into(), kind };
+        AlertState::of(Alert { phase, ..Alert::new(subject) }, &silences)
+    }
+
+    fn firing() -> Phase {
+        Phase::Firing(Firing { since: at(0), passes: 0, flapping: false, told: None })
+    }
+
+    fn took(endpoint: &str, total: u64, first_token: Option<u64>) -> AnswerTimes {
+        AnswerTimes { endpoint: endpoint.into(), latency: Latency { first_token, total } }
+    }
+
     #[test]
     fn an_exposition_has_a_series_for_all_that_was_measured_and_none_for_what_was_not() {
         let runs = [run(10), run(0)];
@@ -275,8 +465,16 @@ mod tests {
             result(&runs[0], "e", Verdict::Drifted),
             result(&runs[0], "down", Verdict::Unmeasured),
         ];
-        let state = ModelState::of("m", &runs, &results, at(20)).unwrap();
-        insta::assert_snapshot!(render(&[state]));
+        let starts = [start(Tier::Pulse, 9, Some(&runs[0])), start(Tier::Full, 0, Some(&runs[1]))];
+        let times = [took("e", 400, None), took("e", 100, Some(50)), took("e", 900, Some(75)), took("r", 5, Some(1))];
+        let state = ModelState::of("m", &runs, &results, at(20)).unwrap().with_starts(&starts, at(20));
+        assert_eq!(state.latest_runs(), BTreeSet::from([runs[0].id]));
+        let alerts = [
+            alert("", crate::alert::Kind::Checker, Phase::Quiet),
+            alert("down", crate::alert::Kind::Unreachable, Phase::Pending { since: at(10), failures: 1 }),
+            alert("e", crate::alert::Kind::Drift, firing()),
+        ];
+        insta::assert_snapshot!(render(&[state.with_times(runs[0].id, &times)], &alerts));
     }
 
     #[test]
@@ -295,6 +493,54 @@ mod tests {
         let state = ModelState::of("m", &runs, &results, at(20)).unwrap();
         assert_eq!(state.endpoints["e"].latest.verdict, Verdict::Drifted);
         assert_eq!(state.endpoints["e"].answers, 500);
+    }
+
+    #[test]
+    fn a_tier_began_with_its_latest_start_that_came_to_a_run() {
+        let runs = [run(10), run(0)];
+        let tiers = |starts: &[RecordedStart]| {
+            ModelState::of("m", &runs, &[], at(20)).unwrap().with_starts(starts, at(20)).tiers
+        };
+        let noted = start(Tier::Pulse, 0, Some(&runs[1]));
+        let goes_on = start(Tier::Pulse, 9, None);
+        assert_eq!(tiers(&[noted.clone(), goes_on.clone()]), BTreeMap::from([(Tier::Pulse, at(9))]));
+
+        let claimed = start(Tier::Pulse, 11, None);
+        let failed = RecordedStart { outcome: Some("failed".into()), ..goes_on.clone() };
+        let ahead = start(Tier::Pulse, 600, Some(&runs[0]));
+        let (mut covered, mut other) = (goes_on.clone(), goes_on);
+        covered.start.cause = StartCause::Covered;
+        other.start.model = "other".into();
+        for beside in [claimed, failed, ahead, covered, other] {
+            let told = format!("{beside:?}");
+            assert_eq!(tiers(&[noted.clone(), beside]), BTreeMap::from([(Tier::Pulse, at(0))]), "{told}");
+        }
+    }
+
+    #[test]
+    fn every_phase_has_its_word_and_a_time_while_something_is_wrong() {
+        let resolved = Phase::Resolved { since: at(0), at: at(1) };
+        let phases = [Phase::Quiet, Phase::Pending { since: at(0), failures: 1 }, firing(), resolved];
+        assert_eq!(phases.each_ref().map(Phase::as_str), PHASES);
+        let since = phases.map(|phase| alert("e", crate::alert::Kind::Drift, phase).since());
+        assert_eq!(since, [None, Some(at(0)), Some(at(0)), None]);
+    }
+
+    #[test]
+    fn times_are_told_of_the_latest_run_by_what_half_and_most_answers_keep_within() {
+        let seconds = |times: Vec<u64>| Quantiles::of(times).map(|q| (q.median, q.p95));
+        assert_eq!(seconds(Vec::new()), None);
+        assert_eq!(seconds(vec![1234]), Some((1.234, 1.234)));
+        assert_eq!(seconds((1..=100).rev().collect()), Some((0.051, 0.096)));
+
+        let runs = [run(10), run(0)];
+        let results = [result(&runs[1], "e", Verdict::Consistent), result(&runs[0], "e", Verdict::Consistent)];
+        let state = ModelState::of("m", &runs, &results, at(20)).unwrap();
+        let state = state.with_times(runs[1].id, &[took("e", 5, None)]);
+        assert_eq!(state.endpoints["e"].latency, None, "they are of an earlier run");
+        let state = state.with_times(runs[0].id, &[took("e", 7, None)]);
+        assert_eq!(state.endpoints["e"].latency, Some(Quantiles { median: 0.007, p95: 0.007 }));
+        assert_eq!(state.endpoints["e"].first_token, None);
     }
 
     proptest! {

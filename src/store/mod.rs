@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::attempt::{Attempt, Slot};
-use crate::sample::{Sample, SampleError};
+use crate::sample::{Latency, Sample, SampleError};
 
 mod directory;
 mod error;
@@ -119,6 +119,10 @@ pub trait Store: Send + Sync {
 
     /// The tokens that the attempts of a run used, by endpoint and probe: what its cost is reckoned from.
     fn spent<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Vec<Spent>>;
+
+    /// How long the answers of a run took, by endpoint and in the order of recording. An answer whose time is not known is
+    /// left out.
+    fn times<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Vec<AnswerTimes>>;
 
     /// Everything of a run as sample lines: its samples, and a line with `error` for each failed attempt. This is what
     /// an export writes and a comparison counts.
@@ -284,4 +288,13 @@ pub struct Spent {
     pub unmetered: u64,
     /// Charges that are stored, in US dollars.
     pub charged: f64,
+}
+
+/// How long one answer of a run took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerTimes {
+    /// The endpoint.
+    pub endpoint: String,
+    /// Its times, in milliseconds.
+    pub latency: Latency,
 }

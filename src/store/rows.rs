@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{AttemptCounts, Ending, RecordedAttempt, RunEnd, RunId, RunRecord, Spent};
+use super::{AnswerTimes, AttemptCounts, Ending, RecordedAttempt, RunEnd, RunId, RunRecord, Spent};
 use crate::attempt::{Attempt, Outcome, Slot};
 use crate::redact::Redactor;
 use crate::sample::{Latency, SCHEMA, Sample, SampleError, Usage};
@@ -322,6 +322,22 @@ impl SpentRow {
             unmetered: self.unmetered.unsigned_abs(),
             charged: self.charged,
         }
+    }
+}
+
+#[derive(Debug, FromRow)]
+pub(super) struct TimesRow {
+    endpoint: String,
+    first_token_ms: Option<i64>,
+    total_ms: i64,
+}
+
+impl TimesRow {
+    pub(super) fn into_times(self) -> Result<AnswerTimes, BadRow> {
+        let bad = BadRow::because("sample");
+        let first_token = self.first_token_ms.map(|ms| small("first_token_ms", ms)).transpose().map_err(&bad)?;
+        let latency = Latency { first_token, total: small("total_ms", self.total_ms).map_err(&bad)? };
+        Ok(AnswerTimes { endpoint: self.endpoint, latency })
     }
 }
 

@@ -90,6 +90,10 @@ pub(super) const SPENT: &str = "SELECT endpoint, probe, \
      SUM(COALESCE(cost, 0.0)) AS charged \
      FROM attempt WHERE run = $1 GROUP BY endpoint, probe";
 
+/// Without what the answers say, which is long, and without imported lines that are no answers.
+pub(super) const TIMES: &str = "SELECT endpoint, first_token_ms, total_ms FROM sample \
+     WHERE run = $1 AND error_kind IS NULL AND total_ms IS NOT NULL ORDER BY id";
+
 pub(super) const DELETE_RESULTS: &str = "DELETE FROM result WHERE run = $1";
 
 pub(super) const INSERT_RESULT: &str = concat!(

@@ -16,11 +16,11 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::outcome_sqlite::finish;
-use super::rows::{AttemptRow, BadRow, CountsRow, RecordedAttemptRow, RunRow, SampleRow, SlotRow, SpentRow};
+use super::rows::{AttemptRow, BadRow, CountsRow, RecordedAttemptRow, RunRow, SampleRow, SlotRow, SpentRow, TimesRow};
 use super::writer::{self, MAX_BATCH, Write, Writer};
 use super::{
-    AttemptCounts, Conclusion, EndpointResult, Recorded, RecordedAttempt, RecordedResult, RunEnd, RunId, RunRecord,
-    Spent, Store, StoreError, StoreFuture, directory, sql,
+    AnswerTimes, AttemptCounts, Conclusion, EndpointResult, Recorded, RecordedAttempt, RecordedResult, RunEnd, RunId,
+    RunRecord, Spent, Store, StoreError, StoreFuture, directory, sql,
 };
 use crate::attempt::{Attempt, Slot};
 use crate::redact::Redactor;
@@ -283,6 +283,15 @@ impl Store for SqliteStore {
             let mut spent: Vec<_> = rows.into_iter().map(SpentRow::into_spent).collect();
             spent.sort_by(|a, b| (&a.endpoint, &a.probe).cmp(&(&b.endpoint, &b.probe)));
             Ok(spent)
+        })
+    }
+
+    fn times<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Vec<AnswerTimes>> {
+        Box::pin(async move {
+            let rows = self.rows_of(sql::TIMES, run).await?;
+            let mut times: Vec<AnswerTimes> = self.nouns(rows, TimesRow::into_times)?;
+            times.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+            Ok(times)
         })
     }
 }

@@ -39,6 +39,31 @@ fn a_run_leaves_metrics_and_a_failed_one_leaves_what_was_known_and_that_it_faile
 }
 
 #[test]
+fn the_run_of_a_watch_is_told_with_its_tier_its_times_and_the_alerts_that_follow_from_it() {
+    let project = project().with_tables("\n[watch.pulse]\ncron = \"0 0 1 1 *\"\n");
+    let run = project.run(["watch", "--once", "--quiet"]);
+    assert!([0, 3].contains(&run.code()), "{}", run.stderr);
+    let text = fs::read_to_string(project.path("samemodel.prom")).expect("the file");
+    let twin = "{model=\"m\",endpoint=\"twin\"";
+    assert_says(
+        &text,
+        &[
+            "samemodel_tier_start_timestamp_seconds{model=\"m\",tier=\"pulse\"} ",
+            &format!("samemodel_latency_seconds{twin},quantile=\"0.95\"}} "),
+            &format!("samemodel_first_token_seconds{twin},quantile=\"0.5\"}} "),
+            &format!("samemodel_alert{twin},alert=\"unreachable\",state=\"quiet\"}} 1\n"),
+            &format!("samemodel_alert_silenced{twin},alert=\"unreachable\"}} 0\n"),
+        ],
+    );
+    assert!(!text.contains("tier=\"full\""), "no full check was ever started: {text}");
+    assert_eq!(project.run(["metrics"]).stdout, text, "it is told before what came of the start is noted, and after");
+
+    assert_eq!(project.run(["alert", "silence", "m/twin", "--for", "7d"]).code(), 0);
+    let silenced = project.run(["metrics"]).stdout;
+    assert_says(&silenced, &[&format!("samemodel_alert_silenced{twin},alert=\"unreachable\"}} 1\n")]);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_named() {
     let project = project();
     let run = project.run(["check", "m", "--quiet"]);

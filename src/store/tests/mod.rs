@@ -13,7 +13,7 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::attempt::{Answer, Asked, Failure, FailureKind, Outcome};
 use crate::redact::Redactor;
-use crate::sample::{Latency, SampleParameters, ToolCall, Usage};
+use crate::sample::{SampleParameters, ToolCall, Usage};
 
 mod crash;
 mod damage;
@@ -218,6 +218,28 @@ async fn absurd_counts_of_a_host_break_no_sum() {
 }
 
 #[tokio::test]
+async fn times_are_those_of_answers_as_far_as_they_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let latency = |first_token, total| Latency { first_token, total };
+    let sample =
+        |endpoint: &str, replicate, latency_ms| Sample { replicate, latency_ms, ..Sample::new(endpoint, "p", "t") };
+    let timeout = SampleError { kind: "timeout".into(), message: String::new() };
+    let samples = [
+        sample("z", 0, Some(latency(Some(120), 900))),
+        sample("z", 1, None),
+        Sample { error: Some(timeout), ..sample("z", 2, Some(latency(None, 60_000))) },
+        sample("a", 0, Some(latency(None, 700))),
+        sample("z", 3, Some(latency(Some(0), 5))),
+    ];
+    let run = run_at(1);
+    store.import(&run, &samples).await.unwrap();
+    let known = [("a", latency(None, 700)), ("z", latency(Some(120), 900)), ("z", latency(Some(0), 5))];
+    let known = known.map(|(endpoint, latency)| AnswerTimes { endpoint: endpoint.into(), latency });
+    assert_eq!(store.times(&run.id).await.unwrap(), known);
+}
+
+#[tokio::test]
 async fn a_record_of_an_unknown_run_is_refused_without_harm_to_those_committed_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let (store, run) = with_run(dir.path()).await;
@@ -252,6 +274,7 @@ async fn everything_about_a_run_that_is_not_there_is_an_error_that_names_it() {
         store.attempts(&run).await.err(),
         store.counts(&run).await.err(),
         store.spent(&run).await.err(),
+        store.times(&run).await.err(),
         store.lines(&run).await.err(),
         store.finish_run(&run, RunEnd { how: Ending::Partial, at: time(1) }).await.err(),
     ];
