@@ -41,7 +41,7 @@ pub use environment::Environment;
 pub use key_path::KeyPath;
 pub use load::{DEFAULT_FILE, Loaded};
 pub use problem::{ConfigError, Place, Problem};
-pub use secret::{Credentials, MissingKey};
+pub use secret::{Credentials, MissingKey, SecretKind};
 pub use shape::json_schema;
 pub use start::START_FILE;
 pub use timetable::{TimetableError, cron, time_zone};

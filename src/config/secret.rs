@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +17,32 @@ use crate::redact::Redactor;
 /// The longest key file that is read, in bytes. Session tokens have a few thousand.
 const LONGEST_KEY: u64 = 64 * 1024;
 
-/// Why a provider has no usable key. The endpoint is then unmeasured; others are not touched.
+/// What a variable is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// The key of a provider.
+    Key,
+    /// The address of a receiver of alerts, or what signs for it.
+    Alerting,
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key => "key",
+            Self::Alerting => "address or secret",
+        })
+    }
+}
+
+/// Why a provider has no usable key, or a receiver no address. The endpoint is then unmeasured; others are not touched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MissingKey {
     /// Neither the variable nor the one that names a file is set, or only to nothing.
-    #[error("no key: set {variable}, or {variable}_FILE to a file that holds the key")]
+    #[error("no {what}: set {variable}, or {variable}_FILE to a file that holds the {what}")]
     Unset {
+        /// What is missing.
+        what: SecretKind,
         /// The variable to set.
         variable: String,
     },
@@ -36,16 +57,20 @@ pub enum MissingKey {
         cause: String,
     },
     /// The file that the environment names holds nothing.
-    #[error("{variable} names {}, which holds no key", path.display())]
+    #[error("{variable} names {}, which holds no {what}", path.display())]
     EmptyFile {
+        /// What is missing.
+        what: SecretKind,
         /// The variable that names the file.
         variable: String,
         /// The file.
         path: PathBuf,
     },
     /// The value cannot be a key.
-    #[error("the value of {variable} is no key: it has a space, a line break or a character outside ASCII")]
+    #[error("the value of {variable} is no {what}: it has a space, a line break or a character outside ASCII")]
     Malformed {
+        /// What it was to be.
+        what: SecretKind,
         /// The variable that holds the value or names the file that does.
         variable: String,
     },
@@ -66,7 +91,8 @@ impl Credentials {
     pub fn of(config: &Config, env: &Environment) -> Self {
         let keys = config.provider.iter().map(|(name, p)| (name.clone(), Self::resolve(p, env))).collect();
         let secrets = config.alert.secret_variables();
-        let secrets: BTreeMap<_, _> = secrets.map(|variable| (variable.to_owned(), named(variable, env))).collect();
+        let secrets: BTreeMap<_, _> =
+            secrets.map(|variable| (variable.to_owned(), named(variable, env, SecretKind::Alerting))).collect();
         let named_by_providers = config.provider.values().filter_map(|p| p.api_key_env.clone());
         let variables = named_by_providers.chain(secrets.keys().cloned()).collect();
         Self { keys, secrets, variables }
@@ -78,12 +104,12 @@ impl Credentials {
     /// before the file; set to nothing but spaces it counts as not set.
     pub fn resolve(provider: &Provider, env: &Environment) -> Result<Option<SecretString>, MissingKey> {
         let Some(variable) = &provider.api_key_env else { return Ok(None) };
-        named(variable, env).map(Some)
+        named(variable, env, SecretKind::Key).map(Some)
     }
 
     /// The address or secret of alerting that this variable holds.
     pub fn secret(&self, variable: &str) -> Result<&SecretString, MissingKey> {
-        let unset = || MissingKey::Unset { variable: variable.to_owned() };
+        let unset = || MissingKey::Unset { what: SecretKind::Alerting, variable: variable.to_owned() };
         self.secrets.get(variable).ok_or_else(unset)?.as_ref().map_err(Clone::clone)
     }
 
@@ -105,14 +131,14 @@ impl Credentials {
 }
 
 /// The value of a variable, or else what the file holds that `<variable>_FILE` names.
-fn named(variable: &str, env: &Environment) -> Result<SecretString, MissingKey> {
+fn named(variable: &str, env: &Environment, what: SecretKind) -> Result<SecretString, MissingKey> {
     if let Some(value) = env.get(variable).filter(|v| !is_blank(v)) {
-        return key_from(value.to_str(), variable);
+        return key_from(value.to_str(), variable, what);
     }
     let file_variable = format!("{variable}_FILE");
     match env.get(&file_variable).filter(|v| !is_blank(v)) {
-        Some(path) => key_in_file(Path::new(path), file_variable),
-        None => Err(MissingKey::Unset { variable: variable.to_owned() }),
+        Some(path) => key_in_file(Path::new(path), file_variable, what),
+        None => Err(MissingKey::Unset { what, variable: variable.to_owned() }),
     }
 }
 
@@ -120,7 +146,7 @@ fn is_blank(value: &OsStr) -> bool {
     value.to_str().is_some_and(|v| v.trim().is_empty())
 }
 
-fn key_in_file(path: &Path, variable: String) -> Result<SecretString, MissingKey> {
+fn key_in_file(path: &Path, variable: String, what: SecretKind) -> Result<SecretString, MissingKey> {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path).and_then(|f| f.take(LONGEST_KEY).read_to_end(&mut bytes));
     if let Err(cause) = read {
@@ -128,16 +154,16 @@ fn key_in_file(path: &Path, variable: String) -> Result<SecretString, MissingKey
     }
     let text = std::str::from_utf8(&bytes).ok().map(str::trim);
     if text == Some("") {
-        return Err(MissingKey::EmptyFile { variable, path: path.to_owned() });
+        return Err(MissingKey::EmptyFile { what, variable, path: path.to_owned() });
     }
-    key_from(text, &variable)
+    key_from(text, &variable, what)
 }
 
 /// Takes visible ASCII only: anything else would break the header that carries the key, or be a slip of the hand.
-fn key_from(text: Option<&str>, variable: &str) -> Result<SecretString, MissingKey> {
+fn key_from(text: Option<&str>, variable: &str, what: SecretKind) -> Result<SecretString, MissingKey> {
     match text {
         Some(key) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(SecretString::from(key)),
-        _ => Err(MissingKey::Malformed { variable: variable.to_owned() }),
+        _ => Err(MissingKey::Malformed { what, variable: variable.to_owned() }),
     }
 }
 
@@ -292,7 +318,7 @@ mod tests {
     fn a_missing_key_names_the_variable_to_set() {
         for unset in [resolve([]), resolve([("H_KEY", "")]), resolve([("H_KEY", " \n"), ("H_KEY_FILE", "")])] {
             let error = unset.unwrap_err();
-            assert_eq!(error, MissingKey::Unset { variable: "H_KEY".into() });
+            assert_eq!(error, MissingKey::Unset { what: SecretKind::Key, variable: "H_KEY".into() });
             assert_eq!(error.to_string(), "no key: set H_KEY, or H_KEY_FILE to a file that holds the key");
         }
     }
@@ -314,7 +340,7 @@ mod tests {
     fn a_key_with_a_line_break_or_beyond_ascii_is_refused_without_being_shown() {
         for value in ["canary\nsecond", "canary é", "canary \u{7f}"] {
             let error = resolve([("H_KEY", value)]).unwrap_err();
-            assert_eq!(error, MissingKey::Malformed { variable: "H_KEY".into() });
+            assert_eq!(error, MissingKey::Malformed { what: SecretKind::Key, variable: "H_KEY".into() });
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
     }
