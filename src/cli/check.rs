@@ -26,7 +26,8 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     let mut session = Session::open(global, args.asked.model.as_deref(), &overrides)?;
     session.keep_only(&args.asked.endpoint)?;
     if args.dry_run {
-        return plan::show(&session, args.comparing.seed.unwrap_or_else(fresh_seed), args.report.format.into());
+        let seed = args.comparing.seed.unwrap_or_else(fresh_seed);
+        return plan::show(&session, seed, args.report.format.into(), global).await;
     }
     let seed = args.comparing.seed;
     let begin = match (args.resume, args.retry_given_up) {

@@ -6,7 +6,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode as Code;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 
 use crate::exit::ExitCode;
 use crate::report::Report;
@@ -36,6 +37,7 @@ mod lab;
 mod ledger;
 mod mask;
 mod metrics;
+mod names;
 mod nothing;
 mod plan;
 mod preflight;
@@ -52,8 +54,9 @@ mod watch;
 use args::{Cli, Colour, Global, Verb};
 use sink::Sink;
 
-/// Parses the process's arguments and does what they say.
+/// Parses the process's arguments and does what they say. Where a shell asks for what may come next, it is told that instead.
 pub fn main() -> Code {
+    CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -97,7 +100,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Show(args) => snapshots::list::show(args, global),
         Verb::Compare(args) => compare::compare(args, global),
         Verb::Report(args) => on_runtime(report::report(args, global)),
-        Verb::Plan(args) => plan::plan(args, global),
+        Verb::Plan(args) => on_runtime(plan::plan(args, global)),
         Verb::Doctor(args) => on_runtime(doctor::doctor(args, global)),
         Verb::Lab(args) => lab::lab(args, global),
         Verb::Alert(args) => on_runtime(alert::alert(args, global)),

@@ -3,11 +3,14 @@
 use std::process::ExitCode as Code;
 
 use super::args::{Global, Plan};
-use super::emit;
 use super::session::{Overrides, Session, fresh_seed, pace};
+use super::{doctor, emit};
 use crate::config::Credentials;
+use crate::plan::KnownRefusal;
+use crate::redact::Redactor;
 use crate::report::Format;
 use crate::report::plan::{PlanReport, PlannedEndpoint};
+use crate::store::SqliteStore;
 
 /// The form in which a plan is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +25,19 @@ impl From<Format> for Form {
     }
 }
 
-pub(super) fn plan(args: &Plan, global: &Global) -> anyhow::Result<Code> {
+pub(super) async fn plan(args: &Plan, global: &Global) -> anyhow::Result<Code> {
     let overrides = Overrides { samples: args.samples, ..Overrides::default() };
     let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
     session.keep_only(&args.endpoint)?;
-    show(&session, fresh_seed(), if args.json { Form::Json } else { Form::Table })
+    let form = if args.json { Form::Json } else { Form::Table };
+    show(&session, fresh_seed(), form, global).await
 }
 
 /// Prints what a check of this session would send.
-pub(super) fn show(session: &Session, seed: u64, form: Form) -> anyhow::Result<Code> {
-    let plan = session.plan(seed)?;
+pub(super) async fn show(session: &Session, seed: u64, form: Form, global: &Global) -> anyhow::Result<Code> {
+    let mut plan = session.plan(seed)?;
+    plan.leave_out(&known_refusals(session, global).await?);
+    doctor::say_what_is_left_out(&plan);
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
     let unasked = session.resolve(&credentials)?.unasked;
     let endpoints = session.model.endpoint.iter().map(|endpoint| {
@@ -45,4 +51,16 @@ pub(super) fn show(session: &Session, seed: u64, form: Form) -> anyhow::Result<C
     let report = PlanReport::new(&plan, session.reference_name(), session.defaults.budget, endpoints.collect());
     emit(&if form == Form::Json { report.json() } else { report.table() })?;
     Ok(Code::SUCCESS)
+}
+
+/// What an examination has found that endpoints refuse, where there was one: nothing is made for a plan alone.
+async fn known_refusals(session: &Session, global: &Global) -> anyhow::Result<Vec<KnownRefusal>> {
+    let data_dir = session.data_dir(global);
+    if !SqliteStore::path_in(&data_dir).exists() {
+        return Ok(Vec::new());
+    }
+    let store = SqliteStore::open(&data_dir, Redactor::default()).await?;
+    let refusals = doctor::known_refusals(&store, session).await;
+    store.close().await?;
+    refusals
 }

@@ -211,10 +211,12 @@ fn of_each_dialect_it_says_what_is_true_and_its_lines_let_a_check_run_clean() {
         "[provider.no-zero.dialect]\nzero_temperature = 0.01",
     ];
     assert_says(&lines, &expected);
-    let checked = project.with_file("providers.local.toml", &lines).run(["check", "--seed", "1", "--format", "json"]);
+    let project = project.with_file("providers.local.toml", &lines);
+    let checked = project.run(["check", "--seed", "1", "--format", "json"]);
     let left_out =
         ["no-tools: 2 requests with tools are left out", "no-uncapped: 2 requests without a cap are left out"];
     assert_says(&checked.stderr, &left_out);
+    assert_says(&project.run(["plan"]).stderr, &left_out);
     for name in names {
         let found = checked.endpoint(name);
         assert_eq!((&found["errors"], &found["unanswered"]), (&json!(0), &json!(0)), "{name}: {found:#}");
@@ -304,20 +306,25 @@ mod lab {
             let thinks = "extra_body = { chat_template_kwargs = { enable_thinking = true } }\n";
             project = project.with_endpoint_and(name, address, "", if name == "thinking" { thinks } else { "" });
         }
-        let run = project.run(["doctor", "--format", "json"]);
-        assert_eq!(run.code(), 0, "{}", run.stderr);
-        for (name, _, feature) in HOSTS {
-            let ignored: Vec<String> = amiss(&run, name)
-                .into_iter()
-                .filter(|(_, state)| state != "unknown")
-                .map(|(feature, _)| feature)
-                .collect();
-            let also = if feature == "tools" { "tool_choice" } else { "" };
-            let wrong: Vec<&String> = ignored.iter().filter(|f| **f != feature && **f != also).collect();
-            assert!(wrong.is_empty(), "{name}: {wrong:?} in {:#}", run.endpoint(name));
-            assert!(feature.is_empty() || ignored.iter().any(|f| f == feature), "{name}: {:#}", run.endpoint(name));
+        // The lab draws otherwise each time, and now and then an answer is too short to tell: what is untold is asked once more.
+        let mut untold: Vec<&str> = HOSTS.iter().map(|(_, _, feature)| *feature).filter(|f| !f.is_empty()).collect();
+        let mut run = project.run(["doctor", "--format", "json"]);
+        for _ in 0..4 {
+            assert_eq!(run.code(), 0, "{}", run.stderr);
+            for (name, _, feature) in HOSTS {
+                let also = if feature == "tools" { "tool_choice" } else { "" };
+                let is_told = |(_, state): &(String, String)| state != "unknown";
+                let told: Vec<String> = amiss(&run, name).into_iter().filter(is_told).map(|(found, _)| found).collect();
+                let wrong: Vec<&String> = told.iter().filter(|found| **found != feature && **found != also).collect();
+                assert!(wrong.is_empty(), "{name}: {wrong:?} in {:#}", run.endpoint(name));
+                untold.retain(|feature| !told.iter().any(|found| found == feature));
+            }
+            if untold.is_empty() {
+                break;
+            }
+            run = project.run(["doctor", "--format", "json"]);
         }
-        assert_eq!(amiss(&run, "reference"), [], "{:#}", run.endpoint("reference"));
+        assert_eq!(untold, [""; 0], "{:#}", run.json());
         let thought = run.endpoint("thinking");
         let thinking = thought["findings"].as_array().expect("findings").iter().find(|f| f["feature"] == "thinking");
         assert!(thinking.is_some_and(|f| f["value"] != "0"), "{thought:#}");

@@ -156,6 +156,18 @@ fn colour_is_there_when_asked_for_and_only_then() {
 }
 
 #[test]
+fn the_shell_completes_names_of_models_and_endpoints() {
+    let project =
+        Project::new().with_endpoint("reference", "lab:").with_endpoint("twin", "lab:").with_env("COMPLETE", "fish");
+    project.write();
+    let complete = |words: &[&str]| project.run_as_is(&[&["--", "samemodel"], words].concat()).stdout;
+    assert_eq!(complete(&["check", "m"]), "m\n");
+    assert_eq!(complete(&["check", "m", "--endpoint", "t"]), "twin\n");
+    assert_eq!(complete(&["alert", "silence", "m"]), "m/reference\nm/twin\n");
+    assert!(complete(&["do"]).starts_with("doctor\t"), "{}", complete(&["do"]));
+}
+
+#[test]
 fn completions_and_man_pages_know_every_verb() {
     let verbs = ["check", "compare", "plan", "import", "export", "init", "completions", "man"];
     for shell in ["bash", "zsh", "fish"] {

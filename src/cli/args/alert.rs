@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::names;
+
 /// `samemodel alert`
 #[derive(Debug, Args)]
 pub struct Alert {
@@ -38,7 +40,7 @@ pub struct Test {
 #[derive(Debug, Args)]
 pub struct Silence {
     /// Whom nobody is told of, as MODEL/ENDPOINT; `*` stands for anything, as in `llama-4-maverick/*`.
-    #[arg(value_name = "MODEL/ENDPOINT")]
+    #[arg(value_name = "MODEL/ENDPOINT", add = names::scopes())]
     pub scope: String,
     /// For how long, such as `90m`, `12h`, `7d` or `2w`.
     #[arg(long = "for", value_name = "TIME", value_parser = length)]

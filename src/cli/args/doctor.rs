@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::names;
+
 /// `samemodel doctor`
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// The model, as named in the configuration; `lab` for the embedded lab. May be left out when there is only one.
+    #[arg(add = names::models())]
     pub model: Option<String>,
     /// Only these endpoints; may be given several times.
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", add = names::endpoints())]
     pub endpoint: Vec<String>,
     /// Show what would be sent and what it would cost at most, and send nothing.
     #[arg(long)]

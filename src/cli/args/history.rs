@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Comparing, Output};
+use crate::cli::names;
 
 /// `samemodel history`
 #[derive(Debug, Args)]
@@ -14,10 +15,10 @@ pub struct History {
     #[command(subcommand)]
     pub verb: Option<HistoryVerb>,
     /// Only runs of this model.
-    #[arg(value_name = "MODEL")]
+    #[arg(value_name = "MODEL", add = names::models())]
     pub model: Option<String>,
     /// This endpoint's effect over time, as a chart.
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", add = names::endpoints())]
     pub endpoint: Option<String>,
     /// The most runs to show, the latest first.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
@@ -58,7 +59,7 @@ pub struct Report {
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// The latest run of this model.
-    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    #[arg(long, value_name = "NAME", conflicts_with = "run", add = names::models())]
     pub model: Option<String>,
     /// Settings of the comparison.
     #[command(flatten)]
@@ -75,7 +76,7 @@ pub struct Export {
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
     /// The latest run of this model; for results, all of its runs.
-    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    #[arg(long, value_name = "NAME", conflicts_with = "run", add = names::models())]
     pub model: Option<String>,
     /// What to write.
     #[arg(long, value_enum, default_value_t = What::Samples)]

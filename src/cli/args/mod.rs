@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::names;
 use crate::report::Format;
 
 pub mod alert;
@@ -107,7 +108,8 @@ pub enum Verb {
     Metrics(watch::Metrics),
     /// Write a commented configuration and the shipped prompts to begin with.
     Init(Init),
-    /// Print completions for a shell.
+    /// Print completions for a shell. With names of models, endpoints and snapshots too: `source <(COMPLETE=bash samemodel)`, or `zsh`,
+    /// or `COMPLETE=fish samemodel | source`.
     Completions(Completions),
     /// Write man pages into a folder.
     Man(Man),
@@ -158,9 +160,10 @@ pub struct Output {
 #[derive(Debug, Args)]
 pub struct Asked {
     /// The model, as named in the configuration; `lab` for the embedded lab. May be left out when there is only one.
+    #[arg(add = names::models())]
     pub model: Option<String>,
     /// Only these endpoints, beside the reference and the control; may be given several times.
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", add = names::endpoints())]
     pub endpoint: Vec<String>,
     /// Answers per sampled probe and endpoint.
     #[arg(long, value_name = "COUNT")]
@@ -220,9 +223,10 @@ pub struct Compare {
 #[derive(Debug, Args)]
 pub struct Plan {
     /// The model, as named in the configuration. May be left out when there is only one.
+    #[arg(add = names::models())]
     pub model: Option<String>,
     /// Only these endpoints, beside the reference and the control.
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", add = names::endpoints())]
     pub endpoint: Vec<String>,
     /// Answers per sampled probe and endpoint.
     #[arg(long, value_name = "COUNT")]
@@ -239,7 +243,7 @@ pub struct Import {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The model under which they are kept; needed where the lines name none.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = names::models())]
     pub model: Option<String>,
     /// The endpoint that serves as reference in this run.
     #[arg(long, short, value_name = "NAME", default_value = "")]

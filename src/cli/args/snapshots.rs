@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{Asked, Comparing, Output};
+use crate::cli::names;
 
 /// `samemodel test`
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ pub enum Unreferenced {
 #[group(required = true)]
 pub struct Which {
     /// Those of this name, `<model>/<endpoint>/<probe>`, or below it; a file's path or a pattern with `*` does too.
-    #[arg(value_name = "NAME", conflicts_with = "all")]
+    #[arg(value_name = "NAME", conflicts_with = "all", add = names::snapshots())]
     pub names: Vec<String>,
     /// All that wait.
     #[arg(long)]
@@ -68,7 +69,7 @@ pub struct Accept {
 #[derive(Debug, Args)]
 pub struct Names {
     /// Only those of this name, `<model>/<endpoint>/<probe>`, or below it; a file's path or a pattern with `*` does too.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = names::snapshots())]
     pub names: Vec<String>,
 }
 

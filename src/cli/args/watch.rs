@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::cli::names;
+
 /// `samemodel watch`
 #[derive(Debug, Args)]
 pub struct Watch {
     /// The models, as named in the configuration [default: `watch.models`, or all].
-    #[arg(value_name = "MODEL")]
+    #[arg(value_name = "MODEL", add = names::models())]
     pub models: Vec<String>,
     /// Check what is due now and end with its exit code, for cron, systemd timers and Kubernetes.
     #[arg(long)]
