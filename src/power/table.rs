@@ -85,5 +85,5 @@ fn cells(row: &Row) -> [String; 6] {
 }
 
 fn rate(rate: Rate) -> String {
-    format!("{:.2} ({:.2}–{:.2})", rate.estimate, rate.low, rate.high)
+    format!("{:.2} ({:.2} to {:.2})", rate.estimate, rate.low, rate.high)
 }

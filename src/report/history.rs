@@ -185,28 +185,31 @@ impl HistoryReport {
             .rev()
             .filter_map(|run| Some((run, run.results.iter().find(|r| r.endpoint == endpoint)?)))
             .collect();
-        let columns = view.width.min(WIDEST_CHART).saturating_sub(BEFORE_BARS).max(NARROWEST_BAR);
+        let effects = judged.iter().map(|(_, r)| r.effect.as_ref().map_or_else(String::new, words::effect));
+        let effects: Vec<String> = effects.map(|effect| glyphs.text(&effect)).collect();
+        let width = effects.iter().map(|effect| layout::width(effect)).max().unwrap_or(0);
+        let before_bars = BEFORE_EFFECTS + width + 2;
+        let columns = view.width.min(WIDEST_CHART).saturating_sub(before_bars).max(NARROWEST_BAR);
         let measured = judged.iter().filter_map(|(_, r)| Some((r.effect.as_ref()?, r.tolerance)));
         let scale = Scale::of(measured, columns);
         let mut out = format!("{}\n", view.paint.apply(Tone::Heading, &escape::line(endpoint)));
-        for (run, result) in &judged {
-            let effect = result.effect.as_ref().map(words::effect).unwrap_or_default();
+        for ((run, result), effect) in judged.iter().zip(&effects) {
             let verdict = view.paint.apply(tone(result.verdict), &left(result.verdict.as_str(), 12));
             let bar = scale.bar(result.effect.as_ref(), result.tolerance, glyphs);
             let when = minute(&run.started_at);
-            let line = format!("{when}  {verdict}  {}  {bar}", right(&glyphs.text(&effect), 18));
+            let line = format!("{when}  {verdict}  {}  {bar}", right(effect, width));
             out.push_str(line.trim_end());
             out.push('\n');
         }
-        let axis = format!("{}{}", " ".repeat(BEFORE_BARS), scale.axis());
+        let axis = format!("{}{}", " ".repeat(before_bars), scale.axis());
         out.push_str(&view.paint.apply(Tone::Faint, &axis));
         let _ = writeln!(out, "\n{}", view.paint.apply(Tone::Faint, &glyphs.legend()));
         out
     }
 }
 
-/// What stands before the bars: time, verdict, effect and their gaps.
-const BEFORE_BARS: usize = 16 + 2 + 12 + 2 + 18 + 2;
+/// What stands before the effects: time, verdict and their gaps.
+const BEFORE_EFFECTS: usize = 16 + 2 + 12 + 2;
 const NARROWEST_BAR: usize = 12;
 const WIDEST_CHART: usize = 120;
 

@@ -113,11 +113,11 @@ mod tests {
                     <property name="run" value="0193a5c2"/>
                 </properties>
                 <testcase name="fireworks" classname="llama-4-maverick">
-                    <system-out>effect: 1.2 % (0–4.1)
+                    <system-out>effect: 1.2 % (0 to 4.1)
         p-value after correction: 0.84</system-out>
                 </testcase>
                 <testcase name="deepinfra-via-openrouter" classname="llama-4-maverick">
-                    <failure message="drifted: as if 31 % of its answers (22 % to 39 %) came from another model" type="drifted">effect: 31 % (22–39)
+                    <failure message="drifted: as if 31 % of its answers (22 % to 39 %) came from another model" type="drifted">effect: 31 % (22 to 39)
         p-value after correction: 0.006
         why: as if 31 % of its answers (22 % to 39 %) came from another model
         fault: hidden-system-prompt (certain): the host adds a message of its own to the prompt; prompt_tokens 31 against 12 on 5 of 5 probes: 19 more on each
@@ -128,7 +128,7 @@ mod tests {
         answers to core/who-is: Nathan Lambert is a {+renowned +}machine learning scientist at [-the Allen Institute for AI.-]{+Hugging Face! 🤗+} He works on reinforcement learning from human feedback{+,+} and [-writes the newsletter Interconnects.-]{+he is a true legend of the field. 🔥+}</failure>
                 </testcase>
                 <testcase name="novita" classname="llama-4-maverick">
-                    <skipped message="inconclusive: too few answers: about 480 greedy probes would decide" type="inconclusive">effect: 3.4 % (0–7.1)
+                    <skipped message="inconclusive: too few answers: about 480 greedy probes would decide" type="inconclusive">effect: 3.4 % (0 to 7.1)
         p-value after correction: 0.31
         why: too few answers: about 480 greedy probes would decide
         next: ask about 480 greedy probes, or raise `samples` to about 90 answers for each sampled probe</skipped>

@@ -70,11 +70,8 @@ fn table(report: &Report) -> String {
         ];
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
-    let dispersion = |e: &EndpointReport| e.effect.as_ref().is_some_and(|x| x.name.is_of_drawing());
-    let variety =
-        if report.endpoints.iter().any(dispersion) { format!("; {}", words::VARIETY_LEGEND) } else { String::new() };
-    let legend =
-        format!("Effect: {}{variety}. p adj.: p-value, corrected over endpoints (Holm).", words::EFFECT_LEGEND);
+    let legends: Vec<String> = words::legends(report).iter().map(|(about, text)| format!("{about}: {text}")).collect();
+    let legend = format!("{}. p adj.: p-value, corrected over endpoints (Holm).", legends.join("; "));
     paragraph(&mut out, &format!("\n<sub>{}</sub>", markdown_text(&legend)));
     out
 }
@@ -146,12 +143,12 @@ mod tests {
 
         | endpoint | verdict | effect | p adj. | stands out | answers | errors | cost |
         |---|---|---|--:|---|--:|--:|--:|
-        | `fireworks` | ✅ consistent | 1.2 % (0–4.1) | 0.84 | – | 250 | 0 | \$0.20 |
-        | `deepinfra-via-openrouter` | ❌ drifted | 31 % (22–39) | 0.006 | hidden-system-prompt (certain) +1 | 250 | 0 | \$0.31 |
-        | `novita` | ❔ inconclusive | 3.4 % (0–7.1) | 0.31 | – | 250 | 0 | \$0.20 |
+        | `fireworks` | ✅ consistent | 1.2 % (0 to 4.1) | 0.84 | – | 250 | 0 | \$0.20 |
+        | `deepinfra-via-openrouter` | ❌ drifted | 31 % (22 to 39) | 0.006 | hidden-system-prompt (certain) +1 | 250 | 0 | \$0.31 |
+        | `novita` | ❔ inconclusive | 3.4 % (0 to 7.1) | 0.31 | – | 250 | 0 | \$0.20 |
         | `azure` | ⚠️ unmeasured | – | – | – | 0 | 0 | – |
 
-        <sub>Effect: share of answers as if from another model, with its 95 % interval. p adj.: p-value, corrected over endpoints (Holm).</sub>
+        <sub>effect: share of answers as if from another model, with its 95 % interval. p adj.: p-value, corrected over endpoints (Holm).</sub>
 
         <details open><summary>❌ <code>deepinfra-via-openrouter</code>, drifted</summary>
 

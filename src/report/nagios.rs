@@ -110,15 +110,15 @@ mod tests {
     fn one_status_line_with_performance_data_then_the_details() {
         insta::assert_snapshot!(render(&fixture::mixed()), @r#"
         SAMEMODEL CRITICAL - llama-4-maverick: 1 drifted, 1 unmeasured, 1 inconclusive, 1 consistent (deepinfra-via-openrouter) | effect_fireworks=0.0120;0.05;;0;1 errors_fireworks=0;;;0 effect_deepinfra-via-openrouter=0.3100;0.05;;0;1 errors_deepinfra-via-openrouter=0;;;0 effect_novita=0.0340;0.05;;0;1 errors_novita=0;;;0 effect_azure=U;;;0;1 errors_azure=0;;;0
-        consistent fireworks, effect 1.2 % (0–4.1)
-        drifted deepinfra-via-openrouter, effect 31 % (22–39)
+        consistent fireworks, effect 1.2 % (0 to 4.1)
+        drifted deepinfra-via-openrouter, effect 31 % (22 to 39)
           why: as if 31 % of its answers (22 % to 39 %) came from another model
           fault: hidden-system-prompt (certain): the host adds a message of its own to the prompt; prompt_tokens 31 against 12 on 5 of 5 probes: 19 more on each
           fault: leaked-tokens (likely): the chat format shows through; special tokens in the text: <¦eot¦>
           signals: texts differ (mmd 0.0412), p = 0.001; greedy answers leave the reference's sooner, p = 0.003; prompt tokens differ on 5 probes; 41 characters longer, p = 0.002
           greedy: 40 % of pairs of answers at temperature 0 differ, 5 % among the reference's own, over 2 probes
           probes: most different on core/haiku (p = 0.010), core/who-is (p = 0.020), core/json (p = 0.030)
-        inconclusive novita, effect 3.4 % (0–7.1)
+        inconclusive novita, effect 3.4 % (0 to 7.1)
           why: too few answers: about 480 greedy probes would decide
           next: ask about 480 greedy probes, or raise `samples` to about 90 answers for each sampled probe
         unmeasured azure

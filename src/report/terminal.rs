@@ -1,4 +1,5 @@
-//! The report on a terminal: a table one screen wide, then what there is to say of each endpoint that is not just fine.
+//! The report on a terminal: what there is to say of each endpoint that is not just fine, then a table one screen wide and what
+//! to do next. The last lines are what stands on the screen when it is done, so they are the summary.
 //!
 //! Layer 4, pure. Promises nothing to programs. Text from hosts never stands first on a line, since some CI systems take
 //! commands from there: answers are quoted behind a bar.
@@ -11,16 +12,13 @@ use crate::signal::contrast::{Contrast, Side};
 use crate::verdict::Verdict;
 
 /// Below this width lines are too short to be read; narrower screens wrap by themselves.
-const NARROWEST: usize = 72;
+const NARROWEST: usize = 50;
 
 /// Running text is not set wider than this, however wide the screen.
 const WIDEST_TEXT: usize = 110;
 
-/// Room that the column of what stands out needs; with less it goes to a line of its own.
-const ROOM_FOR_REMARKS: usize = 20;
-
-/// The columns without which the table says nothing: endpoint, verdict, effect, p-value and answers.
-const ESSENTIAL_COLUMNS: usize = 5;
+/// The columns without which the table says nothing: endpoint, verdict and effect.
+const ESSENTIAL_COLUMNS: usize = 3;
 
 /// Names of endpoints are cut to no less than this where a column can be left out instead.
 const SHORTEST_NAME: usize = 16;
@@ -51,10 +49,6 @@ pub fn render(report: &Report, view: View) -> String {
     let view = View { width: view.width.max(NARROWEST), ..view };
     let mut page = Page { view, out: String::new() };
     page.head(report);
-    if !report.endpoints.is_empty() {
-        page.table(&report.endpoints);
-        page.legend(report);
-    }
     page.trust(report);
     let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];
     for verdict in order {
@@ -62,6 +56,12 @@ pub fn render(report: &Report, view: View) -> String {
             page.endpoint(e, report);
         }
     }
+    page.line("");
+    if !report.endpoints.is_empty() {
+        page.table(&report.endpoints);
+        page.legend(report);
+    }
+    page.closing(report);
     page.out
 }
 
@@ -102,18 +102,20 @@ impl Page {
     }
 
     fn head(&mut self, report: &Report) {
-        for text in [format!("{} against {}", words::subject(report), words::against(report)), words::tally(report)] {
-            for line in wrap(&escape::line(&text), self.text_width()) {
-                let line = self.paint(Tone::Heading, &line);
-                self.line(&line);
-            }
-        }
+        self.heading(&format!("{} against {}", words::subject(report), words::against(report)));
         let circumstances = words::circumstances(report).join(" · ");
         for line in wrap(&escape::line(&circumstances), self.text_width()) {
             let line = self.paint(Tone::Faint, &line);
             self.line(&line);
         }
         self.line("");
+    }
+
+    fn heading(&mut self, text: &str) {
+        for line in wrap(&escape::line(text), self.text_width()) {
+            let line = self.paint(Tone::Heading, &line);
+            self.line(&line);
+        }
     }
 
     fn table(&mut self, endpoints: &[EndpointReport]) {
@@ -126,11 +128,12 @@ impl Page {
         let room = self.view.width.saturating_sub(others(&columns)).clamp(columns[0].title.len(), WIDEST_NAME);
         columns[0].width = columns[0].width.min(room);
         let used: usize = columns.iter().map(|c| c.width + GAP.len()).sum();
-        // The gap after the last column counts as the one before the remarks.
+        // The gap after the last column counts as the one before the remarks. Where one does not fit, each has a line of its own.
         let room = self.view.width.saturating_sub(used);
         let remarks: Vec<String> =
             endpoints.iter().map(|e| escape::line(&words::stands_out(e).unwrap_or_default())).collect();
-        let beside = room >= ROOM_FOR_REMARKS;
+        let longest = remarks.iter().map(|remark| layout::width(remark)).max().unwrap_or(0);
+        let beside = room >= longest;
         let titles: Vec<String> = columns.iter().map(|c| c.aligned(c.title)).collect();
         let last = if beside && remarks.iter().any(|r| !r.is_empty()) { "stands out" } else { "" };
         let header = self.paint(Tone::Faint, (titles.join(GAP) + GAP + last).trim_end());
@@ -145,24 +148,18 @@ impl Page {
                 self.line(&line);
             }
         }
-        self.line("");
     }
 
     fn legend(&mut self, report: &Report) {
-        let has = |dispersion: bool| {
-            let mut names = report.endpoints.iter().filter_map(|e| e.effect.as_ref()).map(|e| e.name);
-            names.any(|name| name.is_of_drawing() == dispersion)
-        };
-        if has(false) {
-            self.labelled("effect", words::EFFECT_LEGEND, Tone::Faint);
-        }
-        if has(true) {
-            self.labelled("↓ ↑", words::VARIETY_LEGEND, Tone::Faint);
-        }
         let tested = report.endpoints.iter().filter(|e| e.q_value.is_some()).count();
-        if tested > 0 {
-            let p = format!("p-value, corrected for {} (Holm)", words::count(tested, "endpoint"));
-            self.labelled("p adj.", &p, Tone::Faint);
+        let p = format!("p-value, corrected for {} (Holm)", words::count(tested, "endpoint"));
+        let mut legends = words::legends(report);
+        legends.extend((tested > 0).then_some(("p adj.", p.as_str())));
+        if !legends.is_empty() {
+            self.line("");
+        }
+        for (about, text) in legends {
+            self.labelled(about, text, Tone::Faint);
         }
     }
 
@@ -178,11 +175,22 @@ impl Page {
         if let Some(cost) = words::cost(report) {
             self.labelled("cost", &cost, Tone::Text);
         }
+        for warning in &report.warnings {
+            self.labelled("warning", warning, Tone::Open);
+        }
+    }
+
+    /// The verdicts by number, and what to do next.
+    fn closing(&mut self, report: &Report) {
+        if !report.endpoints.is_empty() {
+            self.line("");
+        }
+        self.heading(&words::tally(report));
         if let Some(partial) = &report.partial {
             self.labelled("partial", partial, Tone::Open);
         }
-        for warning in &report.warnings {
-            self.labelled("warning", warning, Tone::Open);
+        for step in words::next_steps(report) {
+            self.labelled("next", &step, Tone::Text);
         }
     }
 
@@ -200,7 +208,8 @@ impl Page {
             self.paint(Tone::Faint, &rule)
         );
         self.line(&heading);
-        for Detail { about, text } in words::details(e, report) {
+        // What to do next stands at the end, for all endpoints together.
+        for Detail { about, text } in words::details(e, report).into_iter().filter(|d| d.about != words::NEXT) {
             self.labelled(about, &text, Tone::Text);
         }
         if let Some(contrast) = &e.contrast {
@@ -227,13 +236,12 @@ impl Page {
                     let span = self.span(side, text);
                     self.paint(span.tone, &span.text)
                 });
-                let legend = legend.join(", ");
                 self.about_answers(&contrast.probe, &legend);
                 let spans: Vec<Span> = changes.iter().map(|c| self.span(c.side, &c.text)).collect();
                 self.quoted(&spans);
             }
             Shown::Both => {
-                self.about_answers(&contrast.probe, "typical of the reference");
+                self.about_answers(&contrast.probe, &["typical of the reference".to_owned()]);
                 self.answer(Tone::Removed, &contrast.reference);
                 let line = " ".repeat(LABEL) + "farthest from it";
                 self.line(&line);
@@ -242,13 +250,22 @@ impl Page {
         }
     }
 
-    /// What the lines that follow are.
-    fn about_answers(&mut self, probe: &str, legend: &str) {
+    /// What the lines that follow are: beside the probe's name, or below it where there is no room.
+    fn about_answers(&mut self, probe: &str, legend: &[String]) {
         let probe = escape::line(probe);
-        let room = self.text_width().saturating_sub(LABEL + layout::width(legend) + 2);
-        let probe = layout::name(&probe, layout::width(&probe).min(room));
-        let line = self.paint(Tone::Faint, &left("answers", LABEL)) + &probe + ": " + legend;
-        self.line(&line);
+        let name = |room: usize| layout::name(&probe, layout::width(&probe).min(room));
+        let room = self.text_width().saturating_sub(LABEL + 2);
+        let about = self.paint(Tone::Faint, &left("answers", LABEL));
+        let in_a_line = legend.join(", ");
+        let beside = room.saturating_sub(layout::width(&in_a_line));
+        if beside >= layout::width(&probe).min(SHORTEST_NAME) {
+            self.line(&(about + &name(beside) + ": " + &in_a_line));
+        } else {
+            self.line(&(about + &name(room) + ":"));
+            for part in legend {
+                self.line(&(" ".repeat(LABEL) + part));
+            }
+        }
     }
     fn answer(&mut self, tone: Tone, text: &str) {
         if text.trim().is_empty() {
@@ -332,23 +349,8 @@ mod tests {
     fn a_report_is_read_on_eighty_columns() {
         insta::assert_snapshot!(render(&fixture::report(), View::default()), @r#"
         llama-4-maverick against together
-        2 drifted, 1 unmeasured, 1 inconclusive, 2 consistent
         5 probes (3 sampled, 2 greedy) · tolerance 5 % · false alarms 5 % · seed 42
 
-        endpoint            verdict       effect          p adj.  answers  errors   cost
-        fireworks           consistent    1.2 % (0–4.1)     0.84      250       0  $0.20
-        deepinfra…enrouter  drifted       31 % (22–39)     0.006      250       0  $0.31
-          └ hidden-system-prompt (certain) +1
-        novita              inconclusive  3.4 % (0–7.1)     0.31      250       0  $0.20
-        lambda              consistent    0 % (0–4.3)       0.61  238/250      52  $0.20
-          └ 18 % of attempts failed
-        azure               unmeasured    –                    –        0       0      –
-        \u{1b}]0;…sk]x ' =  drifted       ↓ 62 % (51–70)  <0.001      250       0      –
-          └ temperature-ignored (likely)
-
-        effect      share of answers as if from another model, with its 95 % interval
-        ↓ ↑         answers vary by this much less (↓) or more (↑) than the reference's
-        p adj.      p-value, corrected for 5 endpoints (Holm)
         reference   together, 250 answers
         control     llama-3.1-8b, known to serve another model, was told apart
                     (p = 0.001): the tests can fire
@@ -401,25 +403,80 @@ mod tests {
 
         ─ novita, inconclusive ─────────────────────────────────────────────────────────
         why         too few answers: about 480 greedy probes would decide
-        next        ask about 480 greedy probes, or raise `samples` to about 90 answers
-                    for each sampled probe
 
         ─ lambda, consistent ───────────────────────────────────────────────────────────
         errors      52 of 290 attempts failed: 45 rate_limited, 7 reset; 12 planned
                     requests without an answer
+
+        endpoint                verdict       effect                     p adj.  answers
+        fireworks               consistent    1.2 % (0 to 4.1)             0.84      250
+        deepinfra-v…openrouter  drifted       31 % (22 to 39)             0.006      250
+          └ hidden-system-prompt (certain) +1
+        novita                  inconclusive  3.4 % (0 to 7.1)             0.31      250
+        lambda                  consistent    0 % (0 to 4.3)               0.61  238/250
+          └ 18 % of attempts failed
+        azure                   unmeasured    –                               –        0
+        \u{1b}]0;ow…mask]x ' =  drifted       variety ↓ 62 % (51 to 70)  <0.001      250
+          └ temperature-ignored (likely)
+
+        effect      share of answers as if from another model, with its 95 % interval
+        variety     answers vary by this much less (↓) or more (↑)
+        p adj.      p-value, corrected for 5 endpoints (Holm)
+
+        2 drifted, 1 unmeasured, 1 inconclusive, 2 consistent
+        next        novita: ask about 480 greedy probes, or raise `samples` to about 90
+                    answers for each sampled probe
+        next        deepinfra-via-openrouter, \u{1b}]0;owned\u{7}<b>|`@all`
+                    \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5b}add-mask]x ' =:
+                    `samemodel report 0193a5c2 --format markdown` writes this for the
+                    host
         "#);
     }
 
     #[test]
     fn on_a_wide_screen_what_stands_out_is_part_of_the_table() {
-        let text = render(&fixture::mixed(), View { width: 120, ..View::default() });
-        let table: Vec<&str> = text.lines().skip(4).take(5).collect();
+        let text = render(&fixture::mixed(), View { width: 130, ..View::default() });
+        let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("endpoint ")).take(5).collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
-        endpoint                  verdict       effect         p adj.  answers  errors   cost  stands out
-        fireworks                 consistent    1.2 % (0–4.1)    0.84      250       0  $0.20
-        deepinfra-via-openrouter  drifted       31 % (22–39)    0.006      250       0  $0.31  hidden-system-prompt (certain) +1
-        novita                    inconclusive  3.4 % (0–7.1)    0.31      250       0  $0.20
-        azure                     unmeasured    –                   –        0       0      –
+        endpoint                  verdict       effect            p adj.  answers  errors   cost  stands out
+        fireworks                 consistent    1.2 % (0 to 4.1)    0.84      250       0  $0.20
+        deepinfra-via-openrouter  drifted       31 % (22 to 39)    0.006      250       0  $0.31  hidden-system-prompt (certain) +1
+        novita                    inconclusive  3.4 % (0 to 7.1)    0.31      250       0  $0.20
+        azure                     unmeasured    –                      –        0       0      –
+        "#);
+    }
+
+    #[test]
+    fn a_narrow_screen_keeps_endpoint_verdict_and_effect() {
+        let text = render(&fixture::report(), View { width: 60, ..View::default() });
+        let end: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("endpoint ")).collect();
+        assert!(text.lines().all(|line| layout::width(line) <= 60), "{text}");
+        insta::assert_snapshot!(end.join("\n"), @r#"
+        endpoint             verdict       effect
+        fireworks            consistent    1.2 % (0 to 4.1)
+        deepinfra…penrouter  drifted       31 % (22 to 39)
+          └ hidden-system-prompt (certain) +1
+        novita               inconclusive  3.4 % (0 to 7.1)
+        lambda               consistent    0 % (0 to 4.3)
+          └ 18 % of attempts failed
+        azure                unmeasured    –
+        \u{1b}]0;…ask]x ' =  drifted       variety ↓ 62 % (51 to 70)
+          └ temperature-ignored (likely)
+
+        effect      share of answers as if from another model, with
+                    its 95 % interval
+        variety     answers vary by this much less (↓) or more (↑)
+        p adj.      p-value, corrected for 5 endpoints (Holm)
+
+        2 drifted, 1 unmeasured, 1 inconclusive, 2 consistent
+        next        novita: ask about 480 greedy probes, or raise
+                    `samples` to about 90 answers for each sampled
+                    probe
+        next        deepinfra-via-openrouter,
+                    \u{1b}]0;owned\u{7}<b>|`@all`
+                    \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5
+                    b}add-mask]x ' =: `samemodel report 0193a5c2
+                    --format markdown` writes this for the host
         "#);
     }
 

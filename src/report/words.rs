@@ -18,10 +18,13 @@ const TOLD_CAUSES: usize = 3;
 const NAMED_PROBES: usize = 3;
 
 /// What drift is an effect of, as the legend of a table says it.
-pub const EFFECT_LEGEND: &str = "share of answers as if from another model, with its 95 % interval";
+const EFFECT_LEGEND: &str = "share of answers as if from another model, with its 95 % interval";
 
-/// The legend of effects on variety, which [`effect`] marks with an arrow.
-pub const VARIETY_LEGEND: &str = "answers vary by this much less (↓) or more (↑) than the reference's";
+/// What a detail is about that says what to do.
+pub const NEXT: &str = "next";
+
+/// Steps that are named at the end of a report, and endpoints that are named with one.
+const STEPS: usize = 3;
 
 /// A line on one endpoint with what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,20 +47,41 @@ fn number_of_percent(share: f64, decimal: bool) -> String {
     if plain == "-0" { "0".to_owned() } else { plain.replace('-', "−") }
 }
 
-/// An effect with its interval: `31 % (22–39)`; one on variety with an arrow, `↓ 31 % (22–39)` where answers vary less.
+/// An effect with its interval: `31 % (22 to 39)`. One that is no share of answers as if from another model has its name before it:
+/// `variety ↓ 31 % (22 to 39)` where answers vary less.
 pub fn effect(effect: &Effect) -> String {
-    let (arrow, estimate, low, high) = match effect.name {
-        EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
-            ("", effect.estimate, effect.low, effect.high)
-        }
-        EffectName::Dispersion | EffectName::Surprisal if effect.estimate >= 0.0 => {
-            ("↓ ", effect.estimate, effect.low, effect.high)
-        }
-        EffectName::Dispersion | EffectName::Surprisal => ("↑ ", -effect.estimate, -effect.high, -effect.low),
+    let name = match effect.name {
+        EffectName::Substitution | EffectName::Divergence => "",
+        EffectName::Mixture => "mixture ",
+        EffectName::Departure => "departures ",
+        EffectName::Dispersion => "variety ",
+        EffectName::Surprisal => "surprisal ",
+    };
+    let (arrow, estimate, low, high) = match (effect.name.is_of_drawing(), effect.estimate >= 0.0) {
+        (false, _) => ("", effect.estimate, effect.low, effect.high),
+        (true, true) => ("↓ ", effect.estimate, effect.low, effect.high),
+        (true, false) => ("↑ ", -effect.estimate, -effect.high, -effect.low),
     };
     let decimal = high < 0.0995;
     let [estimate, low, high] = [estimate, low, high].map(|x| number_of_percent(x, decimal));
-    format!("{arrow}{estimate} % ({low}–{high})")
+    format!("{name}{arrow}{estimate} % ({low} to {high})")
+}
+
+/// What the effects that have a name before them are, one line for each that is shown.
+pub fn legends(report: &Report) -> Vec<(&'static str, &'static str)> {
+    let shown: Vec<EffectName> =
+        report.endpoints.iter().filter_map(|e| e.effect.as_ref()).map(|effect| effect.name).collect();
+    let any = |names: &[EffectName]| shown.iter().any(|name| names.contains(name));
+    [
+        ("effect", EFFECT_LEGEND, any(&[EffectName::Substitution, EffectName::Divergence])),
+        ("mixture", "share of sampled answers as if from the control", any(&[EffectName::Mixture])),
+        ("departures", "share of greedy answers that leave the reference's early", any(&[EffectName::Departure])),
+        ("variety", "answers vary by this much less (↓) or more (↑)", any(&[EffectName::Dispersion])),
+        ("surprisal", "answers are by this much less (↓) or more (↑) surprising", any(&[EffectName::Surprisal])),
+    ]
+    .into_iter()
+    .filter_map(|(about, text, shown)| shown.then_some((about, text)))
+    .collect()
 }
 
 /// A p-value: `0.34`, `0.012`, `<0.001`.
@@ -247,12 +271,12 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
     out.push(detail("errors", errors(e)));
     let told = e.causes.iter().filter(|c| c.refused || e.unanswered > 0).take(TOLD_CAUSES);
     out.extend(told.map(|c| detail(if c.refused { "refused" } else { "failed" }, cause(c))));
-    out.push(detail("next", next(e, report)));
+    out.push(detail(NEXT, next(e, report)));
     out.retain(|d| !d.text.is_empty());
     out
 }
 
-/// One part of a verdict: `agree, 0.4 % (0–1.2)`.
+/// One part of a verdict: `agrees, 0.4 % (0 to 1.2)`.
 fn question(question: &Question) -> String {
     let verdict = match question.verdict {
         Verdict::Consistent => "agrees",
@@ -429,6 +453,34 @@ fn next(e: &EndpointReport, report: &Report) -> String {
     }
 }
 
+/// What to do next, for all endpoints together: what would settle open verdicts, and what can be sent to a host that differs.
+pub fn next_steps(report: &Report) -> Vec<String> {
+    let mut steps: Vec<(String, Vec<&str>)> = Vec::new();
+    // How to go on with a run that was stopped stands beside why it was.
+    for e in report.endpoints.iter().filter(|_| report.partial.is_none()) {
+        let step = next(e, report);
+        match steps.iter_mut().find(|(there, _)| *there == step) {
+            Some((_, endpoints)) => endpoints.push(&e.endpoint),
+            None if step.is_empty() || !needs_attention(e) => {}
+            None => steps.push((step, vec![&e.endpoint])),
+        }
+    }
+    let mut out: Vec<String> =
+        steps.iter().take(STEPS).map(|(step, endpoints)| format!("{}: {step}", names(endpoints))).collect();
+    let drifted: Vec<&str> =
+        report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted).map(|e| e.endpoint.as_str()).collect();
+    if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
+        out.push(format!("{}: `samemodel report {run} --format markdown` writes this for the host", names(&drifted)));
+    }
+    out
+}
+
+/// The first few names: `a, b, c and 2 more`.
+fn names(all: &[&str]) -> String {
+    let first = all[..all.len().min(STEPS)].join(", ");
+    if all.len() > STEPS { format!("{first} and {} more", all.len() - STEPS) } else { first }
+}
+
 /// What to do about failures of a class.
 fn remedy(class: &str) -> &'static str {
     match FailureKind::named(class) {
@@ -458,16 +510,16 @@ mod tests {
 
     #[test]
     fn effects_are_whole_per_cent_when_large_and_have_a_decimal_near_the_tolerance() {
-        assert_eq!(shown(EffectName::Substitution, 0.312, 0.22, 0.391), "31 % (22–39)");
-        assert_eq!(shown(EffectName::Divergence, 0.012, 0.0, 0.0496), "1.2 % (0–5)");
-        assert_eq!(shown(EffectName::Divergence, -0.012, -0.02, 0.041), "−1.2 % (−2–4.1)");
-        assert_eq!(shown(EffectName::Divergence, -0.0001, -0.0002, 0.0), "0 % (0–0)");
+        assert_eq!(shown(EffectName::Substitution, 0.312, 0.22, 0.391), "31 % (22 to 39)");
+        assert_eq!(shown(EffectName::Divergence, 0.012, 0.0, 0.0496), "1.2 % (0 to 5)");
+        assert_eq!(shown(EffectName::Divergence, -0.012, -0.02, 0.041), "−1.2 % (−2 to 4.1)");
+        assert_eq!(shown(EffectName::Divergence, -0.0001, -0.0002, 0.0), "0 % (0 to 0)");
     }
 
     #[test]
     fn effects_on_variety_say_in_which_direction() {
-        assert_eq!(shown(EffectName::Dispersion, 0.4, 0.3, 0.5), "↓ 40 % (30–50)");
-        assert_eq!(shown(EffectName::Dispersion, -0.4, -0.5, -0.3), "↑ 40 % (30–50)");
+        assert_eq!(shown(EffectName::Dispersion, 0.4, 0.3, 0.5), "variety ↓ 40 % (30 to 50)");
+        assert_eq!(shown(EffectName::Dispersion, -0.4, -0.5, -0.3), "variety ↑ 40 % (30 to 50)");
     }
 
     #[test]

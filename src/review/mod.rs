@@ -1,76 +1,15 @@
 //! Review: going through what waits, one snapshot at a time, as a state machine without a terminal.
 //!
-//! Layer 4, pure. [`Review`] says what a key means and what is decided; [`screen`] shows it, with the answers that [`pairs`] puts
-//! side by side. Files are changed by whoever asks: a decision is carried out first and told of afterwards, so that what the
+//! Layer 4, pure. [`Command`] is what a key asks for, and [`Review`] what has been decided and what is shown; [`screen`] shows it,
+//! with what [`summary`] says in words and the answers that [`pairs`] puts side by side. Files are changed by whoever asks: a decision is carried out first and told of afterwards, so that what the
 //! screen says has happened has happened.
 
+pub mod command;
 pub mod pairs;
 pub mod screen;
+pub mod summary;
 
-/// What a key asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
-    /// A decision on one snapshot or on all that are left.
-    Decide(Decision, Scope),
-    /// Take the last decision back.
-    Undo,
-    /// Show more or less.
-    Toggle(Part),
-    /// Open the whole snapshot in a pager.
-    Pager,
-    /// Stop here and keep what is left for later.
-    Quit,
-}
-
-/// What becomes of a snapshot that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It takes the place of the approved one.
-    Accept,
-    /// It is deleted, and the approved one stays.
-    Reject,
-    /// It waits on.
-    Skip,
-}
-
-/// How much is decided at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The snapshot on the screen.
-    This,
-    /// That one and all after it.
-    Rest,
-}
-
-/// A part of the screen that can be shown or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// What the heads of both files say.
-    Info,
-    /// The lines of both files that differ, instead of answers side by side.
-    Diff,
-}
-
-impl Command {
-    /// The meaning of a key; nothing when it has none.
-    pub fn of_key(key: char) -> Option<Self> {
-        Some(match key {
-            'a' => Self::Decide(Decision::Accept, Scope::This),
-            'r' => Self::Decide(Decision::Reject, Scope::This),
-            's' => Self::Decide(Decision::Skip, Scope::This),
-            'A' => Self::Decide(Decision::Accept, Scope::Rest),
-            'R' => Self::Decide(Decision::Reject, Scope::Rest),
-            'S' => Self::Decide(Decision::Skip, Scope::Rest),
-            'u' => Self::Undo,
-            'i' => Self::Toggle(Part::Info),
-            'd' => Self::Toggle(Part::Diff),
-            'o' => Self::Pager,
-            // Escape, q, and Ctrl-C and Ctrl-D where the terminal hands them on as characters.
-            '\u{1b}' | 'q' | '\u{3}' | '\u{4}' => Self::Quit,
-            _ => return None,
-        })
-    }
-}
+pub use command::{Command, Decision, Part, Scope, Scroll};
 
 /// How far a review has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +20,19 @@ pub struct Review {
     steps: Vec<usize>,
     /// What is shown.
     pub shown: Shown,
+    /// The first line of the body that is on the screen, from 0.
+    top: usize,
+    /// What the last key did, for the line above the keys; empty before any.
+    pub notice: String,
+}
+
+/// How long the body is, and how much of it the screen has room for, in lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// All lines.
+    pub lines: usize,
+    /// Lines on the screen.
+    pub room: usize,
 }
 
 /// What of the screen is shown.
@@ -90,6 +42,8 @@ pub struct Shown {
     pub info: Visibility,
     /// See [`Part::Diff`].
     pub diff: Visibility,
+    /// See [`Part::Help`].
+    pub help: Visibility,
 }
 
 /// Whether a part is shown.
@@ -124,7 +78,7 @@ pub struct Tally {
 impl Review {
     /// A review of the snapshots of these names, in this order.
     pub fn new(names: Vec<String>) -> Self {
-        Self { names, decided: Vec::new(), steps: Vec::new(), shown: Shown::default() }
+        Self { names, decided: Vec::new(), steps: Vec::new(), shown: Shown::default(), top: 0, notice: String::new() }
     }
 
     /// The snapshot that is up, and its place among all, from 1; nothing when all are decided.
@@ -152,6 +106,7 @@ impl Review {
         if count > 0 {
             self.decided.extend(std::iter::repeat_n(decision, count));
             self.steps.push(count);
+            self.top = 0;
         }
     }
 
@@ -164,7 +119,32 @@ impl Review {
     pub fn undone(&mut self) -> usize {
         let count = self.steps.pop().unwrap_or(0);
         self.decided.truncate(self.decided.len() - count);
+        self.top = 0;
         count
+    }
+
+    /// Whether there is a step that could be taken back.
+    pub fn has_steps(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Moves the body up or down, never past its ends.
+    pub fn scroll(&mut self, by: Scroll, extent: Extent) {
+        // A line of the page before stays on the screen.
+        let page = extent.room.saturating_sub(1).max(1);
+        let wanted = match by {
+            Scroll::Lines(lines) => self.top.saturating_add_signed(lines),
+            Scroll::Pages(pages) => self.top.saturating_add_signed(pages.saturating_mul(page.cast_signed())),
+            Scroll::Beginning => 0,
+            Scroll::End => usize::MAX,
+        };
+        self.top = wanted.min(extent.lines.saturating_sub(extent.room));
+    }
+
+    /// The lines of a body of this extent that are on the screen: the first and the one after the last, from 0.
+    pub fn on_screen(&self, extent: Extent) -> std::ops::Range<usize> {
+        let top = self.top.min(extent.lines.saturating_sub(extent.room));
+        top..extent.lines.min(top + extent.room)
     }
 
     /// Shows a part or hides it.
@@ -172,7 +152,9 @@ impl Review {
         match part {
             Part::Info => self.shown.info = self.shown.info.other(),
             Part::Diff => self.shown.diff = self.shown.diff.other(),
+            Part::Help => self.shown.help = self.shown.help.other(),
         }
+        self.top = 0;
     }
 
     /// What has been decided so far.
@@ -229,10 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn keys_mean_what_the_screen_says() {
-        assert_eq!(Command::of_key('A'), Some(Command::Decide(Decision::Accept, Scope::Rest)));
-        assert_eq!(Command::of_key('\u{1b}'), Some(Command::Quit));
-        assert_eq!(Command::of_key('x'), None);
+    fn the_body_moves_by_lines_and_pages_and_never_past_its_ends() {
+        let (mut review, extent) = (review(2), Extent { lines: 25, room: 10 });
+        let mut after = |by| {
+            review.scroll(by, extent);
+            review.on_screen(extent)
+        };
+        assert_eq!([after(Scroll::Lines(-1)), after(Scroll::Lines(2))], [0..10, 2..12]);
+        assert_eq!(
+            [after(Scroll::Pages(1)), after(Scroll::Pages(9)), after(Scroll::Pages(-1))],
+            [11..21, 15..25, 6..16]
+        );
+        assert_eq!([after(Scroll::Beginning), after(Scroll::End)], [0..10, 15..25]);
+        assert_eq!(review.on_screen(Extent { lines: 4, room: 10 }), 0..4, "another body may be shorter");
+        review.decided(Decision::Skip, 1);
+        assert_eq!(review.on_screen(extent), 0..10, "the next snapshot begins at its beginning");
     }
 
     proptest! {

@@ -1,21 +1,20 @@
-//! The screen of a review: what changed, in words; then the answers side by side with the words that differ.
+//! The screen of a review: what is the matter, a line each; then the answers side by side with the words that differ.
 //!
 //! Part of layer 4's review, pure. Holds at 80 columns and without colour, where marks stand for it. Every text of a file is escaped
 //! here: somebody else may have written it.
 
-use std::collections::BTreeMap;
-
 use similar::{ChangeTag, TextDiff};
 
+use super::command::{HELP, KEYS};
 use super::pairs::{Counted, Pair, pairs};
-use super::{Review, Shown, Visibility};
+use super::summary::summary;
+use super::{Decision, Extent, Review, Shown, Tally, Visibility};
 use crate::report::View;
 use crate::report::diff::{joined, marked};
 use crate::report::escape::{line, short_line};
 use crate::report::layout::{Span, Tone, left, width, wrap, wrap_spans};
-use crate::report::words;
 use crate::signal::contrast::{Change as Words, Side, changes};
-use crate::snapshot::{ChangeKind, Head, Snapshot, file};
+use crate::snapshot::{Snapshot, file};
 
 /// The snapshot that waits, and the approved one where there is any.
 #[derive(Debug, Clone, Copy)]
@@ -32,49 +31,109 @@ const RULE: &str = " │ ";
 /// The width of the word before a line in words.
 const LABEL: usize = 12;
 
-/// Findings that are shown.
-const FINDINGS: usize = 2;
+/// Lines that say what is the matter: the prompt, what changed, and the first fault.
+const HEADLINES: usize = 3;
 
 /// Characters of one answer that are shown side by side; the pager has the rest.
 const LONGEST: usize = 600;
 
-/// What can be done, for the last line of the screen.
-pub const KEYS: &str =
-    "a accept · r reject · s skip · A R S all the rest · u undo · i info · d diff · o open · Esc quit";
+/// The screen of the snapshot that is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screen {
+    /// At most as many lines as it was made for; the last is not ended.
+    pub text: String,
+    /// How long the body is, for moving through it.
+    pub extent: Extent,
+}
 
-/// The whole screen of the snapshot that is up, at most `height` lines where one is given, the keys included.
-pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: Option<usize>) -> String {
+/// The screen of the snapshot that is up, `height` lines high: what is the matter, a line each; the body, from where it has been moved
+/// to; what the last key did, and the keys.
+pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: usize) -> Screen {
     let (name, at) = review.current().unwrap_or_default();
-    let title = format!("snapshot {at} of {}: {name}", review.total());
-    let head = [vec![view.paint.apply(Tone::Heading, &line(&title))], words_of(waiting, view)].concat();
-    let keys = wrap(KEYS, view.width).into_iter().map(|l| view.paint.apply(Tone::Faint, &l));
-    let keys: Vec<String> = std::iter::once(String::new()).chain(keys).collect();
+    let title = line(&format!("snapshot {at} of {}: {name}", review.total()));
+    let mut lines = vec![view.paint.apply(Tone::Heading, left(&title, view.width).trim_end())];
+    lines.extend(headlines(waiting, view));
     let body = body(waiting, review.shown, view);
-    let room = height.map_or(usize::MAX, |h| h.saturating_sub(head.len() + keys.len()).max(3));
-    let mut lines = head;
-    lines.extend(cut(body, room));
-    lines.extend(keys);
-    lines.join("\n") + "\n"
+    // Two lines stand below.
+    let extent = Extent { lines: body.len(), room: height.saturating_sub(lines.len() + 2).max(1) };
+    let shown = review.on_screen(extent);
+    let place = if shown.len() < body.len() {
+        format!("lines {} to {} of {}", shown.start + 1, shown.end, body.len())
+    } else {
+        String::new()
+    };
+    lines.extend_from_slice(&body[shown]);
+    lines.resize(lines.len().max(height.saturating_sub(2)), String::new());
+    lines.push(closing(&[&review.notice, &place], view));
+    lines.push(closing(&[KEYS], view));
+    Screen { text: lines.join("\n"), extent }
+}
+
+/// The screen when all is decided, so that the last step can be taken back too.
+pub fn render_end(review: &Review, view: View) -> String {
+    let Tally { accepted, rejected, skipped, .. } = review.tally();
+    let tally = format!("all decided: {accepted} accepted, {rejected} rejected, {skipped} skipped");
+    let keys = "u takes the last decision back · any other key ends the review";
+    [view.paint.apply(Tone::Heading, &tally), closing(&[&review.notice], view), closing(&[keys], view)].join("\n")
+}
+
+/// What is done with all that are left when the answer is y: `accept 9 of the 12 that are left? …`.
+pub fn question(decision: Decision, taken: usize, left: usize) -> String {
+    let verb = if decision == Decision::Accept { "accept" } else { "reject" };
+    let of =
+        if taken < left { format!("{taken} of the {left} that are left") } else { format!("all {left} that are left") };
+    let rest = if taken < left { "; of the others the run's verdict was not seen yet" } else { "" };
+    format!("{verb} {of}{rest}? y does, any other key does not")
+}
+
+fn closing(parts: &[&str], view: View) -> String {
+    let parts: Vec<String> = parts.iter().filter(|part| !part.is_empty()).map(|part| line(part)).collect();
+    view.paint.apply(Tone::Faint, left(&parts.join(" · "), view.width).trim_end())
 }
 
 /// The same without keys, for `show` and for a pager.
 pub fn whole(name: &str, waiting: Waiting<'_>, shown: Shown, view: View) -> String {
     let title = view.paint.apply(Tone::Heading, &line(name));
-    let lines = [vec![title], words_of(waiting, view), body(waiting, shown, view)].concat();
+    let mut lines = vec![title];
+    lines.extend(in_full(waiting, view));
+    lines.push(String::new());
+    lines.extend(files(waiting, shown, view));
     lines.join("\n") + "\n"
 }
 
-fn cut(mut lines: Vec<String>, room: usize) -> Vec<String> {
-    if lines.len() > room {
-        let missing = lines.len() - (room - 1);
-        lines.truncate(room - 1);
-        lines.push(format!("… {}: o opens all", words::count(missing, "more line")));
+/// What one has to know to decide, a line each.
+fn headlines(waiting: Waiting<'_>, view: View) -> Vec<String> {
+    let told = summary(waiting).into_iter().filter(|(about, _)| ["prompt", "what", "fault"].contains(about));
+    let one = |(about, text): (&str, String)| left(&(left(about, LABEL) + &short_line(&text, view.width)), view.width);
+    told.map(one).map(|row| row.trim_end().to_owned()).take(HEADLINES).collect()
+}
+
+/// All that changed, in words.
+fn in_full(waiting: Waiting<'_>, view: View) -> Vec<String> {
+    let short = |(about, text): (&'static str, String)| match about {
+        "prompt" => labelled(about, &short_line(&text, 2 * view.width), view),
+        _ => labelled(about, &text, view),
+    };
+    summary(waiting).into_iter().flat_map(short).collect()
+}
+
+/// What can be moved through.
+fn body(waiting: Waiting<'_>, shown: Shown, view: View) -> Vec<String> {
+    if shown.help == Visibility::Shown {
+        return HELP.iter().flat_map(|(keys, what)| labelled(keys, what, view)).collect();
     }
+    let mut lines = Vec::new();
+    if shown.info == Visibility::Shown {
+        lines.extend(in_full(waiting, view));
+        lines.push(String::new());
+    }
+    lines.extend(files(waiting, shown, view));
     lines
 }
 
-fn body(waiting: Waiting<'_>, shown: Shown, view: View) -> Vec<String> {
-    let mut lines = vec![String::new()];
+/// The answers, behind what the files say of them where that is asked for.
+fn files(waiting: Waiting<'_>, shown: Shown, view: View) -> Vec<String> {
+    let mut lines = Vec::new();
     if shown.info == Visibility::Shown {
         lines.extend(info(waiting, view));
         lines.push(String::new());
@@ -88,87 +147,6 @@ fn labelled(about: &str, text: &str, view: View) -> Vec<String> {
     let label = LABEL.max(width(about) + 1);
     let rows = wrap(&line(text), view.width.saturating_sub(label).max(20)).into_iter().enumerate();
     rows.map(|(n, row)| left(if n == 0 { about } else { "" }, label) + &row).collect()
-}
-
-/// What changed, in words.
-fn words_of(waiting: Waiting<'_>, view: View) -> Vec<String> {
-    let head = &waiting.new.head;
-    let mut out = Vec::new();
-    let mut say = |about: &str, text: String| {
-        if !text.is_empty() {
-            out.extend(labelled(about, &text, view));
-        }
-    };
-    say("prompt", short_line(&head.prompt, 2 * view.width));
-    say("what", what(head));
-    if let Some(change) = &head.change {
-        let because = change.because.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        say("verdict", judged(head) + &because);
-    }
-    for finding in head.change.iter().flat_map(|c| &c.findings).take(FINDINGS) {
-        let sure = words::confidence(finding.confidence);
-        say("fault", format!("{} ({sure}): {}", finding.fault, finding.evidence));
-    }
-    say("answers", answers(waiting));
-    say("also", also(waiting));
-    out
-}
-
-fn what(head: &Head) -> String {
-    let Some(change) = &head.change else { return "approved".to_owned() };
-    match change.kind {
-        ChangeKind::Unseen => "new: nothing was approved yet".to_owned(),
-        ChangeKind::Stale => format!("stale: {}", change.reason),
-        ChangeKind::Drifted => {
-            let mut parts = vec![format!("drifted: {}", change.reason)];
-            parts.extend(change.tolerance.map(|t| format!("tolerance {}", words::percent(t))));
-            parts.extend(change.p_value.map(|p| format!("this probe alone: {}", words::p_sentence(p))));
-            parts.join("; ")
-        }
-    }
-}
-
-/// What the run that left a snapshot says of the endpoint, and which run that is: `drifted, 31 % (22–39), in run 0193… of …`.
-pub fn judged(head: &Head) -> String {
-    let change = head.change.as_ref();
-    let verdict = change.and_then(|c| c.verdict).map_or_else(|| "verdict unknown".to_owned(), |v| v.to_string());
-    let effect = change.and_then(|c| c.effect.as_ref()).map(|e| format!(", {}", words::effect(e)));
-    let run = if head.source.is_empty() { String::new() } else { format!(", in {}", head.source) };
-    let when = head.sampled.map(|at| at.strftime(" of %Y-%m-%d %H:%M UTC").to_string());
-    verdict + &effect.unwrap_or_default() + &run + &when.unwrap_or_default()
-}
-
-fn answers(waiting: Waiting<'_>) -> String {
-    let told = |head: &Head| {
-        let when = head.approved.or(head.sampled).map(|at| at.strftime(" of %Y-%m-%d %H:%M UTC").to_string());
-        format!("{}{}", head.samples, when.unwrap_or_default())
-    };
-    let new = format!("{} new", told(&waiting.new.head));
-    match waiting.approved {
-        Some(approved) => format!("{} approved, {new}", told(&approved.head)),
-        None => new,
-    }
-}
-
-/// What else is not as it was: finish reasons, prompt tokens, the model's name.
-fn also(waiting: Waiting<'_>) -> String {
-    let Some(old) = waiting.approved.map(|s| &s.head) else { return String::new() };
-    let new = &waiting.new.head;
-    let reasons = |all: &BTreeMap<String, usize>| {
-        all.iter().map(|(reason, n)| format!("{reason} {n}")).collect::<Vec<_>>().join(", ")
-    };
-    let number = |n: Option<u64>| n.map_or_else(|| "not all the same".to_owned(), |n| n.to_string());
-    let name = |m: &Option<String>| m.clone().unwrap_or_else(|| "not all the same".to_owned());
-    let mut parts = Vec::new();
-    let mut changed = |what: &str, then: String, now: String| {
-        if then != now {
-            parts.push(format!("{what} {then} → {now}"));
-        }
-    };
-    changed("finish reasons", reasons(&old.finish_reasons), reasons(&new.finish_reasons));
-    changed("prompt tokens", number(old.prompt_tokens), number(new.prompt_tokens));
-    changed("response model", name(&old.response_model), name(&new.response_model));
-    parts.join("; ")
 }
 
 /// The answers in two columns.
@@ -308,9 +286,10 @@ fn diff(waiting: Waiting<'_>, view: View) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::report::Paint;
-    use crate::review::{Decision, Part};
-    use crate::snapshot::Change;
+    use crate::review::summary::judged;
+    use crate::review::{Part, Scroll};
     use crate::snapshot::testing::snapshot;
+    use crate::snapshot::{Change, ChangeKind};
     use crate::verdict::{Confidence, Effect, EffectName, Finding, Verdict};
     use proptest::prelude::*;
 
@@ -347,7 +326,7 @@ mod tests {
     #[test]
     fn a_screen_says_what_changed_and_shows_answers_side_by_side() {
         let (old, new) = (snapshot(&OLD), drifted(&NEW));
-        let text = render(&review(), Waiting { approved: Some(&old), new: &new }, View::default(), None);
+        let text = render(&review(), Waiting { approved: Some(&old), new: &new }, View::default(), 24).text;
         insta::assert_snapshot!(text);
     }
 
@@ -359,7 +338,7 @@ mod tests {
         change.because = Some("as if half of its answers came from another model".into());
         let text = whole("m/e/p", Waiting { approved: None, new: &new }, Shown::default(), View::default());
         assert!(
-            text.contains("verdict     drifted, 31 % (22–39), in run 1 of 2026-11-25 12:00 UTC: as if half"),
+            text.contains("verdict     drifted, 31 % (22 to 39), in run 1 of 2026-11-25 12:00 UTC: as if"),
             "{text}"
         );
         new.head.change.as_mut().expect("it waits").verdict = None;
@@ -372,23 +351,47 @@ mod tests {
         let mut review = review();
         review.toggle(Part::Info);
         review.toggle(Part::Diff);
-        let text = render(&review, Waiting { approved: Some(&old), new: &new }, View::default(), None);
+        let text = render(&review, Waiting { approved: Some(&old), new: &new }, View::default(), 70).text;
         insta::assert_snapshot!(text.replace(env!("CARGO_PKG_VERSION"), "VERSION"));
     }
 
     #[test]
-    fn a_low_screen_keeps_the_keys_and_says_what_is_missing() {
+    fn a_low_screen_keeps_the_keys_and_says_where_it_stands() {
         let (old, new) = (snapshot(&OLD), drifted(&NEW));
-        let text = render(&review(), Waiting { approved: Some(&old), new: &new }, View::default(), Some(18));
-        assert_eq!(text.lines().count(), 18, "{text}");
-        assert!(text.contains("more lines: o opens all") && text.contains("a accept"), "{text}");
+        let (mut review, waiting) = (review(), Waiting { approved: Some(&old), new: &new });
+        let before = render(&review, waiting, View::default(), 12);
+        assert_eq!(before.text.lines().count(), 12, "{}", before.text);
+        assert!(before.text.contains("\nlines 1 to 6 of 8\na accept"), "{}", before.text);
+        review.scroll(Scroll::End, before.extent);
+        review.notice = "skipped llama/together/core/greeting".into();
+        let after = render(&review, waiting, View::default(), 12).text;
+        assert!(after.contains("1 × quiet ") && after.contains("core/greeting · lines 3 to 8 of 8\n"), "{after}");
+    }
+
+    #[test]
+    fn help_says_what_every_key_does_within_eighty_by_twenty_four() {
+        let (new, mut review) = (drifted(&NEW), review());
+        review.toggle(Part::Help);
+        let help = render(&review, Waiting { approved: None, new: &new }, View::default(), 24);
+        insta::assert_snapshot!(help.text);
+        assert!(help.extent.lines <= help.extent.room, "{:?}", help.extent);
+    }
+
+    #[test]
+    fn what_is_decided_together_is_told_of_before_it_is_done() {
+        assert_eq!(question(Decision::Reject, 12, 12), "reject all 12 that are left? y does, any other key does not");
+        assert!(question(Decision::Accept, 9, 12).starts_with("accept 9 of the 12 that are left; of the others"));
+        let mut review = review();
+        review.decided(Decision::Reject, 1);
+        let text = render_end(&review, View::default());
+        assert!(text.starts_with("all decided: 0 accepted, 1 rejected, 1 skipped\n"), "{text}");
     }
 
     #[test]
     fn colours_stand_for_marks() {
         let (old, new) = (snapshot(&["a red cat"]), drifted(&["a blue cat"]));
         let view = View { width: 80, paint: Paint::Ansi };
-        let text = render(&review(), Waiting { approved: Some(&old), new: &new }, view, None);
+        let text = render(&review(), Waiting { approved: Some(&old), new: &new }, view, 24).text;
         assert!(text.contains("\x1b[31mred\x1b[0m") && text.contains("\x1b[32mblue\x1b[0m"), "{text:?}");
     }
 
@@ -406,7 +409,7 @@ mod tests {
             let n: Vec<&str> = new.iter().map(String::as_str).collect();
             let (old, new) = (snapshot(&o), drifted(&n));
             let view = View { width: columns, paint: Paint::Plain };
-            for shown in [Shown::default(), Shown { info: Visibility::Shown, diff: Visibility::Shown }] {
+            for shown in [Shown::default(), Shown { info: Visibility::Shown, diff: Visibility::Shown, ..Shown::default() }] {
                 let text = whole("m/e/p", Waiting { approved: Some(&old), new: &new }, shown, view);
                 prop_assert!(!text.chars().any(|c| c != '\n' && crate::visible::is_hidden(c)), "{text:?}");
                 for row in text.lines() {

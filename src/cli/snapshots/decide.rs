@@ -10,7 +10,7 @@ use crate::cli::{clock, emit, note};
 use crate::exit::ExitCode;
 use crate::report::escape::line;
 use crate::report::words::count;
-use crate::review::screen::judged;
+use crate::review::summary::judged;
 use crate::snapshot::selection::Selection;
 use crate::snapshot::waiting::{Caution, cautions};
 

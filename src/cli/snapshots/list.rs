@@ -13,9 +13,10 @@ use crate::report::View;
 use crate::report::escape::line;
 use crate::report::json::pretty;
 use crate::review::Shown;
-use crate::review::screen::{self, Waiting, judged};
+use crate::review::screen::{self, Waiting};
+use crate::review::summary::{judged, of_this_probe};
 use crate::snapshot::waiting::{self as listed, Caution, cautions};
-use crate::snapshot::{ChangeKind, Snapshot, State};
+use crate::snapshot::{ChangeKind, Folder, Snapshot, State};
 
 /// Lists what waits, a line each; with `--check` anything that waits is a failure.
 pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result<Code> {
@@ -25,29 +26,31 @@ pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result
     let cautions = cautions(&all);
     let found = in_order_of_review(&folder, names)?;
     emit(&match args.format {
-        PendingFormat::Terminal => lines(&found, &cautions),
+        PendingFormat::Terminal => lines(&folder, &found, &cautions),
         PendingFormat::Json => pretty(&listed::Pending::new(&found, &cautions)),
     })?;
     let waits = args.check && !found.is_empty();
     Ok(if waits { ExitCode::Drifted } else { ExitCode::Consistent }.into())
 }
 
-fn lines(found: &[(String, Snapshot)], cautions: &BTreeMap<&str, Caution>) -> String {
+/// A line for each: its name, why it waits itself, and what its run found of the endpoint.
+fn lines(folder: &Folder, found: &[(String, Snapshot)], cautions: &BTreeMap<&str, Caution>) -> String {
     if found.is_empty() {
         return "nothing waits for review\n".to_owned();
     }
     let mut text = String::new();
-    for (name, snapshot) in found {
-        let change = snapshot.head.change.as_ref();
-        let kind = change.map_or("new", |c| match c.kind {
+    for (name, new) in found {
+        let kind = new.head.change.as_ref().map_or("new", |c| match c.kind {
             ChangeKind::Drifted => "drifted",
             ChangeKind::Stale => "stale",
             ChangeKind::Unseen => "new",
         });
-        let why = change.map_or("", |c| c.reason.as_str());
+        // One that is approved and cannot be read is told of where it is looked at.
+        let approved = folder.read(name, State::Approved).unwrap_or_default();
+        let why = of_this_probe(Waiting { approved: approved.as_ref(), new });
         let older = cautions.get(name.as_str()) == Some(&Caution::Superseded);
         let older = if older { "; superseded by what a later run has left of the endpoint" } else { "" };
-        let told = format!("{name} {kind}: {why} [{}]{older}", judged(&snapshot.head));
+        let told = format!("{name} {kind}: {why} [{}]{older}", judged(&new.head));
         let _ = writeln!(text, "{}", line(&told));
     }
     text

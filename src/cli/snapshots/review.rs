@@ -10,9 +10,9 @@ use super::{beside, folder, in_order_of_review, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::Names;
 use crate::cli::{UsageError, clock, emit, paint};
-use crate::report::{Paint, View};
-use crate::review::screen::{self, Waiting};
-use crate::review::{Command, Decision, Review, Scope, Shown, Tally, Visibility};
+use crate::report::{Paint, View, layout, words};
+use crate::review::screen::{self, Screen, Waiting};
+use crate::review::{Command, Decision, Extent, Review, Scope, Scroll, Shown, Tally, Visibility};
 use crate::snapshot::folder::Before;
 use crate::snapshot::waiting::cautions;
 use crate::snapshot::{Folder, Snapshot, State};
@@ -50,25 +50,48 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn go_through(&mut self) -> anyhow::Result<()> {
-        while let Some((name, _)) = self.review.current() {
+        loop {
+            let Some((name, _)) = self.review.current() else {
+                if self.review.has_steps() && self.takes_back_at_the_end()? {
+                    continue;
+                }
+                break;
+            };
             let name = name.to_owned();
             let Some(new) = self.folder.read(&name, State::Waiting)? else {
                 // Somebody else has decided on it meanwhile.
                 self.review.decided(Decision::Skip, 1);
                 self.taken_back.push(Vec::new());
+                self.review.notice = format!("somebody else has decided on {name}");
                 continue;
             };
             let approved = self.folder.read(&name, State::Approved)?;
-            self.show(&new, approved.as_ref())?;
-            match self.command()? {
-                Command::Quit => break,
-                Command::Toggle(part) => self.review.toggle(part),
-                Command::Undo => self.undo()?,
-                Command::Decide(decision, scope) => self.decide(decision, scope, &new)?,
-                Command::Pager => self.page(&name, &new, approved.as_ref())?,
+            let extent = self.show(&new, approved.as_ref())?;
+            let command = self.command()?;
+            self.review.notice.clear();
+            match command {
+                None => self.review.notice = "that key does nothing here; ? says what the others do".into(),
+                Some(Command::Quit) => break,
+                Some(Command::Toggle(part)) => self.review.toggle(part),
+                Some(Command::Scroll(by)) => self.review.scroll(by, extent),
+                Some(Command::Undo) => self.undo()?,
+                Some(Command::Decide(decision, Scope::This)) => self.decide(decision, &new)?,
+                Some(Command::Decide(decision, Scope::Rest)) => self.decide_the_rest(decision, &new)?,
+                Some(Command::Pager) => self.page(&name, &new, approved.as_ref())?,
             }
         }
         Ok(self.term.clear_screen()?)
+    }
+
+    /// Shows that all is decided; says whether the last step was taken back then.
+    fn takes_back_at_the_end(&mut self) -> anyhow::Result<bool> {
+        self.term.clear_screen()?;
+        self.term.write_str(&screen::render_end(&self.review, self.view().0))?;
+        let goes_back = self.command()? == Some(Command::Undo);
+        if goes_back {
+            self.undo()?;
+        }
+        Ok(goes_back)
     }
 
     fn view(&self) -> (View, usize) {
@@ -77,83 +100,106 @@ impl Session<'_> {
         (View { width: usize::from(columns).max(40), paint }, usize::from(rows))
     }
 
-    fn show(&self, new: &Snapshot, approved: Option<&Snapshot>) -> anyhow::Result<()> {
+    fn show(&self, new: &Snapshot, approved: Option<&Snapshot>) -> anyhow::Result<Extent> {
         let (view, rows) = self.view();
-        let text = screen::render(&self.review, Waiting { approved, new }, view, Some(rows.saturating_sub(1)));
+        let Screen { text, extent } = screen::render(&self.review, Waiting { approved, new }, view, rows);
         self.term.clear_screen()?;
-        Ok(self.term.write_str(&text)?)
+        self.term.write_str(&text)?;
+        Ok(extent)
     }
 
-    /// Waits for a key that means something.
-    fn command(&self) -> anyhow::Result<Command> {
-        loop {
-            let key = match self.term.read_key() {
-                Ok(Key::Char(key)) => key,
-                Ok(Key::Escape | Key::CtrlC) => return Ok(Command::Quit),
-                Ok(_) => continue,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Command::Quit),
-                Err(error) => return Err(error).context("the terminal cannot be read; what was decided is kept"),
-            };
-            if let Some(command) = Command::of_key(key) {
-                return Ok(command);
-            }
-        }
+    /// What the next key asks for; nothing where it has no meaning.
+    fn command(&self) -> anyhow::Result<Option<Command>> {
+        Ok(match self.term.read_key() {
+            Ok(Key::Char(key)) => Command::of_key(key),
+            Ok(Key::Escape | Key::CtrlC) => Some(Command::Quit),
+            Ok(Key::ArrowDown) => Some(Command::Scroll(Scroll::Lines(1))),
+            Ok(Key::ArrowUp) => Some(Command::Scroll(Scroll::Lines(-1))),
+            Ok(Key::PageDown) => Some(Command::Scroll(Scroll::Pages(1))),
+            Ok(Key::PageUp) => Some(Command::Scroll(Scroll::Pages(-1))),
+            Ok(Key::Home) => Some(Command::Scroll(Scroll::Beginning)),
+            Ok(Key::End) => Some(Command::Scroll(Scroll::End)),
+            Ok(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(Command::Quit),
+            Err(error) => return Err(error).context("the terminal cannot be read; what was decided is kept"),
+        })
     }
 
-    /// Decides on the snapshot on the screen, and on all after it where that is asked for.
-    fn decide(&mut self, decision: Decision, scope: Scope, shown: &Snapshot) -> anyhow::Result<()> {
-        let mut before = Vec::new();
-        let count = match (decision, scope) {
-            (Decision::Accept, Scope::This) => {
-                let names = self.review.in_scope(scope).to_vec();
-                for name in &names {
-                    let Some(taken) = self.folder.accept(name, shown, clock::now())? else {
-                        // A run has left others in its place: they come up instead.
-                        return Ok(());
-                    };
-                    before.push(taken);
-                }
-                names.len()
+    /// Decides on the snapshot on the screen.
+    fn decide(&mut self, decision: Decision, shown: &Snapshot) -> anyhow::Result<()> {
+        let [name] = self.review.in_scope(Scope::This) else { return Ok(()) };
+        let name = name.clone();
+        let before = match decision {
+            Decision::Accept => {
+                let Some(taken) = self.folder.accept(&name, shown, clock::now())? else {
+                    self.review.notice = "a run has left other answers meanwhile: these are they".into();
+                    return Ok(());
+                };
+                vec![taken]
             }
-            (Decision::Accept, Scope::Rest) => self.accept_the_rest(shown, &mut before)?,
-            (Decision::Reject, _) => {
-                let names = self.review.in_scope(scope);
-                for name in names {
-                    before.extend(self.folder.reject(name)?);
-                }
-                names.len()
-            }
-            (Decision::Skip, _) => self.review.in_scope(scope).len(),
+            Decision::Reject => self.folder.reject(&name)?.into_iter().collect(),
+            Decision::Skip => Vec::new(),
         };
-        self.taken_back.push(before);
-        self.review.decided(decision, count);
+        self.has_decided(decision, before, &[name]);
         Ok(())
     }
 
-    /// Accepts what is left but for what is not taken together with others unasked, which comes up next. Of the endpoint on the screen
-    /// the verdict has been seen, so that all of it is taken. Says how many there were.
-    fn accept_the_rest(&mut self, shown: &Snapshot, before: &mut Vec<Before>) -> anyhow::Result<usize> {
+    /// Decides on the snapshot on the screen and on all after it, once that is confirmed. Skipping changes nothing and needs no word.
+    fn decide_the_rest(&mut self, decision: Decision, shown: &Snapshot) -> anyhow::Result<()> {
         let names = self.review.in_scope(Scope::Rest).to_vec();
         let found = beside(&self.folder, &names)?;
-        let cautions = cautions(&found);
-        let run = |s: &Snapshot| (s.head.model.clone(), s.head.endpoint.clone(), s.head.source.clone());
-        let is_taken = |(name, snapshot): &&(String, Snapshot)| {
-            names.contains(name) && (!cautions.contains_key(name.as_str()) || run(snapshot) == run(shown))
+        let taken: Vec<&(String, Snapshot)> = match decision {
+            Decision::Accept => accepted_together(&found, &names, shown),
+            Decision::Reject | Decision::Skip => found.iter().filter(|(name, _)| names.contains(name)).collect(),
         };
-        let mut taken = Vec::new();
-        for (name, snapshot) in found.iter().filter(is_taken) {
-            before.extend(self.folder.accept(name, snapshot, clock::now())?);
-            taken.push(name.clone());
+        if decision != Decision::Skip && !self.confirms(&screen::question(decision, taken.len(), names.len()))? {
+            self.review.notice = "nothing was decided".into();
+            return Ok(());
         }
-        self.review.first(&taken);
-        Ok(taken.len())
+        let mut before = Vec::new();
+        for (name, snapshot) in &taken {
+            match decision {
+                Decision::Accept => before.extend(self.folder.accept(name, snapshot, clock::now())?),
+                Decision::Reject => before.extend(self.folder.reject(name)?),
+                Decision::Skip => {}
+            }
+        }
+        let names: Vec<String> = taken.iter().map(|(name, _)| name.clone()).collect();
+        self.review.first(&names);
+        self.has_decided(decision, before, &names);
+        Ok(())
+    }
+
+    fn has_decided(&mut self, decision: Decision, before: Vec<Before>, names: &[String]) {
+        if names.is_empty() {
+            self.review.notice = "nothing was left to decide on".into();
+            return;
+        }
+        self.taken_back.push(before);
+        self.review.decided(decision, names.len());
+        self.review.notice = match names {
+            [name] => format!("{} {name}; u takes that back", decision.past()),
+            names => format!("{} {}; u takes that back", decision.past(), words::count(names.len(), "snapshot")),
+        };
+    }
+
+    /// Asks in the last line but one.
+    fn confirms(&self, question: &str) -> anyhow::Result<bool> {
+        let (view, rows) = self.view();
+        self.term.move_cursor_to(0, rows.saturating_sub(2))?;
+        self.term.clear_line()?;
+        self.term.write_str(layout::left(question, view.width).trim_end())?;
+        Ok(matches!(self.term.read_key(), Ok(Key::Char('y' | 'Y'))))
     }
 
     fn undo(&mut self) -> anyhow::Result<()> {
         for before in self.taken_back.pop().unwrap_or_default() {
             self.folder.restore(&before)?;
         }
-        self.review.undone();
+        self.review.notice = match self.review.undone() {
+            0 => "there is nothing to take back".to_owned(),
+            count => format!("taken back: {} again undecided", words::count(count, "snapshot")),
+        };
         Ok(())
     }
 
@@ -171,6 +217,21 @@ impl Session<'_> {
         child.wait()?;
         Ok(())
     }
+}
+
+/// What is accepted together with the snapshot on the screen: all that are left but for what is not taken with others unasked. Of the
+/// endpoint on the screen the verdict has been seen, so that all of it is taken.
+fn accepted_together<'a>(
+    found: &'a [(String, Snapshot)],
+    names: &[String],
+    shown: &Snapshot,
+) -> Vec<&'a (String, Snapshot)> {
+    let cautions = cautions(found);
+    let run = |s: &Snapshot| (s.head.model.clone(), s.head.endpoint.clone(), s.head.source.clone());
+    let is_taken = |(name, snapshot): &&(String, Snapshot)| {
+        names.contains(name) && (!cautions.contains_key(name.as_str()) || run(snapshot) == run(shown))
+    };
+    found.iter().filter(is_taken).collect()
 }
 
 fn summary(tally: Tally) -> String {
