@@ -65,6 +65,16 @@ Tokens a second of the engine on one worker, and the time and memory for 20 endp
 $(cargo bench --quiet --bench engine 2>/dev/null)
 $(cargo bench --quiet --bench fleet 2>/dev/null)
 \`\`\`
+
+## What hosts cost that misbehave or are many
+
+\`cargo bench --bench hosts\`: the real program against hosts that send too much, say nothing, or answer at once.
+
+$(cargo bench --quiet --bench hosts 2>/dev/null)
+
+\`cargo bench --bench soak\`: a check of 200 endpoints of the lab, 2,000 streams at once, interrupted after ten minutes.
+
+$(cargo bench --quiet --bench soak 2>/dev/null)
 SPEED
 } >docs/benchmarks.md.new
 mv docs/benchmarks.md.new docs/benchmarks.md
