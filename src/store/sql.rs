@@ -1,7 +1,9 @@
 //! All statements, in words that SQLite and PostgreSQL both speak.
 //!
-//! Part of layer 3's store. Numbered placeholders, `ON CONFLICT`, and no function that only one of them has. Sums are
-//! of doubles, since PostgreSQL widens a sum of integers to a decimal and SQLite fails when it overflows.
+//! Part of layer 3's store. Numbered placeholders but where rows are added by the dozen, `ON CONFLICT`, and no function that only one of
+//! them has. Sums are of doubles, since PostgreSQL widens a sum of integers to a decimal and SQLite fails when it overflows.
+
+use std::sync::LazyLock;
 
 macro_rules! run_columns {
     () => {
@@ -48,17 +50,52 @@ pub(super) const LATEST_UNFINISHED: &str = concat!(
     " FROM run WHERE model = $1 AND status <> 'complete' ORDER BY started_at DESC, id DESC LIMIT 1"
 );
 
-pub(super) const INSERT_ATTEMPT: &str = "INSERT INTO attempt (id, run, endpoint, probe, replicate, number, \
-     started_at, elapsed_us, status, outcome, failure_kind, failure_message, prompt_tokens, completion_tokens, \
-     headers, raw, cost) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+const INSERT_ATTEMPT: Insertion = Insertion {
+    into: "INSERT INTO attempt (id, run, endpoint, probe, replicate, number, started_at, elapsed_us, status, outcome, \
+           failure_kind, failure_message, prompt_tokens, completion_tokens, headers, raw, cost)",
+    columns: 17,
+    then: "",
+};
 
-/// Affects no row when the request is answered already.
-pub(super) const INSERT_SAMPLE: &str = concat!(
-    "INSERT INTO sample (",
-    sample_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28) ON CONFLICT (run, endpoint, probe, replicate) WHERE error_kind IS NULL DO NOTHING"
-);
+/// Adds no row where the request is answered already.
+const INSERT_SAMPLE: Insertion = Insertion {
+    into: concat!("INSERT INTO sample (", sample_columns!(), ")"),
+    columns: 28,
+    then: " ON CONFLICT (run, endpoint, probe, replicate) WHERE error_kind IS NULL DO NOTHING",
+};
+
+/// The most rows that one statement adds, as a power of two: the statement for each power is prepared once.
+const MOST_ROWS_LOG: usize = 5;
+
+pub(super) static INSERT_ATTEMPTS: LazyLock<Insertions> = LazyLock::new(|| INSERT_ATTEMPT.by_rows());
+
+pub(super) static INSERT_SAMPLES: LazyLock<Insertions> = LazyLock::new(|| INSERT_SAMPLE.by_rows());
+
+/// A statement that adds rows.
+struct Insertion {
+    into: &'static str,
+    columns: usize,
+    then: &'static str,
+}
+
+/// The statements that add 1, 2, 4 and so on up to 32 rows at once.
+pub(super) struct Insertions([String; MOST_ROWS_LOG + 1]);
+
+impl Insertion {
+    fn by_rows(&self) -> Insertions {
+        let row = format!("({})", vec!["?"; self.columns].join(", "));
+        let values = |log: usize| vec![row.as_str(); 1 << log].join(", ");
+        Insertions(std::array::from_fn(|log| format!("{} VALUES {}{}", self.into, values(log), self.then)))
+    }
+}
+
+impl Insertions {
+    /// The statement that adds the most of so many rows, at least 1, and how many it adds.
+    pub fn most_of(&self, rows: usize) -> (&str, usize) {
+        let log = (rows.max(1).ilog2() as usize).min(MOST_ROWS_LOG);
+        (&self.0[log], 1 << log)
+    }
+}
 
 pub(super) const ANSWERED: &str = "SELECT endpoint, probe, replicate FROM sample WHERE run = $1 AND error_kind IS NULL";
 

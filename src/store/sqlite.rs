@@ -128,8 +128,7 @@ impl SqliteStore {
         writer::insert_run(&run_row, None).execute(&mut *transaction).await.map_err(failed)?;
         for sample in samples {
             let row = SampleRow::new(run.id, None, sample, &self.redactor);
-            let inserted = writer::insert_sample(&row).execute(&mut *transaction).await.map_err(failed)?;
-            if inserted.rows_affected() == 0 {
+            if writer::insert_sample(&mut transaction, &row).await.map_err(failed)? == 0 {
                 let Sample { endpoint, probe, replicate, .. } = sample.clone();
                 return Err(StoreError::DuplicateAnswer { slot: Slot { endpoint, probe, replicate } });
             }

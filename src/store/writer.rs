@@ -6,17 +6,23 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection as _, Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::rows::{AttemptRow, RunRow, SampleRow, count_column};
+use super::sql::{INSERT_ATTEMPTS, INSERT_SAMPLES, Insertions};
 use super::{Recorded, StoreError, sql};
 
 /// The most records in one transaction: enough that the wait for the disk no longer counts, few enough that the first
 /// of them does not wait long.
 pub(super) const MAX_BATCH: usize = 128;
+
+/// How long is waited for more where several records came at once: far less than any host takes, and far cheaper than a transaction
+/// for each few of them.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// One record on its way into the database.
 pub(super) struct Write {
@@ -36,6 +42,14 @@ pub(super) struct Writer {
 pub(super) async fn run(writer: Arc<Writer>, mut incoming: mpsc::Receiver<Write>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while incoming.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        if batch.len() > 1 {
+            tokio::time::sleep(GATHERING).await;
+            while batch.len() < MAX_BATCH
+                && let Ok(write) = incoming.try_recv()
+            {
+                batch.push(write);
+            }
+        }
         writer.commit(std::mem::take(&mut batch)).await;
     }
 }
@@ -44,25 +58,24 @@ impl Writer {
     async fn commit(&self, batch: Vec<Write>) {
         let mut connection = self.connection.lock().await;
         match write_all(&mut connection, &batch).await {
-            Ok(outcomes) => {
-                for (write, outcome) in batch.into_iter().zip(outcomes) {
-                    acknowledge(write, Ok(outcome));
-                }
-            }
-            // One bad record must not take the others down with it.
-            Err(error) if is_the_records_fault(&error) => {
-                for write in batch {
-                    let outcome = write_one(&mut connection, &write).await;
-                    let outcome = outcome.map_err(|error| self.explain(error, &write));
-                    acknowledge(write, outcome);
-                }
-            }
+            Ok(Written::All) => batch.into_iter().for_each(|write| acknowledge(write, Ok(Recorded::Stored))),
+            Ok(Written::Nothing) => self.commit_each(&mut connection, batch).await,
+            Err(error) if is_the_records_fault(&error) => self.commit_each(&mut connection, batch).await,
             Err(error) => {
                 let error = StoreError::sqlite(&self.path, error);
                 for write in batch {
                     acknowledge(write, Err(error.clone()));
                 }
             }
+        }
+    }
+
+    /// One bad record must not take the others down with it, nor one whose request is answered already.
+    async fn commit_each(&self, connection: &mut SqliteConnection, batch: Vec<Write>) {
+        for write in batch {
+            let outcome = write_one(connection, &write).await;
+            let outcome = outcome.map_err(|error| self.explain(error, &write));
+            acknowledge(write, outcome);
         }
     }
 
@@ -86,34 +99,65 @@ fn is_the_records_fault(error: &sqlx::Error) -> bool {
     })
 }
 
-async fn write_all(connection: &mut SqliteConnection, batch: &[Write]) -> sqlx::Result<Vec<Recorded>> {
+/// What became of a batch as a whole.
+enum Written {
+    All,
+    /// A request was answered already, so that none was written: which one has to be told.
+    Nothing,
+}
+
+async fn write_all(connection: &mut SqliteConnection, batch: &[Write]) -> sqlx::Result<Written> {
     let mut transaction = connection.begin().await?;
-    let mut outcomes = Vec::with_capacity(batch.len());
-    for write in batch {
-        outcomes.push(insert(&mut transaction, write).await?);
+    let attempts: Vec<&AttemptRow> = batch.iter().map(|write| &write.attempt).collect();
+    let samples: Vec<&SampleRow> = batch.iter().filter_map(|write| write.sample.as_ref()).collect();
+    insert(&mut transaction, &INSERT_ATTEMPTS, &attempts, bind_attempt).await?;
+    let inserted = insert(&mut transaction, &INSERT_SAMPLES, &samples, bind_sample).await?;
+    if inserted < samples.len() as u64 {
+        transaction.rollback().await?;
+        return Ok(Written::Nothing);
     }
     transaction.commit().await?;
-    Ok(outcomes)
+    Ok(Written::All)
 }
 
 async fn write_one(connection: &mut SqliteConnection, write: &Write) -> sqlx::Result<Recorded> {
     let mut transaction = connection.begin().await?;
-    let outcome = insert(&mut transaction, write).await?;
+    insert(&mut transaction, &INSERT_ATTEMPTS, &[&write.attempt], bind_attempt).await?;
+    let inserted = match &write.sample {
+        Some(sample) => insert_sample(&mut transaction, sample).await?,
+        None => 1,
+    };
     transaction.commit().await?;
-    Ok(outcome)
+    Ok(if inserted == 0 { Recorded::AlreadyAnswered } else { Recorded::Stored })
 }
 
-async fn insert(connection: &mut SqliteConnection, write: &Write) -> sqlx::Result<Recorded> {
-    insert_attempt(&write.attempt).execute(&mut *connection).await?;
-    let Some(sample) = &write.sample else { return Ok(Recorded::Stored) };
-    let inserted = insert_sample(sample).execute(connection).await?.rows_affected();
-    Ok(if inserted == 0 { Recorded::AlreadyAnswered } else { Recorded::Stored })
+/// Adds a sample; 0 when the request is answered already, else 1.
+pub(super) async fn insert_sample(connection: &mut SqliteConnection, row: &SampleRow) -> sqlx::Result<u64> {
+    insert(connection, &INSERT_SAMPLES, &[row], bind_sample).await
+}
+
+/// Adds rows, as many at once as there is a statement for: each statement goes to SQLite's thread and back. Returns how many were added.
+async fn insert<Row>(
+    connection: &mut SqliteConnection,
+    statements: &'static Insertions,
+    mut rows: &[&Row],
+    bind: for<'q> fn(Insert<'q>, &'q Row) -> Insert<'q>,
+) -> sqlx::Result<u64> {
+    let mut added = 0;
+    while !rows.is_empty() {
+        let (statement, count) = statements.most_of(rows.len());
+        let (now, later) = rows.split_at(count);
+        let query = now.iter().fold(sqlx::query(statement), |query, row| bind(query, row));
+        added += query.execute(&mut *connection).await?.rows_affected();
+        rows = later;
+    }
+    Ok(added)
 }
 
 type Insert<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-fn insert_attempt(row: &AttemptRow) -> Insert<'_> {
-    sqlx::query(sql::INSERT_ATTEMPT)
+fn bind_attempt<'q>(query: Insert<'q>, row: &'q AttemptRow) -> Insert<'q> {
+    query
         .bind(row.id.as_str())
         .bind(row.run.to_string())
         .bind(row.slot.endpoint.as_str())
@@ -133,9 +177,8 @@ fn insert_attempt(row: &AttemptRow) -> Insert<'_> {
         .bind(row.cost)
 }
 
-/// The statement that adds a sample, or affects no row when the request is answered already.
-pub(super) fn insert_sample(row: &SampleRow) -> Insert<'_> {
-    sqlx::query(sql::INSERT_SAMPLE)
+fn bind_sample<'q>(query: Insert<'q>, row: &'q SampleRow) -> Insert<'q> {
+    query
         .bind(row.id.as_str())
         .bind(row.run.as_str())
         .bind(row.attempt.as_deref())

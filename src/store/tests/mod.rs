@@ -154,6 +154,31 @@ async fn a_request_is_answered_once_and_a_second_answer_is_kept_as_an_attempt_on
 }
 
 #[tokio::test]
+async fn of_records_that_come_at_once_all_are_kept_and_the_second_answer_to_a_request_as_an_attempt_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, run) = with_run(dir.path()).await;
+    // More than one statement adds, a number that is no power of two, and failures in between.
+    let replicates = (0..53).chain([17]);
+    let records = futures_util::future::join_all(replicates.map(|replicate| {
+        let store = &store;
+        async move {
+            if replicate % 10 == 3 {
+                store.record(&run, &failed(replicate, FailureKind::Timeout), None).await.unwrap()
+            } else {
+                record_answer(store, &run, replicate, &format!("text {replicate}")).await
+            }
+        }
+    }));
+    let recorded = records.await;
+    assert_eq!(recorded.iter().filter(|recorded| **recorded == Recorded::AlreadyAnswered).count(), 1);
+    let texts: Vec<String> = store.samples(&run).await.unwrap().into_iter().map(|sample| sample.text).collect();
+    let expected: Vec<String> = (0..53).filter(|r| r % 10 != 3).map(|r| format!("text {r}")).collect();
+    assert_eq!(texts, expected);
+    let counts = AttemptCounts { endpoint: "e".into(), attempts: 54, answers: 48, failures: 5 };
+    assert_eq!(store.counts(&run).await.unwrap(), [counts]);
+}
+
+#[tokio::test]
 async fn failures_are_counted_and_become_lines_with_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (store, run) = with_run(dir.path()).await;
