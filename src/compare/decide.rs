@@ -4,13 +4,14 @@
 //! interval, at the alarm's level, lies beyond its tolerance; or an exact disagreement, such as one prompt token more on
 //! every probe, which shows that the model is not asked the same thing. *Consistent*: both of what is computed and how answers are
 //! drawn. The share of answers as if from another model lies within the tolerance with its whole interval, and so do the
-//! dispersion and the surprisal of sampled answers. Where greedy answers alone were asked, they decide, and that is said. Otherwise *inconclusive*.
+//! dispersion and the surprisal of sampled answers, and no other instrument finds a share beyond the tolerance that is surely more than
+//! what the rate of divergence explains. Where greedy answers alone were asked, they decide, and that is said. Otherwise *inconclusive*.
 //!
 //! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
 //! hold it with 95 %, and the tighter of the two upper ends decides.
 
 use super::band::Band;
-use super::effect::Sized;
+use super::effect::{Sized, left_at};
 use super::outcome::{Question, Questions};
 use super::{EndpointComparison, Settings};
 use crate::verdict::{Effect, EffectName, Finding, Verdict};
@@ -133,12 +134,26 @@ pub fn questions(effects: &[Sized], significant: bool, settings: &Settings) -> Q
         Question { verdict, effect: effect.cloned() }
     };
     let bounded = computed.iter().any(|s| bounds_share(&s.effect) && s.is_within(settings));
-    let contradicted = computed.iter().any(|s| s.effect.low > s.limit(settings));
+    let contradiction = computed
+        .iter()
+        .filter(|s| s.effect.estimate > s.limit(settings) && s.effect.low > explained(&s.effect, effects))
+        .max_by(|a, b| a.effect.low.total_cmp(&b.effect.low));
     let tightest = share(effects).min_by(|a, b| a.high.total_cmp(&b.high));
+    let shown = contradiction.map(|s| &s.effect).or(tightest);
     let widest = drawn.iter().map(|s| &s.effect).max_by(|a, b| a.estimate.abs().total_cmp(&b.estimate.abs()));
     Questions {
-        computed: part(&computed, bounded && !contradicted, tightest),
+        computed: part(&computed, bounded && contradiction.is_none(), shown),
         drawn: part(&drawn, drawn.iter().all(|s| s.is_within(settings)), widest),
+    }
+}
+
+/// Of a share that was estimated beyond the tolerance, how much another instrument's finding explains: nothing, but of departures as many
+/// as answers make that part at the rate that was measured, evenly. A bound makes up for no more.
+fn explained(effect: &Effect, effects: &[Sized]) -> f64 {
+    let rate = effects.iter().find(|s| s.effect.name == EffectName::Divergence).map(|s| s.effect.high.max(0.0));
+    match (effect.name, rate) {
+        (EffectName::Departure, Some(rate)) => left_at(rate),
+        _ => 0.0,
     }
 }
 
@@ -149,12 +164,27 @@ fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &
         return format!("a difference, but its size against the tolerance is not settled{shown}");
     }
     let few = if computed.is_some() { format!("weights are not settled{shown}") } else { "too few answers".to_owned() };
+    if endpoint.thinking.disclosure.is_hidden() {
+        return format!("{few}: answers differ with thoughts that are hidden, so more sampled probes would decide");
+    }
+    if computed.is_some_and(|effect| is_excused(effect, endpoint.band, settings)) {
+        let honest = 100.0 * endpoint.band.honest;
+        return format!(
+            "{few}: honest kernels may differ by up to {honest:.0} %, so a control or a declared twin would decide"
+        );
+    }
     match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
         (Some(n), _) if n <= MOST_PROBES => format!("{few}: about {n} greedy probes would decide"),
         (_, Some(n)) if n <= MOST_ANSWERS => format!("{few}: about {n} for each sampled probe would decide"),
-        (None, None) => format!("{few}: a greedy probe shows most"),
+        (None, None) if endpoint.greedy.is_none() => format!("{few}: greedy probes show most"),
         _ => format!("{few}: more greedy probes would decide"),
     }
+}
+
+/// Whether greedy answers are farther than the tolerance and no farther than honest kernels may be: more of them show the same.
+fn is_excused(effect: &Effect, band: Band, settings: &Settings) -> bool {
+    let is_greedy = matches!(effect.name, EffectName::Divergence | EffectName::Departure);
+    is_greedy && effect.estimate > settings.tolerance.max(band.agreed) && effect.estimate < band.honest
 }
 
 /// More answers to each probe, or more greedy probes, than these are no advice that anybody would take.
@@ -170,14 +200,35 @@ fn range(effect: Option<&Effect>, tolerance: Option<f64>) -> String {
         let plain = rounded.trim_end_matches(".0");
         if plain == "-0" { "0".to_owned() } else { plain.replace('-', "−") }
     };
-    let [estimate, low, high] = [effect.estimate, effect.low, effect.high].map(number);
+    let (arrow, numbers) = directed(effect, LEAST_SHOWN);
+    let [estimate, low, high] = numbers.map(number);
     let what = match effect.name {
-        EffectName::Dispersion => "variety less by ",
-        EffectName::Surprisal => "surprisal less by ",
-        EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => "",
+        EffectName::Dispersion => "variety ",
+        EffectName::Surprisal => "surprisal ",
+        EffectName::Departure => "departures ",
+        EffectName::Mixture => "as the control's ",
+        EffectName::Substitution | EffectName::Divergence => "",
     };
     let tolerance = tolerance.map_or_else(String::new, |t| format!("; tolerance {} %", number(t)));
-    format!(" ({what}{estimate} %, {low} to {high}{tolerance})")
+    format!(" ({what}{arrow}{estimate} %, {low} to {high}{tolerance})")
+}
+
+/// The least share that does not read as nothing with one decimal of a per cent.
+const LEAST_SHOWN: f64 = 0.0005;
+
+/// An effect as it is read: an arrow where there is a direction, and the estimate with both ends of its interval in that direction. What
+/// is of drawing is less (`↓`) or more (`↑`); below `least`, where the estimate reads as nothing, it is a change without an arrow.
+pub fn directed(effect: &Effect, least: f64) -> (&'static str, [f64; 3]) {
+    let &Effect { estimate, low, high, .. } = effect;
+    if !effect.name.is_of_drawing() {
+        ("", [estimate, low, high])
+    } else if estimate.abs() < least {
+        ("", [-estimate, -high, -low])
+    } else if estimate > 0.0 {
+        ("↓ ", [estimate, low, high])
+    } else {
+        ("↑ ", [-estimate, -high, -low])
+    }
 }
 
 fn describe(effect: &Effect) -> String {
@@ -352,7 +403,11 @@ mod tests {
             );
         }
         let found = of(&[weights, (Surprisal, 0.01, 0.12)]);
-        assert!(found.reason.ends_with("(surprisal less by 6.5 %, 1 to 12; tolerance 10 %)"), "{}", found.reason);
+        assert!(found.reason.ends_with("(surprisal ↓ 6.5 %, 1 to 12; tolerance 10 %)"), "{}", found.reason);
+        let found = of(&[weights, (Surprisal, -0.12, -0.01)]);
+        assert!(found.reason.ends_with("(surprisal ↑ 6.5 %, 1 to 12; tolerance 10 %)"), "{}", found.reason);
+        let found = of(&[weights, (Dispersion, -0.11, 0.11)]);
+        assert!(found.reason.ends_with("(variety 0 %, −11 to 11; tolerance 10 %)"), "{}", found.reason);
         assert_eq!(of(&[weights, (Surprisal, -0.02, 0.04)]).verdict, Verdict::Consistent);
         let found = judged(endpoint(Some(0.01), &[weights, (Surprisal, 0.15, 0.3)]));
         assert_eq!((found.verdict, found.effect.map(|e| e.name)), (Verdict::Drifted, Some(Surprisal)));
@@ -372,6 +427,38 @@ mod tests {
         assert_eq!(reason(Some(480), Some(90)), format!("{begin}about 480 greedy probes would decide"));
         assert_eq!(reason(Some(9000), Some(90)), format!("{begin}about 90 for each sampled probe would decide"));
         assert_eq!(reason(Some(9000), Some(4000)), format!("{begin}more greedy probes would decide"));
+    }
+
+    #[test]
+    fn what_more_probes_cannot_decide_is_said_with_what_can() {
+        let with = |honest, low, high| {
+            let mut found = endpoint(Some(0.9), &[(Divergence, low, high)]);
+            let band = Band { honest, agreed: 0.0, source: Source::BuiltIn };
+            (found.band, found.effects[0].band) = (band, band);
+            judged(found).reason
+        };
+        assert!(
+            with(0.25, 0.09, 0.11)
+                .ends_with("honest kernels may differ by up to 25 %, so a control or a declared twin would decide")
+        );
+        assert!(!with(0.05, 0.01, 0.06).contains("twin"));
+        let mut hidden = endpoint(Some(0.9), &[(Divergence, 0.0, 1.0)]);
+        hidden.thinking.disclosure = crate::compare::view::Disclosure::HiddenByBoth;
+        assert!(judged(hidden).reason.ends_with("more sampled probes would decide"));
+    }
+
+    #[test]
+    fn an_estimate_beyond_the_tolerance_that_is_not_nothing_is_no_consistency() {
+        let bound = (Divergence, 0.0, 0.02);
+        for against in [(Departure, 0.05, 0.2), (Substitution, 0.01, 0.6), (Mixture, 0.01, 0.3)] {
+            let found = judged(endpoint(Some(0.9), &[bound, against, (Surprisal, -0.01, 0.01)]));
+            assert_eq!(found.verdict, Verdict::Inconclusive, "{against:?}");
+        }
+        let with = |departure| judged(endpoint(Some(0.9), &[bound, departure, (Surprisal, -0.01, 0.01)]));
+        let found = with((Departure, 0.05, 0.2));
+        assert!(found.reason.contains("(departures 12.5 %, 5 to 20; tolerance 5 %)"), "{}", found.reason);
+        // As many leave early where all part at a rate of 2 %.
+        assert_eq!(with((Departure, 0.03, 0.15)).verdict, Verdict::Consistent);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use crate::sample::{Asking, drawn_id};
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::blank::Blank;
+use crate::signal::tokens::hides_thoughts;
 use crate::stats::Pair;
 
 /// What is taken of each answer.
@@ -49,6 +50,7 @@ impl Disclosure {
         let (r, e) = (Thinking::of(reference), Thinking::of(endpoint));
         match (r.share > 0.0, e.share > 0.0) {
             (false, false) if r.counted || e.counted => Self::HiddenByBoth,
+            (false, false) if hides_thoughts(reference) && hides_thoughts(endpoint) => Self::HiddenByBoth,
             (false, false) => Self::NoThoughts,
             _ if e.share < AS_MUCH * r.share || e.is_summary_of(&r) => Self::HiddenByEndpoint,
             _ if r.share < AS_MUCH * e.share || r.is_summary_of(&e) => Self::HiddenByReference,
@@ -80,12 +82,16 @@ struct Thinking {
     characters_per_token: Option<f64>,
     /// Whether the host counts tokens of thinking.
     counted: bool,
+    /// Characters of a thought, on average over the answers with one; 0 where there is none.
+    characters: f64,
 }
 
 impl Thinking {
     fn of(answers: &Answers<'_>) -> Self {
         let (mut all, mut with_thought, mut characters, mut tokens, mut counted) = (0_usize, 0_usize, 0, 0, false);
+        let mut in_all = 0;
         for answer in answers.compared() {
+            in_all += answer.thought.map_or(0, |thought| thought.chars().count());
             all += 1;
             with_thought += usize::from(answer.thought.is_some());
             if let Some(n) = answer.reasoning_tokens().filter(|n| *n > 0) {
@@ -98,12 +104,14 @@ impl Thinking {
             share: with_thought as f64 / all.max(1) as f64,
             characters_per_token: (tokens > 0).then(|| characters as f64 / tokens as f64),
             counted,
+            characters: in_all as f64 / with_thought.max(1) as f64,
         }
     }
 
+    /// Whether thoughts are far shorter than the other side's, and than the tokens of thinking that are counted for them.
     fn is_summary_of(&self, other: &Self) -> bool {
         let (Some(own), Some(others)) = (self.characters_per_token, other.characters_per_token) else { return false };
-        own < AS_MUCH * others
+        own < AS_MUCH * others && self.characters < AS_MUCH * other.characters
     }
 }
 
@@ -190,6 +198,14 @@ mod tests {
         assert_eq!(disclosure(&field, &plain), Disclosure::HiddenByEndpoint);
         assert_eq!(disclosure(&plain, &field), Disclosure::HiddenByReference);
         assert_eq!(disclosure(&plain, &plain), Disclosure::NoThoughts);
+        let long = "Yes, and no, and yes again.";
+        let of_all = |completion_tokens| {
+            let usage = Some(Usage { completion_tokens: Some(completion_tokens), ..Usage::default() });
+            [0, 1, 2].map(|replicate| Sample { replicate, usage, ..sample(None, long, None) })
+        };
+        assert_eq!(disclosure(&of_all(320), &of_all(290)), Disclosure::HiddenByBoth);
+        assert_eq!(disclosure(&of_all(320), &of_all(9)), Disclosure::NoThoughts);
+        assert_eq!(disclosure(&of_all(8), &of_all(9)), Disclosure::NoThoughts);
         let counted = [sample(None, "Yes.", Some(30))];
         assert_eq!(disclosure(&counted, &plain), Disclosure::HiddenByBoth);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::{FEWEST, Tally};
-use super::{Evidence, ending, finding};
+use super::{Evidence, completion, ending, finding};
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::stats::exact::Share;
@@ -26,9 +26,12 @@ fn share(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Sha
     share
 }
 
+/// The token that ends an answer, which some hosts count: also where a cap ended it.
+const ENDING: u64 = 1;
+
 /// More tokens than the cap lets through.
 fn ignored(evidence: &Evidence<'_>) -> Option<Finding> {
-    let over = |a: &Answer<'_>| Some(evidence.completion_tokens(a)? > a.cap()?);
+    let over = |a: &Answer<'_>| Some(evidence.completion_tokens(a)? > a.cap()?.saturating_add(ENDING));
     // A text that the reference gives too is not longer than the cap: it is the count that is off.
     let given = texts(evidence.reference);
     let beyond = |a: &Answer<'_>| Some(over(a)? && !given.contains(&(a.sample.probe.as_str(), &*a.text)));
@@ -55,7 +58,7 @@ fn default(evidence: &Evidence<'_>) -> Option<Finding> {
             let shorter = answer.text.chars().count() < shortest;
             all_shorter &= shorter;
             tally.endpoint.count((shorter && Ended::of(answer) == Ended::AtCap).into());
-            counts.insert(answer.completion_tokens());
+            counts.insert(evidence.completion_tokens(answer));
         }
     }
     if let Some(confidence) = tally.never() {
@@ -89,7 +92,8 @@ fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
     let (theirs, ours) = (share(evidence.answers, above), share(evidence.reference, above));
     // As many are cut there as would go on, give or take half.
     let is_wall = theirs.showing == 0 && 2 * cut * ours.all >= ours.showing * theirs.all;
-    (is_wall && cut >= FEWEST_CUT && ours.showing >= FEWEST_CUT).then(|| {
+    let are_cut = is_wall && cut >= FEWEST_CUT && ours.showing >= FEWEST_CUT && completion::are_short(evidence, wall);
+    are_cut.then(|| {
         let evidence = format!(
             "{cut} of {} answers end at {wall} tokens and none is longer, below the caps that were sent; {} of {} of the reference's are",
             theirs.all, ours.showing, ours.all

@@ -1,11 +1,13 @@
 //! What counts of prompt tokens say of whoever counts: a host that counts in several ways, and another model's tokenizer.
 //!
-//! These rules come before those on the prompt: counts that waver show nothing of what the model is asked.
+//! These rules come before those on the prompt: counts that waver, or that leave whole blocks out, show nothing of what
+//! the model is asked.
 
 use super::pattern::{Pattern, line};
+use super::reading::Reading;
 use super::tally::{FEWEST, RULED_OUT, Tally};
-use super::{Evidence, finding};
-use crate::sample::Asking;
+use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding};
+use crate::sample::{Asking, Traits};
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
 use crate::stats::exact::{Share, more_often};
@@ -19,6 +21,8 @@ pub enum Counts {
     Steady,
     /// It counts one prompt in several ways, up and down.
     Wavering,
+    /// Its counts of answers are not of their tokens.
+    OfSomethingElse,
 }
 
 impl Counts {
@@ -92,7 +96,7 @@ fn two_models(pattern: &Pattern<'_>) -> Option<Finding> {
 pub(super) fn uncounted(pattern: &Pattern<'_>) -> Option<Finding> {
     let (_, other) = pattern.leaving();
     let is_read = other.all >= FEWEST_LEAVING && other.value() <= HALF && pattern.is_same_model();
-    let is_far = pattern.offsets.last().is_some_and(|offset| *offset <= -SHARED_BY_PROMPTS);
+    let is_far = pattern.offsets.last().is_some_and(|offset| *offset <= -BLOCK);
     (is_read && is_far).then(|| {
         let evidence = format!(
             "{}: fewer, though {} of {} greedy answers to them are the reference's, as where cached tokens are not counted",
@@ -104,8 +108,24 @@ pub(super) fn uncounted(pattern: &Pattern<'_>) -> Option<Finding> {
     })
 }
 
-/// Tokens that prompts must share before a host keeps them: hosts keep whole blocks.
-const SHARED_BY_PROMPTS: i64 = 16;
+/// Tokens of the smallest block that a cache keeps: prompts must share so many, and what is kept is a multiple of it.
+const BLOCK: i64 = 16;
+
+/// Fewer tokens by whole blocks, where answers do not show that the prompt is another: kept blocks are left out of the
+/// count. Images and descriptions of tools may take as many, and a host that leaves those out has no cache to thank.
+pub(super) fn in_blocks(pattern: &Pattern<'_>, reading: Reading) -> Option<Finding> {
+    let all_have = |has: fn(&Traits) -> bool| pattern.differing.iter().all(|p| p.traits.is_some_and(has));
+    let is_of_content = all_have(|t| t.images > 0) || all_have(|t| !t.tools.is_empty());
+    let is_in_blocks = pattern.is_lower() && pattern.offsets.iter().all(|offset| offset % BLOCK == 0);
+    let is_kept = is_in_blocks && !is_of_content && reading != Reading::Other && pattern.differing.len() >= FEWEST;
+    is_kept.then(|| {
+        let evidence = format!(
+            "{}: fewer by whole blocks of {BLOCK}, as where the cached tokens of a text that prompts share are not counted",
+            pattern.seen()
+        );
+        finding(MISCOUNTED, Likely, evidence)
+    })
+}
 
 /// Differences without any rule: another tokenizer's counts, or a guess.
 pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
@@ -135,7 +155,9 @@ pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<
         let repeats = repeats_itself(evidence);
         // Where most counts differ by one number for each kind of prompt, a template may be the reason as well.
         let is_varied = pattern.commonest().value() < MOSTLY_ONE;
-        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF && is_varied;
+        // Long answers all part somewhere under other kernels; those of another model part at once.
+        let is_soon = pattern.hazard() >= MOSTLY_ANOTHER_MODEL * evidence.pace.hazard;
+        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF && is_varied && is_soon;
         return Some(finding("swapped-model", if is_steady { Likely } else { Possible }, evidence_of_it));
     }
     Some(finding(MISCOUNTED, Possible, format!("{seen}: counted by another tokenizer, or estimated")))

@@ -14,6 +14,7 @@ use crate::compare::effect::{Sized, left_at};
 use crate::sample::Asking;
 use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
+use crate::stats::interval::normal_tail;
 use crate::stats::kernel::mean_of_combined;
 use crate::stats::permutation::TwoSample;
 use crate::verdict::Confidence::{Likely, Possible};
@@ -92,7 +93,7 @@ fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
     let is_beyond = surprisal.effect.low > limit || surprisal.effect.high < -limit;
     let weights = [EffectName::Divergence, EffectName::Departure];
     let agree = evidence.greedy.is_some() && weights.into_iter().all(|name| beyond(evidence, name).is_none());
-    if !is_beyond || !agree || surprisal.p.is_none_or(|p| p > RULED_OUT) {
+    if !is_beyond || !agree || !is_chance_ruled_out(evidence, surprisal) {
         return None;
     }
     let change = 100.0 * surprisal.effect.estimate;
@@ -104,6 +105,23 @@ fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
     let seen = format!("sampled answers are {:.0} % {words}, and greedy ones agree", change.abs());
     Some(told("temperature-ignored", Likely, seen))
 }
+
+/// Whether chance is ruled out for a surprisal, at the level that all rules which can be wrong by chance share.
+fn is_chance_ruled_out(evidence: &Evidence<'_>, surprisal: &Sized) -> bool {
+    let (Some(p), Some(found)) = (surprisal.p, evidence.sampled) else { return false };
+    // No p-value of 1,999 permutations is below 1 in 2,000, and the level is. Where none of them reaches what was
+    // observed, the normal distribution with their spread says how rare it is: the statistic is a mean over all answers,
+    // centred by construction.
+    let smallest = 1.0 / (f64::from(evidence.settings.permutations) + 1.0);
+    if p <= RULED_OUT || found.surprisal_p > FLOOR * smallest || found.surprisal_null.sd <= 0.0 {
+        return p <= RULED_OUT;
+    }
+    let views = evidence.thinking.disclosure.views(Asking::Sampled).len() as f64;
+    2.0 * views * normal_tail(found.surprisal.abs() / found.surprisal_null.sd) <= RULED_OUT
+}
+
+/// Up to this many times the smallest p-value there is, none of the permutations reached what was observed.
+const FLOOR: f64 = 1.5;
 
 /// Whether the endpoint's answers lie between the reference's own and its more or less typical ones: then the similarity
 /// across both sides lies between those within each, which is `|D| ≥ T`. Another model's answers are less similar to the

@@ -51,14 +51,16 @@ fn stop_sequences(evidence: &Evidence<'_>) -> Option<Finding> {
 /// One greedy answer beside the reference's to the same probe.
 struct Ending<'a> {
     answer: &'a Answer<'a>,
-    expected: Vec<&'a str>,
+    /// Both sides' texts without special tokens: either may leave the one in that ended its answer.
+    text: String,
+    expected: Vec<String>,
     /// Whether all of the reference's ended naturally.
     complete: bool,
 }
 
 impl Ending<'_> {
     fn differs(&self) -> bool {
-        self.expected.iter().all(|expected| *expected != self.answer.text.trim_end())
+        self.expected.iter().all(|expected| *expected != self.text)
     }
 }
 
@@ -75,15 +77,22 @@ fn endings<'a>(of: &'a Answers<'a>, reference: &'a Answers<'a>) -> Vec<Ending<'a
             continue;
         }
         let complete = ours.iter().all(|a| Ended::of(a) == Ended::Naturally);
+        let texts: Vec<String> = ours.iter().map(plain_text).collect();
         for answer in of.of(asking, probe).iter().filter(|a| a.sample.tool_calls.is_empty()) {
-            let others = ours.iter().filter(|other| !std::ptr::eq(other.sample, answer.sample));
-            let expected: Vec<&str> = others.map(|a| a.text.trim_end()).filter(|text| !text.is_empty()).collect();
+            let others = ours.iter().zip(&texts).filter(|(other, _)| !std::ptr::eq(other.sample, answer.sample));
+            let expected: Vec<String> = others.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()).collect();
             if !expected.is_empty() {
-                out.push(Ending { answer, expected, complete });
+                out.push(Ending { answer, text: plain_text(answer), expected, complete });
             }
         }
     }
     out
+}
+
+fn plain_text(answer: &Answer<'_>) -> String {
+    let mut text = without_special_tokens(&answer.text);
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn tally_endings(evidence: &Evidence<'_>, of: impl Fn(&Ending<'_>) -> Option<bool>) -> Tally {
@@ -99,10 +108,8 @@ fn tally_endings(evidence: &Evidence<'_>, of: impl Fn(&Ending<'_>) -> Option<boo
 /// miss an end now and then as well, so this must be what makes most of the answers differ that do.
 fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
     let missed = |ending: &Ending<'_>| {
-        let text = without_special_tokens(&ending.answer.text);
-        let text = text.trim_end();
-        let began = ending.complete && ending.expected.iter().any(|expected| text.starts_with(expected));
-        let goes_on = ending.expected.iter().all(|expected| text.len() > expected.len());
+        let began = ending.complete && ending.expected.iter().any(|expected| ending.text.starts_with(expected));
+        let goes_on = ending.expected.iter().all(|expected| ending.text.len() > expected.len());
         let stopped = evidence.is_full(ending.answer) || Ended::of(ending.answer) == Ended::AtCap;
         began.then_some(goes_on && stopped)
     };
@@ -119,10 +126,10 @@ fn runs_on(evidence: &Evidence<'_>) -> Option<Finding> {
 /// what makes most of the answers differ that do.
 pub(super) fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
     let cut = |ending: &Ending<'_>| {
-        let text = ending.answer.text.trim_end();
-        let rest = |expected: &&str| expected.strip_prefix(text).is_some_and(|rest| !rest.trim().is_empty());
+        let rest =
+            |expected: &String| expected.strip_prefix(ending.text.as_str()).is_some_and(|rest| !rest.trim().is_empty());
         // A blank answer is the beginning of any other, and no answer that was cut.
-        !text.is_empty() && ending.expected.iter().all(rest) && Ended::of(ending.answer) == Ended::Naturally
+        !ending.text.is_empty() && ending.expected.iter().all(rest) && Ended::of(ending.answer) == Ended::Naturally
     };
     let tally = tally_endings(evidence, |ending| Some(cut(ending)));
     let among_others = tally_endings(evidence, |ending| ending.differs().then(|| cut(ending)));
@@ -135,10 +142,12 @@ pub(super) fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
 /// The share of the answers that differ which one reason must explain.
 const MOST: f64 = 0.5;
 
-/// Answers without a finish reason, more often than the reference's.
+/// Answers without a finish reason, more often than the reference's. Where most answers have one, the others may have been cut, by a
+/// host that closes every stream with `[DONE]`.
 fn no_reason(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally(evidence, |a| Some(Ended::of(a) == Ended::Untold));
     let confidence = tally.never().filter(|_| tally.endpoint.value() > tally.reference.value())?;
+    let confidence = if tally.endpoint.value() < MOST { confidence.max(Possible) } else { confidence };
     Some(finding("finish-reason-wrong", confidence, format!("no finish reason on {}", tally.words())))
 }
 

@@ -22,6 +22,7 @@ use crate::verdict::{Confidence, EffectName, Finding, SignalResult};
 pub mod availability;
 mod cap;
 mod channels;
+mod completion;
 mod counting;
 mod distribution;
 mod echo;
@@ -30,6 +31,7 @@ mod form;
 mod pattern;
 mod penalty;
 mod prompt;
+mod reading;
 mod route;
 mod sampling;
 pub mod tally;
@@ -83,7 +85,8 @@ impl<'a> Evidence<'a> {
     /// Tokens of an answer, where the hosts' counts can be relied on.
     fn completion_tokens(&self, answer: &Answer<'_>) -> Option<u64> {
         let counted = answer.completion_tokens().filter(|_| self.counts == Counts::Steady);
-        counted.filter(|n| counting::is_possible(answer, *n))
+        // A zero beside a text stands for a count that was not made.
+        counted.filter(|n| counting::is_possible(answer, *n) && (*n > 0 || answer.generated().is_empty()))
     }
 
     /// Whether an answer has as many tokens as its cap lets through.
@@ -153,6 +156,9 @@ fn possible(finding: Finding) -> Finding {
 
 /// All findings, the surest first.
 pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let miscounted = (evidence.counts == Counts::Steady).then(|| completion::miscounted(evidence)).flatten();
+    let counts = if miscounted.is_some() { Counts::OfSomethingElse } else { evidence.counts };
+    let evidence = &Evidence { counts, ..*evidence };
     let mut findings = prompt::findings(evidence);
     findings.extend(cap::findings(evidence));
     // Where a lower cap cuts answers, no end token does.
@@ -168,7 +174,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings.extend(echo::findings(evidence));
     findings.extend(route::finding(evidence));
     findings.extend(form::findings(evidence));
-    findings.extend(counting::impossible(evidence));
+    findings.extend(counting::impossible(evidence).or(miscounted));
     // Answers that go on behind their cap have more room to part.
     let go_on = findings.iter().any(|f| f.fault == "max-tokens-ignored");
     let of_sampling = sampling::findings(evidence).into_iter();

@@ -140,6 +140,19 @@ impl<'a> Pattern<'a> {
         (alike, other)
     }
 
+    /// Of the reference's own greedy answers to the probes that differ, those that are none of its others.
+    pub fn own(&self) -> Share {
+        let own = self.differing.iter().map(|p| p.own);
+        own.fold(Share::default(), |a, b| Share { showing: a.showing + b.showing, all: a.all + b.all })
+    }
+
+    /// How soon greedy answers with other counts leave the reference's: divergences for each character at risk, at least 0.
+    pub fn hazard(&self) -> f64 {
+        let leaving = || self.differing.iter().flat_map(|p| p.leaving());
+        let characters: f64 = leaving().map(|o| f64::from(o.time)).sum();
+        leaving().filter(|o| o.event).count() as f64 / characters.max(1.0)
+    }
+
     /// `prompt_tokens 13 against 12 on 25 of 25 probes`, with the commonest example.
     pub fn seen(&self) -> String {
         let example = self.differing.iter().find_map(|p| Some((p.reference, p.reference + p.differences().next()?)));

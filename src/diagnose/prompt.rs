@@ -3,11 +3,12 @@
 //! Every rule looks for one pattern in the differences of counts; the first that fits explains them. All need three probes,
 //! or two of one kind beside three of the others: one prompt may be counted oddly, several in one pattern are a rule. That the
 //! prompt is another is one thing and what is wrong with it another: where several faults would count so, the first is certain and
-//! the name is not.
+//! the name is not. All of it holds only where answers are others too, which [`super::reading`] looks at.
 
 use std::collections::BTreeSet;
 
 use super::pattern::{Pattern, has_system, line};
+use super::reading::Reading;
 use super::tally::{FEWEST, Tally};
 use super::{Evidence, counting, finding, tools};
 use crate::signal::tokens::{ProbeTokens, Text};
@@ -36,7 +37,9 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 fn explained(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Vec<Finding> {
     let one = |found: Option<Finding>| found.map(|found| vec![found]);
-    one(counting::wavering(pattern))
+    let reading = Reading::of(pattern, evidence);
+    let findings = one(counting::wavering(pattern))
+        .or_else(|| one(counting::in_blocks(pattern, reading)))
         .or_else(|| everywhere(pattern))
         .or_else(|| one(images(pattern)))
         .or_else(|| one(ceiling(pattern)))
@@ -46,7 +49,8 @@ fn explained(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Vec<Finding> {
         .or_else(|| now_and_then(pattern))
         .or_else(|| template(pattern))
         .or_else(|| one(counting::unruled(pattern, evidence)))
-        .unwrap_or_default()
+        .unwrap_or_default();
+    reading.weigh(findings, pattern)
 }
 
 /// A name that other faults may have as well, beside what is sure: that the prompt is another.

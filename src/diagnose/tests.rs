@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
-use self::world::{Draft, Kind, host, image_tokens, words};
+use self::world::{Draft, Kind, asked_and_counted, host, image_tokens, words};
 use crate::compare::{Comparison, EndpointComparison, Known, Roles, Settings, compare};
 use crate::sample::{Purpose, Sample, Traits, Usage};
 use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
 
 mod chance;
+mod completion;
 mod counting;
 mod form;
 mod naming;
 mod other_reason;
+mod reading;
 mod route;
 mod thinking;
 mod world;
@@ -85,16 +87,15 @@ fn an_honest_host_shows_no_fault() {
 
 #[test]
 fn the_start_token_is_counted() {
-    finds("double-bos", "on 110 of 110 probes", |d| tokens(d, |n| n + 1));
-    finds("missing-bos", "on 110 of 110 probes", |d| tokens(d, |n| n - 1));
+    finds("double-bos", "on 110 of 110 probes", |d| asked_and_counted(d, |n| n + 1));
+    finds("missing-bos", "on 110 of 110 probes", |d| asked_and_counted(d, |n| n - 1));
 }
 
 #[test]
 fn a_fault_of_some_servers_is_found_in_a_share_of_the_answers() {
-    let mut rng = rng::derive(1, &["share"]);
-    finds("double-bos", "answers", move |d| {
-        if rng.random_range(0..10) == 0 {
-            tokens(d, |n| n + 1);
+    finds("double-bos", "answers", |d| {
+        if (d.number + d.sample.replicate).is_multiple_of(5) {
+            asked_and_counted(d, |n| n + 1);
         }
     });
 }
@@ -114,15 +115,15 @@ fn a_known_way_of_counting_is_no_fault() {
 
 #[test]
 fn a_message_of_the_hosts_own_is_counted() {
-    finds("hidden-system-prompt", "9 more on each", |d| tokens(d, |n| n + 9));
+    finds("hidden-system-prompt", "9 more on each", |d| asked_and_counted(d, |n| n + 9));
     finds("hidden-system-prompt", "no system message of its own", |d| {
         if d.kind != Kind::System {
-            tokens(d, |n| n + 9);
+            asked_and_counted(d, |n| n + 9);
         }
     });
     finds("hidden-system-prompt", "another where", |d| {
         let joined = if d.kind == Kind::System { 4 } else { 9 };
-        tokens(d, move |n| n + joined);
+        asked_and_counted(d, move |n| n + joined);
     });
 }
 
@@ -131,29 +132,29 @@ fn a_message_of_the_callers_that_is_missing_is_counted() {
     finds("dropped-system-prompt", "all with a system message", |d| {
         let dropped = traits(d).system_characters / 4 + 5;
         if d.kind == Kind::System {
-            tokens(d, move |n| n - dropped);
+            asked_and_counted(d, move |n| n - dropped);
         }
     });
     finds("wrong-template", "written otherwise", |d| {
         if d.kind == Kind::System {
-            tokens(d, |n| n - 4);
+            asked_and_counted(d, |n| n - 4);
         }
     });
 }
 
 #[test]
 fn another_template_is_counted() {
-    finds("wrong-template", "fewer on each", |d| tokens(d, |n| n - 2));
+    finds("wrong-template", "fewer on each", |d| asked_and_counted(d, |n| n - 2));
     finds("wrong-template", "by -10 to -2", |d| {
         let messages = u64::from(traits(d).messages);
-        tokens(d, move |n| n - 2 * messages);
+        asked_and_counted(d, move |n| n - 2 * messages);
     });
 }
 
 #[test]
 fn a_context_that_is_cut_is_counted() {
-    finds("truncated-context", "never above 128", |d| tokens(d, |n| n.min(128)));
-    finds("truncated-context", "never above 32", |d| tokens(d, |n| n.min(32)));
+    finds("truncated-context", "never above 128", |d| asked_and_counted(d, |n| n.min(128)));
+    finds("truncated-context", "never above 32", |d| asked_and_counted(d, |n| n.min(32)));
 }
 
 #[test]
@@ -161,14 +162,14 @@ fn images_that_are_missing_are_told_from_smaller_ones() {
     finds("image-dropped", "as many as the text has", |d| {
         let all = image_tokens(d.number);
         if d.kind == Kind::Images {
-            tokens(d, move |n| n - all);
+            asked_and_counted(d, move |n| n - all);
         }
     });
     finds("image-downscaled", "% of their tokens are left", |d| {
         let side = if image_tokens(d.number) > 30 { 4 } else { 2 };
         let (all, left) = (image_tokens(d.number), side * (side + 1));
         if d.kind == Kind::Images {
-            tokens(d, move |n| n - all + left);
+            asked_and_counted(d, move |n| n - all + left);
         }
     });
 }
@@ -230,7 +231,7 @@ fn tools_that_are_missing_are_counted_and_never_called() {
     });
     finds("wrong-template", "written otherwise", |d| {
         if d.kind == Kind::Tools {
-            tokens(d, |n| n - 6);
+            asked_and_counted(d, |n| n - 6);
         }
     });
 }
@@ -319,6 +320,14 @@ fn a_wrong_finish_reason_is_found_by_the_cap() {
     };
     finds("finish-reason-wrong", "that the cap cut", streamed);
     finds("finish-reason-wrong", "no finish reason", |d| d.sample.finish_reason = None);
+    // Where most answers have a reason, those without may have been cut.
+    let found = spoilt(|d| {
+        if d.kind == Kind::Plain && d.number % 4 == 0 {
+            d.sample.finish_reason = None;
+        }
+    });
+    let sure = found.findings.iter().find(|f| f.fault == "finish-reason-wrong" && f.confidence != Confidence::Possible);
+    assert!(sure.is_none(), "{sure:?}");
 }
 
 #[test]

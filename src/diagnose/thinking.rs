@@ -2,6 +2,7 @@
 
 use super::tally::{FEWEST, HARDLY_CHANCE, Tally};
 use super::{Evidence, channels, finding};
+use crate::compare::thinking::Side;
 use crate::compare::view::Disclosure;
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
@@ -70,9 +71,15 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
             format!("tokens of thinking are counted in {thinking} answers and thoughts sent with {shown}; {against}");
         return Some(finding("reasoning-hidden", Certain, seen));
     }
-    if thinking >= FEWEST {
+    if thinking >= FEWEST && are_summaries(evidence) {
         let seen = format!("thoughts are far shorter than the tokens counted for them: a summary; {against}");
         return Some(finding("reasoning-hidden", Likely, seen));
+    }
+    let share = |side: &Side| side.with_thought as f64 / side.answers.max(1) as f64;
+    if thinking >= FEWEST && share(&evidence.thinking.endpoint) >= MORE_THAN_A_SUMMARY * share(ours) {
+        let seen =
+            format!("tokens of thinking are counted otherwise, for thoughts as long as the reference's; {against}");
+        return Some(finding("usage-miscounted", Likely, seen));
     }
     // Without a count it may as well not think, or think within its answers, unless its answers take more tokens than
     // they show.
@@ -85,6 +92,28 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
         }
         None => finding("reasoning-hidden", Possible, seen),
     })
+}
+
+/// The part of the reference's thoughts that the endpoint's must reach to be more than a summary of them.
+const MORE_THAN_A_SUMMARY: f64 = 0.5;
+
+/// Whether the thoughts that are sent are far shorter than the reference's, in characters, by geometric means over answers
+/// with one. What is counted for them is a number that hosts make in several ways.
+fn are_summaries(evidence: &Evidence<'_>) -> bool {
+    let (theirs, ours) = (length_of_thoughts(evidence.answers), length_of_thoughts(evidence.reference));
+    theirs.zip(ours).is_some_and(|(theirs, ours)| theirs < MORE_THAN_A_SUMMARY * ours)
+}
+
+/// Characters of a thought that is sent; `None` where none is, or with fewer than half of the answers that are known to
+/// think.
+fn length_of_thoughts(answers: &Answers<'_>) -> Option<f64> {
+    let mut sent = Share::default();
+    let mut sum = 0.0;
+    for answer in answers.compared().filter(|a| a.thought.is_some() || a.reasoning_tokens().is_some_and(|n| n > 0)) {
+        sent.count(answer.thought.is_some().into());
+        sum += answer.thought.map_or(0.0, |thought| (thought.chars().count() as f64).ln_1p());
+    }
+    (sent.showing > 0 && sent.value() >= MOST).then(|| (sum / sent.showing as f64).exp())
 }
 
 /// How many times the tokens that an answer's text takes must be counted before thoughts are among them. A text without
@@ -173,13 +202,22 @@ fn lengths<'a>(evidence: &Evidence<'a>, length: fn(&Answer<'_>) -> Option<f64>) 
         .collect()
 }
 
-/// How long an answer's thought is, by one measure for both sides: tokens where both count them, else characters where both
-/// disclose them. Thoughts that a cap cut are as long as that let them be.
+/// How long an answer's thought is, by one measure for both sides: characters where both disclose them, else tokens where
+/// both count them. Thoughts that a cap cut are as long as that let them be.
 fn measure(evidence: &Evidence<'_>) -> Option<fn(&Answer<'_>) -> Option<f64>> {
     let counts = |answers: &Answers<'_>| answers.compared().any(|a| a.reasoning_tokens().is_some_and(|n| n > 0));
-    if counts(evidence.answers) && counts(evidence.reference) {
-        return Some(|a| a.reasoning_tokens().map(|n| n as f64));
+    let both_count = counts(evidence.answers) && counts(evidence.reference);
+    let both_send = length_of_thoughts(evidence.answers).is_some() && length_of_thoughts(evidence.reference).is_some();
+    // A summary is shorter than what was thought. Without counts nothing tells it from a short thought.
+    let is_whole = evidence.thinking.disclosure == Disclosure::Both || both_send && !is_summarised(evidence);
+    if is_whole {
+        return Some(|a| Some(a.thought.map_or(0, |thought| thought.chars().count()) as f64));
     }
-    (evidence.thinking.disclosure == Disclosure::Both)
-        .then_some(|a| Some(a.thought.map_or(0, |thought| thought.chars().count()) as f64))
+    both_count.then_some(|a| a.reasoning_tokens().map(|n| n as f64))
+}
+
+/// Whether either side sends summaries of its thoughts.
+fn is_summarised(evidence: &Evidence<'_>) -> bool {
+    let (theirs, ours) = (length_of_thoughts(evidence.answers), length_of_thoughts(evidence.reference));
+    theirs.zip(ours).is_none_or(|(a, b)| a < MORE_THAN_A_SUMMARY * b || b < MORE_THAN_A_SUMMARY * a)
 }

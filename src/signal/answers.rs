@@ -30,11 +30,15 @@ pub struct Answer<'a> {
     pub sample: &'a Sample,
     /// What was thought before it, where the host discloses that.
     pub thought: Option<&'a str>,
-    /// Its content without thoughts, and its tool calls, see [`Sample::with_calls`]; in the composed form of Unicode.
+    /// Its content without thoughts and without white space at its ends, and its tool calls, see [`Sample::with_calls`]; in the composed
+    /// form of Unicode.
     pub text: Cow<'a, str>,
     /// Both as one text, where there are both.
     whole: Option<String>,
 }
+
+/// What some hosts begin a text with.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What stands between a thought and the content where both are taken as one text.
 const BETWEEN: &str = "\n\n";
@@ -45,8 +49,8 @@ impl<'a> Answer<'a> {
         let marks = sample.parameters.as_ref().map_or(&[][..], |p| &p.thought_marks);
         let Parts { thought, content } = split(&sample.text, marks);
         let told = sample.reasoning.as_deref().map(str::trim).filter(|told| !told.is_empty());
-        // A host that sends thoughts apart leaves the blank lines behind them in the content, or does not.
-        let content = if told.is_some() { content.trim_start() } else { content };
+        // Hosts leave the blank lines behind a thought in the content, the space of a first token and a last line feed, or do not.
+        let content = content.trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
         // Characters that are spelt in another normal form are the same text; that they are is told as such.
         let (thought, text) = (told.or(thought), in_one_form(sample.with_calls(content)));
         let whole = thought.filter(|_| !text.is_empty()).map(|thought| [&composed(thought), BETWEEN, &text].concat());
@@ -224,6 +228,15 @@ mod tests {
         assert_eq!(answers.probes(Asking::Sampled).map(|(probe, _)| probe).collect::<Vec<_>>(), ["usual"]);
         assert_eq!((answers.count(), answers.everything().count()), (5, 3));
         assert_eq!(answers.of(Asking::Sampled, "canary").len(), 1);
+    }
+
+    #[test]
+    fn white_space_at_the_ends_of_a_text_is_no_difference() {
+        let plain = Sample::new("e", "p", "Yes,\n no.");
+        for text in [" Yes,\n no.", "\n\nYes,\n no.\n", "\u{feff}Yes,\n no."] {
+            let other = Sample::new("e", "p", text);
+            assert_eq!(Answer::new(&other).text, Answer::new(&plain).text, "{text:?}");
+        }
     }
 
     #[test]

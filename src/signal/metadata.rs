@@ -56,18 +56,46 @@ pub fn are_other_sizes(asked: &str, answered: &str) -> bool {
         last.split(|c: char| !c.is_alphanumeric() && c != '.').map(str::to_owned).collect()
     };
     let (asked, answered) = (words(asked), words(answered));
-    let sizes =
-        |words: &BTreeSet<String>| -> BTreeSet<String> { words.iter().filter(|word| is_size(word)).cloned().collect() };
-    let (first, second) = (sizes(&asked), sizes(&answered));
     let is_word = |word: &&String| word.chars().count() > 1 && word.chars().all(char::is_alphabetic);
     let have_family = asked.intersection(&answered).any(|word| is_word(&word));
-    have_family && !first.is_empty() && !second.is_empty() && first.is_disjoint(&second)
+    have_family && Sizes::of(&asked).are_others(&Sizes::of(&answered))
 }
 
-/// Whether a word is a number of parameters, such as `120b` or `1.5b`.
-fn is_size(word: &str) -> bool {
-    let number = word.strip_suffix('b').or_else(|| word.strip_suffix('m'));
-    number.is_some_and(|number| number.parse::<f64>().is_ok_and(f64::is_finite))
+/// The numbers of parameters in a name, in billions.
+struct Sizes {
+    numbers: Vec<f64>,
+    /// Whether a number of experts says that one of them may be what is active, or what is there in all.
+    has_experts: bool,
+}
+
+/// The share by which two numbers of parameters may differ that round to one.
+const ROUNDED: f64 = 0.1;
+
+impl Sizes {
+    fn of(words: &BTreeSet<String>) -> Self {
+        let is_experts = |word: &String| word.strip_suffix('e').is_some_and(|n| n.parse::<u32>().is_ok());
+        Self { numbers: words.iter().filter_map(|w| size(w)).collect(), has_experts: words.iter().any(is_experts) }
+    }
+
+    fn are_others(&self, other: &Self) -> bool {
+        let is_near = |a: &f64, b: &f64| (a - b).abs() <= ROUNDED * a.max(*b);
+        let differ = !self.numbers.iter().any(|a| other.numbers.iter().any(|b| is_near(a, b)));
+        let both_told = !self.numbers.is_empty() && !other.numbers.is_empty();
+        both_told && differ && !self.may_be_active_of(other) && !other.may_be_active_of(self)
+    }
+
+    /// Whether what is active is told here, and there what is there in all: `17b-128e` and `400b` are one model's.
+    fn may_be_active_of(&self, other: &Self) -> bool {
+        let most = |numbers: &[f64]| numbers.iter().copied().fold(0.0, f64::max);
+        self.has_experts && !other.has_experts && most(&self.numbers) < most(&other.numbers)
+    }
+}
+
+/// The number of parameters that a word stands for, in billions: `120b`, `1.5b`, `500m`, or `a3b` for those that are active.
+fn size(word: &str) -> Option<f64> {
+    let word = word.strip_prefix('a').unwrap_or(word);
+    let billions = |suffix: char, unit: f64| Some(word.strip_suffix(suffix)?.parse::<f64>().ok()? * unit);
+    billions('b', 1.0).or_else(|| billions('m', 1e-3)).filter(|n| n.is_finite() && *n > 0.0)
 }
 
 /// Whether a name fits a pattern in which `*` stands for any characters; case does not matter.
@@ -108,6 +136,26 @@ mod tests {
             "accounts/fireworks/models/llama-v3p3-70b-instruct"
         ));
         assert!(!are_other_sizes("chat-prod-eu", "gpt-oss-120b") && !are_other_sizes("prod-70b", "gpt-oss-120b"));
+    }
+
+    #[test]
+    fn what_is_active_and_what_is_there_in_all_are_sizes_of_one_model() {
+        let maverick = "meta-llama/Llama-4-Maverick-17B-128E-Instruct";
+        assert!(
+            !are_other_sizes("llama-4-maverick-400b", maverick) && !are_other_sizes(maverick, "llama-4-maverick-400b")
+        );
+        assert!(
+            !are_other_sizes("qwen3-30b", "Qwen3-30B-A3B-Instruct") && !are_other_sizes("qwen-a3b", "qwen-30b-a3b")
+        );
+        assert!(are_other_sizes("qwen-30b-a3b", "qwen-235b-a22b") && are_other_sizes("qwen-30b-a3b", "qwen-4b"));
+        assert!(are_other_sizes("llama-8b", maverick), "less in all than is active");
+    }
+
+    #[test]
+    fn sizes_are_compared_as_numbers() {
+        assert!(!are_other_sizes("llama-3-8b", "llama-3-8.0b-instruct") && !are_other_sizes("qwen-0.5b", "qwen-500m"));
+        assert!(!are_other_sizes("qwen-7b", "qwen-7.6b"), "rounded");
+        assert!(are_other_sizes("llama-7b", "llama-8b") && are_other_sizes("qwen-0.5b", "qwen-0.6b"));
     }
 
     #[test]

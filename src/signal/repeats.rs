@@ -50,16 +50,21 @@ fn different<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> usize {
     answers.map(|a| (&*a.text, a.sample.reasoning.as_deref())).collect::<BTreeSet<_>>().len()
 }
 
-/// Answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for
-/// several texts it is no id, and none is counted.
+/// Drawn answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for
+/// several texts it is no id, and none is counted. At temperature 0 and under one seed equal texts are right, and a host may make an
+/// id of what was asked.
 pub fn replayed_ids(answers: &Answers<'_>) -> Share {
     let mut texts: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
     let mut out = Share::default();
-    for answer in answers.all() {
-        let Some(id) = answer.sample.response_id.as_deref() else { continue };
-        let known = texts.entry(id).or_default();
-        out.count((!known.is_empty()).into());
-        known.insert((&answer.sample.probe, &answer.text));
+    for (asking, _, of_probe) in answers.everything() {
+        for answer in of_probe {
+            let Some(id) = answer.sample.response_id.as_deref() else { continue };
+            let known = texts.entry(id).or_default();
+            if asking == Asking::Sampled && is_draw(answer, of_probe) {
+                out.count((!known.is_empty()).into());
+            }
+            known.insert((&answer.sample.probe, &answer.text));
+        }
     }
     if texts.values().any(|texts| texts.len() > 1) { Share { showing: 0, ..out } } else { out }
 }
@@ -70,8 +75,8 @@ pub fn duplicates(answers: &Answers<'_>) -> Share {
     let mut out = Share::default();
     for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
         let mut seen = BTreeSet::new();
-        let is_draw = |a: &&Answer<'_>| a.seed().is_none() || !repeats_its_seed(a, answers);
-        for answer in answers.iter().filter(is_draw).filter(|a| a.text.chars().count() >= LONG_ENOUGH) {
+        let drawn = answers.iter().filter(|a| is_draw(a, answers));
+        for answer in drawn.filter(|a| a.text.chars().count() >= LONG_ENOUGH) {
             out.count((!seen.insert(&*answer.text)).into());
         }
     }
@@ -80,6 +85,11 @@ pub fn duplicates(answers: &Answers<'_>) -> Share {
 
 /// Characters from which on two sampled answers are hardly equal by chance.
 pub const LONG_ENOUGH: usize = 40;
+
+/// Whether an answer to a sampled probe is one of its own: under one seed answers are to be equal.
+fn is_draw(answer: &Answer<'_>, answers: &[Answer<'_>]) -> bool {
+    answer.seed().is_none() || !repeats_its_seed(answer, answers)
+}
 
 fn repeats_its_seed(answer: &Answer<'_>, answers: &[Answer<'_>]) -> bool {
     answers.iter().filter(|other| other.seed() == answer.seed()).count() > 1
@@ -130,6 +140,11 @@ mod tests {
         assert_eq!(replayed_ids(&Answers::new(&replayed)), Share { showing: 1, all: 3 });
         let constant = [of(0, "x", "a"), of(1, "x", "a"), of(2, "x", "b")];
         assert_eq!(replayed_ids(&Answers::new(&constant)).showing, 0);
+        let greedy = replayed.map(|sample| {
+            let parameters = SampleParameters { temperature: Some(0.0), ..SampleParameters::default() };
+            Sample { parameters: Some(parameters), ..sample }
+        });
+        assert_eq!(replayed_ids(&Answers::new(&greedy)).all, 0, "an id may be made of the request");
     }
 
     #[test]

@@ -11,7 +11,7 @@ struct Marks {
 }
 
 /// The formats of models that think aloud.
-const FORMATS: [Marks; 9] = [
+const FORMATS: [Marks; 8] = [
     Marks { open: "<think>", close: "</think>", answer: "" },
     Marks { open: "<thinking>", close: "</thinking>", answer: "" },
     Marks { open: "<thought>", close: "</thought>", answer: "" },
@@ -19,12 +19,7 @@ const FORMATS: [Marks; 9] = [
     Marks { open: "◁think▷", close: "◁/think▷", answer: "" },
     Marks { open: "[THINK]", close: "[/THINK]", answer: "" },
     Marks { open: "<|START_THINKING|>", close: "<|END_THINKING|>", answer: "<|START_RESPONSE|>" },
-    // Harmony, as it is generated, and with its special tokens taken out.
-    Marks {
-        open: "<|channel|>analysis<|message|>",
-        close: "<|end|>",
-        answer: "<|start|>assistant<|channel|>final<|message|>",
-    },
+    // Harmony with its special tokens taken out.
     Marks { open: "analysis", close: "assistantfinal", answer: "" },
 ];
 
@@ -60,13 +55,28 @@ pub fn split<'a>(text: &'a str, marks: &[[String; 2]]) -> Parts<'a> {
             Some((thought, behind(content, answer)))
         })
     };
-    match opened.or_else(closed) {
+    match harmony(begun).or(opened).or_else(closed) {
         Some((thought, content)) => {
             let thought = thought.trim();
             Parts { thought: (!thought.is_empty()).then_some(thought), content: content.trim_start() }
         }
         None => Parts { thought: None, content: text },
     }
+}
+
+/// Takes messages in OpenAI's Harmony format apart, as it is generated: thoughts are messages in the channel `analysis`, one or several,
+/// and the answer is the one in `final`. Hosts pass the beginning of the first message on, or leave it out as part of the prompt.
+fn harmony(text: &str) -> Option<(&str, &str)> {
+    const MESSAGE: &str = "<|start|>assistant";
+    const FINAL: &str = "<|channel|>final<|message|>";
+    let begun = text.strip_prefix(MESSAGE).unwrap_or(text);
+    if let Some(content) = begun.strip_prefix(FINAL) {
+        return Some(("", content));
+    }
+    let rest = begun.strip_prefix("<|channel|>analysis<|message|>")?;
+    let (thought, content) = rest.split_once(FINAL).unwrap_or((rest, ""));
+    let thought = thought.trim_end().trim_end_matches(MESSAGE).trim_end().trim_end_matches("<|end|>");
+    Some((thought, content))
 }
 
 fn behind<'a>(content: &'a str, answer: &str) -> &'a str {
@@ -106,6 +116,22 @@ mod tests {
         ] {
             assert_eq!(parts(text), (Some("hm"), "Yes."), "{text}");
         }
+    }
+
+    #[test]
+    fn harmony_is_read_with_the_beginning_of_its_first_message_and_with_several_thoughts() {
+        let last = "<|start|>assistant<|channel|>final<|message|>Yes.";
+        let one = "<|channel|>analysis<|message|>hm<|end|>";
+        assert_eq!(parts(&format!("<|start|>assistant{one}{last}")), (Some("hm"), "Yes."));
+        let (thought, content) = {
+            let text = format!("{one}<|start|>assistant<|channel|>analysis<|message|>so<|end|>{last}");
+            let (thought, content) = parts(&text);
+            (thought.map(str::to_owned), content.to_owned())
+        };
+        assert_eq!(content, "Yes.");
+        assert!(thought.is_some_and(|thought| thought.starts_with("hm") && thought.ends_with("so")));
+        assert_eq!(parts("<|channel|>analysis<|message|>hm, and"), (Some("hm, and"), ""));
+        assert_eq!(parts("<|channel|>final<|message|>Yes."), (None, "Yes."));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::answers::{Answer, Answers};
 use super::repeats::LONG_ENOUGH;
 use crate::sample::{Asking, Traits};
 use crate::stats::exact::Share;
+use crate::stats::survival::{Observation, first_divergence};
 
 /// Prompt tokens of all probes for which the reference has one count.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -30,6 +31,10 @@ pub struct ProbeTokens<'a> {
     pub seen: Vec<i64>,
     /// Whether these answers are the reference's, in the same order.
     pub texts: Vec<Text>,
+    /// When each of them leaves the nearest of the reference's; nothing is at risk where nothing follows from that.
+    pub leaves: Vec<Observation>,
+    /// Of the reference's own answers, those that it gave once only, where that can be told.
+    pub own: Share,
     /// What the probe has in it, where that is known.
     pub traits: Option<&'a Traits>,
 }
@@ -46,21 +51,55 @@ pub enum Text {
 }
 
 impl Text {
-    fn of(answer: &Answer<'_>, reference: &[Answer<'_>], asking: Asking) -> Self {
-        if asking == Asking::Sampled || answer.text.trim().is_empty() {
+    fn of<'r, 'a: 'r>(answer: &Answer<'_>, mut others: impl Iterator<Item = &'r Answer<'a>>, asking: Asking) -> Self {
+        if !is_telling(answer, asking) {
             return Self::Untold;
         }
-        if reference.iter().all(|r| r.text != answer.text) {
+        if others.all(|r| r.text != answer.text) {
             return Self::Other;
         }
         if answer.text.chars().count() >= LONG_ENOUGH { Self::Same } else { Self::Untold }
     }
 }
 
+/// Whether anything follows from an answer's being the reference's.
+fn is_telling(answer: &Answer<'_>, asking: Asking) -> bool {
+    asking == Asking::Greedy && !answer.text.trim().is_empty()
+}
+
+/// When an answer leaves the one of the reference's that it follows longest, by all that both generated as far as both show it.
+fn leaves(answer: &Answer<'_>, reference: &[Answer<'_>], asking: Asking) -> Observation {
+    let beside = |r: &Answer<'_>| match (answer.thought, r.thought) {
+        (Some(_), Some(_)) => first_divergence(answer.generated(), r.generated()),
+        _ => first_divergence(&answer.text, &r.text),
+    };
+    let all = reference.iter().filter(|_| is_telling(answer, asking)).map(beside);
+    all.max_by_key(|o| (!o.event, o.time)).unwrap_or(Observation { time: 0, event: false })
+}
+
+/// Of the reference's greedy answers to one probe, those that are none of its others.
+fn own(answers: &[Answer<'_>], asking: Asking) -> Share {
+    let mut share = Share::default();
+    for (i, answer) in answers.iter().enumerate().filter(|_| asking == Asking::Greedy && answers.len() > 1) {
+        let others = answers.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other);
+        match Text::of(answer, others, asking) {
+            Text::Untold => {}
+            text => share.count((text == Text::Other).into()),
+        }
+    }
+    share
+}
+
 impl ProbeTokens<'_> {
     /// The endpoint's counts, each with what its answer is.
     pub fn answers(&self) -> impl Iterator<Item = (i64, Text)> {
         self.seen.iter().copied().zip(self.texts.iter().copied())
+    }
+
+    /// When the answers with other counts than the reference's leave it.
+    pub fn leaving(&self) -> impl Iterator<Item = Observation> {
+        let other = self.seen.iter().zip(&self.leaves).filter(|(seen, _)| **seen != self.reference);
+        other.map(|(_, leaves)| *leaves)
     }
 
     /// By how much each count differs from the reference's, where it does.
@@ -89,11 +128,17 @@ impl<'a> PromptTokens<'a> {
             for answer in theirs.iter().filter(|a| brings_counts(a)) {
                 out.silent.count(count(answer).is_none().into());
             }
-            let counted = |a| Some((count(a)?, Text::of(a, answers, asking)));
-            let (seen, texts): (Vec<i64>, Vec<Text>) = theirs.iter().filter_map(counted).unzip();
-            if !seen.is_empty() {
-                let traits = reference.traits(probe).or(endpoint.traits(probe));
-                out.probes.push(ProbeTokens { probe, reference: expected, seen, texts, traits });
+            let counted: Vec<&Answer<'_>> = theirs.iter().filter(|a| count(a).is_some()).collect();
+            if !counted.is_empty() {
+                out.probes.push(ProbeTokens {
+                    probe,
+                    reference: expected,
+                    seen: counted.iter().filter_map(|a| count(a)).collect(),
+                    texts: counted.iter().map(|a| Text::of(a, answers.iter(), asking)).collect(),
+                    leaves: counted.iter().map(|a| leaves(a, answers, asking)).collect(),
+                    own: own(answers, asking),
+                    traits: reference.traits(probe).or(endpoint.traits(probe)),
+                });
             }
         }
         out
@@ -122,6 +167,31 @@ impl<'a> PromptTokens<'a> {
         pairs.into_iter().max_by_key(|&(_, n)| n).map(|(pair, _)| pair)
     }
 }
+
+/// Bytes of text that a token has at least, over many answers: below it most of what was counted is not shown. Tokenizers of large
+/// models make three to five of a token.
+const SHOWN_PER_TOKEN: f64 = 1.5;
+
+/// Fewest answers that show that something is not shown.
+const FEWEST_COUNTED: usize = 3;
+
+/// Whether a side counts several times as many tokens as what it shows can have, thoughts that it discloses among that: it thinks
+/// unseen. Characters that are counted as tokens look the same, and tell as little of what was generated.
+pub fn hides_thoughts(answers: &Answers<'_>) -> bool {
+    let (mut bytes, mut tokens, mut counted) = (0, 0, 0);
+    for answer in answers.compared() {
+        if let Some(n) = answer.completion_tokens() {
+            bytes += answer.generated().len();
+            // What ends an answer is counted as well.
+            tokens += n.saturating_sub(AT_ITS_END);
+            counted += 1;
+        }
+    }
+    counted >= FEWEST_COUNTED && tokens as f64 * SHOWN_PER_TOKEN > bytes as f64
+}
+
+/// Tokens at the end of an answer, which have no text.
+const AT_ITS_END: u64 = 2;
 
 /// The prompt's tokens as the host counts them. No prompt has none: a zero stands for a count that was not made.
 fn count(answer: &Answer<'_>) -> Option<i64> {
@@ -168,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn who_counts_far_more_tokens_than_it_shows_hides_its_thoughts() {
+        let side = |text: &str, tokens: u64| {
+            let usage = Some(Usage { completion_tokens: Some(tokens), ..Usage::default() });
+            let samples: Vec<Sample> =
+                (0..3).map(|replicate| Sample { usage, text: text.into(), ..sample("p", replicate, None) }).collect();
+            hides_thoughts(&Answers::new(&samples))
+        };
+        let words = "twenty words of text ".repeat(5);
+        assert!(side(&words, 320) && !side(&words, 26) && !side("Yes.", 2));
+    }
+
+    #[test]
     fn a_prompt_of_no_tokens_was_not_counted() {
         let ours = [sample("p", 0, Some(9))];
         let theirs = [sample("p", 0, Some(0)), sample("p", 1, Some(9))];
@@ -188,6 +270,9 @@ mod tests {
         let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
         let tokens = PromptTokens::compare(&ours, &theirs);
         assert_eq!(tokens.probes[0].texts, [Text::Same, Text::Untold, Text::Other]);
+        let leaves: Vec<(u32, bool)> = tokens.probes[0].leaves.iter().map(|o| (o.time, o.event)).collect();
+        assert_eq!(leaves, [(LONG_ENOUGH as u32, false), (3, false), (1, true)]);
+        assert_eq!(tokens.probes[0].own, Share { showing: 2, all: 2 }, "each was given once");
     }
 
     #[test]

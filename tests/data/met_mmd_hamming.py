@@ -63,7 +63,8 @@ class Sample:
 
 
 def encode(text):
-    points = [ord(c) for c in text][:LENGTH]
+    # White space at the ends is no part of what is compared.
+    points = [ord(c) for c in text.strip()][:LENGTH]
     return points + [PADDING] * (LENGTH - len(points))
 
 

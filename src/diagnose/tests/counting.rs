@@ -1,6 +1,6 @@
 //! Counts of tokens that are another host's way of counting, another tokenizer's, or another prompt's.
 
-use super::world::{Draft, Kind, host, words};
+use super::world::{Draft, Kind, asked_and_counted, host, words};
 use super::{certain, comparison, completion, finds, spoilt, tokens, traits};
 use crate::compare::EndpointComparison;
 use crate::stats::rng;
@@ -71,6 +71,18 @@ fn another_tokenizer_on_other_answers_is_another_model() {
 }
 
 #[test]
+fn answers_that_all_part_late_are_no_other_models_however_prompts_are_counted() {
+    let found = spoilt(|d| {
+        if !matches!(d.kind, Kind::Tools | Kind::Schema | Kind::Sampled | Kind::Seeded) {
+            d.sample.text += " And so.";
+        }
+        counted_otherwise(d);
+    });
+    assert!(!told(&found).contains(&("swapped-model", Confidence::Likely)), "{:#?}", found.findings);
+    assert!(certain(&found).is_empty(), "{:#?}", found.findings);
+}
+
+#[test]
 fn a_template_that_leaves_out_roles_and_tools_is_no_other_tokenizer_however_far_answers_go() {
     let found = spoilt(|d| {
         another_text(d);
@@ -123,20 +135,16 @@ fn one_token_more_is_no_second_start_where_no_probe_has_a_system_message_of_its_
     };
     let mut endpoint = plain(host("endpoint"));
     for d in &mut endpoint {
-        tokens(d, |n| n + 1);
+        asked_and_counted(d, |n| n + 1);
     }
     let found = comparison(plain(host("reference")), endpoint).endpoints.remove(0);
-    assert_eq!(
-        told(&found),
-        [("prompt-differs", Confidence::Certain), ("double-bos", Confidence::Possible)],
-        "{:#?}",
-        found.findings
-    );
+    assert_eq!(certain(&found), ["prompt-differs"], "{:#?}", found.findings);
+    assert!(told(&found).contains(&("double-bos", Confidence::Possible)), "{:#?}", found.findings);
     assert_eq!(found.verdict, Verdict::Drifted);
     // A message of the host's own takes the place of none, and not of the caller's.
     finds("hidden-system-prompt", "1 more on each that has no system message", |d| {
         if d.kind != Kind::System {
-            tokens(d, |n| n + 1);
+            asked_and_counted(d, |n| n + 1);
         }
     });
 }
@@ -145,15 +153,11 @@ fn one_token_more_is_no_second_start_where_no_probe_has_a_system_message_of_its_
 fn a_message_that_the_template_has_of_its_own_is_missing_or_another() {
     let found = spoilt(|d| {
         if d.kind != Kind::System {
-            tokens(d, |n| n - 5);
+            asked_and_counted(d, |n| n - 5);
         }
     });
-    assert_eq!(
-        told(&found),
-        [("prompt-differs", Confidence::Certain), ("wrong-template", Confidence::Likely)],
-        "{:#?}",
-        found.findings
-    );
+    assert_eq!(certain(&found), ["prompt-differs"], "{:#?}", found.findings);
+    assert!(told(&found).contains(&("wrong-template", Confidence::Likely)), "{:#?}", found.findings);
 }
 
 #[test]

@@ -192,3 +192,25 @@ fn draft(name: &str, kind: Kind, number: u32, replicate: u32) -> Draft {
     }
     Draft { kind, number, sample }
 }
+
+/// Another answer with as many words, as another prompt brings it; what is drawn or seeded stays as it is.
+fn asked_otherwise(draft: &mut Draft) {
+    match draft.kind {
+        Sampled | Seeded | Schema => {}
+        Tools => draft.sample.tool_calls[0].arguments = "{\"city\": \"nowhere\"}".into(),
+        _ => {
+            let (_, rest) = draft.sample.text.split_once(char::is_whitespace).unwrap();
+            draft.sample.text = format!("Verily {rest}");
+        }
+    }
+}
+
+/// Changes the count of a prompt's tokens, and the answer with it.
+pub fn asked_and_counted(draft: &mut Draft, change: impl Fn(u64) -> u64) {
+    let usage = draft.sample.usage.as_mut().unwrap();
+    let counted = usage.prompt_tokens.map(change);
+    if counted != usage.prompt_tokens {
+        usage.prompt_tokens = counted;
+        asked_otherwise(draft);
+    }
+}

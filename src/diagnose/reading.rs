@@ -1,0 +1,156 @@
+//! What the model was asked, as greedy answers show it where prompts are counted otherwise.
+//!
+//! Another prompt gives other answers, and another way of counting gives the same ones. So a count is a sign of another
+//! prompt where answers differ as well, by more than honest hosts' do; where they are the reference's it is the count
+//! that is off.
+
+use super::pattern::Pattern;
+use super::tally::FEWEST;
+use super::{ANOTHER_MODEL, Evidence, finding};
+use crate::compare::band::HONEST_SHARE_OF_DRAWS;
+use crate::compare::control::{CHARACTERS_PER_TOKEN, Unit};
+use crate::stats::exact::{Share, more_often};
+use crate::verdict::Confidence::{Certain, Likely, Possible};
+use crate::verdict::{Confidence, Finding};
+
+/// What answers to prompts with other counts are beside the reference's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Others, more often and sooner than under other kernels.
+    Other,
+    /// Its own: what was asked is what was sent.
+    Same,
+    /// No farther from it than honest hosts' may be.
+    Near,
+    /// Too few to tell.
+    Untold,
+}
+
+/// Fewest prompts with a long answer that is the reference's of which it is said that they were read as they were sent.
+const FEWEST_READ: usize = 5;
+
+/// Fewest answers with the reference's counts beside which those with others can be held.
+const FEWEST_BESIDE: usize = 8;
+
+/// From this p-value on answers with other counts are others more often. It need not rule chance out by itself: the
+/// counts differ.
+const MORE_OFTEN: f64 = 0.01;
+
+/// From this p-value on sampled answers are drawn from another distribution, which no kernels make.
+const DRAWN_OTHERWISE: f64 = 0.001;
+
+/// Divergences for each token up to which answers may be those of other kernels or of 8-bit weights: 1 to 3 % of tokens
+/// were measured (Token-DiFR, arXiv 2511.20621).
+const HONEST_PER_TOKEN: f64 = 0.03;
+
+/// Characters for each token that a text has at least and at most, on average; what lies outside is no count of what is
+/// shown.
+const PLAUSIBLE: (f64, f64) = (1.5, 8.0);
+
+/// Faults whose counts follow what a prompt has in it: no way of counting has a ceiling, or leaves out one kind of
+/// content alone.
+const FOLLOWS_CONTENT: [&str; 4] = ["image-downscaled", "image-dropped", "tools-dropped", "truncated-context"];
+
+impl Reading {
+    /// What the answers of this pattern are.
+    pub fn of(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Self {
+        let (alike, other) = pattern.leaving();
+        let none = Share { showing: 0, all: other.all };
+        let beside = [alike, pattern.own()].into_iter().find(|share| share.all >= FEWEST_BESIDE).unwrap_or(none);
+        let is_drawn_otherwise = evidence.sampled.is_some_and(|found| found.p <= DRAWN_OTHERWISE);
+        if more_often(other, beside) <= MORE_OFTEN {
+            // Where thoughts are hidden, content parts at once behind those that part late.
+            let is_soon = pattern.hazard() > honest_hazard(evidence) && !evidence.thinking.disclosure.is_hidden();
+            return if is_soon || is_drawn_otherwise { Self::Other } else { Self::Near };
+        }
+        match evidence.sampled {
+            _ if pattern.same_texts() >= FEWEST_READ => Self::Same,
+            _ if is_drawn_otherwise => Self::Other,
+            Some(_) => Self::Near,
+            None => Self::Untold,
+        }
+    }
+
+    /// Findings on the prompt, held to what the answers bear out.
+    pub fn weigh(self, findings: Vec<Finding>, pattern: &Pattern<'_>) -> Vec<Finding> {
+        let of_prompt = |f: &Finding| f.fault != "usage-miscounted" && !ANOTHER_MODEL.contains(&f.fault.as_str());
+        if self == Self::Other || is_one_start_token(pattern) || !findings.iter().any(of_prompt) {
+            return findings;
+        }
+        let surest = |f: &Finding| if of_prompt(f) { self.surest(f, pattern) } else { f.confidence };
+        let hold = |f: Finding| Finding { confidence: f.confidence.max(surest(&f)), ..f };
+        if self == Self::Same {
+            let miscounted = read_all_the_same(pattern);
+            // One prompt that is counted in several ways and read in one is no other prompt.
+            let is_wavering = pattern.wavering() >= FEWEST;
+            let names = findings.into_iter().filter(|f| !is_wavering && f.fault != "prompt-differs");
+            return names.map(hold).chain([miscounted]).collect();
+        }
+        let held: Vec<Finding> = findings.into_iter().map(hold).collect();
+        let is_open = held.iter().all(|f| f.confidence == Possible);
+        held.into_iter().chain(is_open.then(|| counted_otherwise(pattern))).collect()
+    }
+
+    /// How sure a finding on the prompt can be at most.
+    fn surest(self, found: &Finding, pattern: &Pattern<'_>) -> Confidence {
+        // What is missing of each prompt is what its own message takes: that is more than one number.
+        let is_own = found.fault == "dropped-system-prompt" && pattern.offsets.len() > 1;
+        let follows = FOLLOWS_CONTENT.contains(&found.fault.as_str());
+        match self {
+            Self::Near if is_own && !follows => Likely,
+            Self::Near if !follows => Possible,
+            Self::Untold if !(follows || is_own) => Likely,
+            Self::Same => Possible,
+            Self::Other | Self::Near | Self::Untold => Certain,
+        }
+    }
+}
+
+/// Whether each prompt has one token more, or one less, than the reference's, always: a start token too many hardly changes an answer, so
+/// that answers say nothing against it, and a host that counts otherwise by one can be declared (`prompt_tokens_offset`).
+fn is_one_start_token(pattern: &Pattern<'_>) -> bool {
+    let is_of_all = pattern.differing.len() == pattern.all.len();
+    is_of_all && pattern.wavering() == 0 && matches!(pattern.offset(), Some(-1 | 1))
+}
+
+/// The finding that prompts are read as they were sent, whatever is counted. A start token too many may change no
+/// answer, so that one token leaves it open.
+fn read_all_the_same(pattern: &Pattern<'_>) -> Finding {
+    let (_, other) = pattern.leaving();
+    let is_one_token = matches!(pattern.offset(), Some(-1 | 1)) && pattern.wavering() < FEWEST;
+    let seen = format!(
+        "{}, though {} of {} greedy answers to them are the reference's: the same prompt, counted otherwise",
+        pattern.seen(),
+        other.all - other.showing,
+        other.all
+    );
+    finding("usage-miscounted", if is_one_token { Possible } else { Likely }, seen)
+}
+
+fn counted_otherwise(pattern: &Pattern<'_>) -> Finding {
+    let seen = format!("{}, and answers are no farther from the reference's than honest hosts' may be", pattern.seen());
+    finding("usage-miscounted", Possible, seen)
+}
+
+/// Divergences for each character up to which greedy answers may be an honest host's.
+fn honest_hazard(evidence: &Evidence<'_>) -> f64 {
+    let per_character = HONEST_PER_TOKEN / characters_per_token(evidence);
+    match evidence.pace.unit {
+        // Draws of the reference show how uncertain it is where it was asked.
+        Unit::Draws => per_character.min(HONEST_SHARE_OF_DRAWS * evidence.pace.hazard),
+        Unit::Measured | Unit::BuiltIn => per_character,
+    }
+}
+
+/// Characters for each token over the reference's answers.
+fn characters_per_token(evidence: &Evidence<'_>) -> f64 {
+    let (mut characters, mut tokens) = (0, 0);
+    for answer in evidence.reference.all().filter(|a| a.sample.tool_calls.is_empty()) {
+        if let Some(count) = answer.completion_tokens() {
+            characters += answer.generated().chars().count();
+            tokens += count;
+        }
+    }
+    let ratio = if tokens == 0 { CHARACTERS_PER_TOKEN } else { characters as f64 / tokens as f64 };
+    ratio.clamp(PLAUSIBLE.0, PLAUSIBLE.1)
+}

@@ -1,0 +1,79 @@
+//! Prompts that are counted otherwise and read as they were sent, as greedy answers show.
+
+use super::world::{Draft, Kind, host};
+use super::{certain, comparison, spoilt, tokens};
+use crate::compare::EndpointComparison;
+use crate::verdict::{Confidence, Verdict};
+
+/// Holds that counts make no drift and no likely name of a fault of the prompt, and gives what is said of a fault.
+#[track_caller]
+fn confidence_of(found: &EndpointComparison, fault: &str) -> Option<Confidence> {
+    let mut sure = found.findings.iter().filter(|f| f.confidence != Confidence::Possible);
+    assert!(sure.all(|f| f.fault == "usage-miscounted"), "{:#?}", found.findings);
+    assert!(certain(found).is_empty(), "{:#?}", found.findings);
+    assert_ne!(found.verdict, Verdict::Drifted, "{}", found.reason);
+    found.findings.iter().find(|f| f.fault == fault).map(|f| f.confidence)
+}
+
+#[test]
+fn one_token_more_on_each_prompt_is_a_start_token_though_it_changes_no_answer() {
+    let found = spoilt(|d| tokens(d, |n| n + 1));
+    assert_eq!(certain(&found), ["double-bos"]);
+}
+
+#[test]
+fn other_counts_of_prompts_that_were_read_as_they_were_sent_are_counts() {
+    let warm = spoilt(|d| tokens(d, |n| n + 64));
+    assert_eq!(confidence_of(&warm, "usage-miscounted"), Some(Confidence::Likely));
+    assert_eq!(confidence_of(&warm, "hidden-system-prompt"), Some(Confidence::Possible));
+    let without_template = spoilt(|d| tokens(d, |n| n - 7));
+    assert_eq!(confidence_of(&without_template, "usage-miscounted"), Some(Confidence::Likely));
+    assert_eq!(confidence_of(&without_template, "wrong-template"), Some(Confidence::Possible));
+}
+
+#[test]
+fn one_prompt_that_is_counted_in_two_ways_is_no_other_prompt() {
+    let again = spoilt(|d| {
+        if d.sample.replicate > 0 {
+            tokens(d, |n| n + 16);
+        }
+    });
+    assert_eq!(confidence_of(&again, "usage-miscounted"), Some(Confidence::Likely));
+    assert_eq!(confidence_of(&again, "hidden-system-prompt"), None);
+    let third = spoilt(|d| {
+        if (d.number + d.sample.replicate) % 3 == 0 {
+            tokens(d, |n| n + 1);
+        }
+    });
+    assert_eq!(confidence_of(&third, "usage-miscounted"), Some(Confidence::Likely));
+    assert_eq!(confidence_of(&third, "double-bos"), None);
+}
+
+/// A host whose prompts share a text of a hundred tokens.
+fn sharing(name: &str, change: impl Fn(&mut Draft)) -> Vec<Draft> {
+    let mut drafts = host(name);
+    for draft in &mut drafts {
+        tokens(draft, |n| n + 100);
+        change(draft);
+    }
+    drafts
+}
+
+#[test]
+fn whole_blocks_that_are_left_out_are_a_cache_under_other_kernels_and_without_greedy_answers() {
+    let endpoint = sharing("endpoint", |d| {
+        if d.kind != Kind::Plain || d.number > 0 || d.sample.replicate > 0 {
+            tokens(d, |n| n - 64);
+        }
+        let is_text = !matches!(d.kind, Kind::Tools | Kind::Schema | Kind::Sampled | Kind::Seeded);
+        if is_text && d.number % 2 == 0 {
+            d.sample.text += " And so.";
+        }
+    });
+    let found = comparison(sharing("reference", |_| {}), endpoint).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Likely));
+    let drawn = |drafts: Vec<Draft>| drafts.into_iter().filter(|d| d.kind == Kind::Sampled).collect::<Vec<_>>();
+    let endpoint = sharing("endpoint", |d| tokens(d, |n| n - 64));
+    let found = comparison(drawn(sharing("reference", |_| {})), drawn(endpoint)).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Likely));
+}
