@@ -11,6 +11,25 @@ pub fn cost(price: Price, prompt_tokens: u64, completion_tokens: u64) -> f64 {
     (price.input * prompt_tokens as f64 + price.output * completion_tokens as f64) / 1e6
 }
 
+/// US dollars with as many digits as a small amount needs: `$0.0013`, `$0.05`, `$2.03`.
+pub fn exact_dollars(cost: f64) -> String {
+    // No negative zero, which the sum of nothing is.
+    let cost = if cost > 0.0 { cost } else { 0.0 };
+    let digits = if cost > 0.0 && cost < 0.1 { (1.0 - cost.log10().floor()).min(12.0) as usize } else { 2 };
+    let text = format!("{cost:.digits$}");
+    let text = if digits > 2 { text.trim_end_matches('0') } else { &text };
+    format!("${text}")
+}
+
+/// That a budget does not cover a single request, of which one costs at most so much.
+pub fn too_small(budget: f64, dearest: f64) -> String {
+    format!(
+        "the budget of {} does not cover one request, which may cost {}: raise --budget",
+        exact_dollars(budget),
+        exact_dollars(dearest)
+    )
+}
+
 /// What an attempt costs, in US dollars, between 0 and `worst`, the most that its request can cost: by the host's count where it has
 /// answered and counts, and the most wherever it may have generated without saying how much.
 pub fn charge(outcome: &Outcome, price: Price, worst: f64) -> f64 {
@@ -56,6 +75,16 @@ mod tests {
         assert!((counted(Some(1000), Some(500)) - 0.002).abs() < 1e-12);
         assert!((counted(Some(1000), None) - 0.01).abs() < 1e-12, "what is not counted may be the most");
         assert!((counted(Some(9_000_000_000_000_000), Some(1)) - 0.01).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_budget_that_covers_nothing_is_told_with_all_its_digits() {
+        assert_eq!(
+            [0.0, -0.0, 0.0001, 0.00134, 0.05, 2.031].map(exact_dollars),
+            ["$0.00", "$0.00", "$0.0001", "$0.0013", "$0.05", "$2.03"]
+        );
+        let told = "the budget of $0.0001 does not cover one request, which may cost $0.0024: raise --budget";
+        assert_eq!(too_small(0.0001, 0.0024), told);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::features::digest;
 use super::pattern::Scope;
 use super::state::{Alert, Facts, Firing, Kind, Phase, Severity, Subject, Told};
 use crate::config::Alerting;
@@ -65,11 +66,12 @@ impl Policy {
     }
 
     /// Failures before an alert of this kind fires. A check that cannot measure leaves everything unseen, so once is enough.
-    fn fail_after(&self, kind: Kind) -> u32 {
+    pub fn fail_after(&self, kind: Kind) -> u32 {
         if kind == Kind::Checker { 1 } else { self.fail_after }
     }
 
-    fn pass_after(&self, kind: Kind) -> u32 {
+    /// Passes before one that fires is resolved.
+    pub fn pass_after(&self, kind: Kind) -> u32 {
         if kind == Kind::Checker { 1 } else { self.pass_after }
     }
 }
@@ -94,7 +96,7 @@ pub struct Transition {
     pub subject: Subject,
     /// What happened.
     pub what: What,
-    /// When what is wrong was first seen.
+    /// When what is wrong was first seen; of a change, when all was last seen to be as before.
     pub since: Timestamp,
     /// How much it matters, or did at its worst.
     pub severity: Severity,
@@ -115,11 +117,13 @@ pub enum What {
     Reminder(u32),
     /// It is right again.
     Resolved,
+    /// It is another than before; unlike what is wrong, that has no end.
+    Changed,
 }
 
 impl Transition {
     /// The same event makes the same key, and no two events do: an alert fires, flaps and is resolved at most once since a
-    /// given time, and reminders and growth are counted.
+    /// given time, reminders and growth are counted, and changes are told apart by what they are.
     pub fn key(&self) -> String {
         let Subject { model, endpoint, kind } = &self.subject;
         let what = match self.what {
@@ -128,6 +132,7 @@ impl Transition {
             What::Grew(n) => format!("grew-{n}"),
             What::Reminder(n) => format!("reminder-{n}"),
             What::Resolved => "resolved".to_owned(),
+            What::Changed => format!("changed-{}", digest(&self.facts.features)),
         };
         format!("{model}/{endpoint}/{}/{}/{what}", kind.as_str(), self.since)
     }

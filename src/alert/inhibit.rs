@@ -33,7 +33,7 @@ fn covers(greater: &Subject, subject: &Subject) -> bool {
         Kind::Checker => subject.kind != Kind::Checker,
         Kind::ReferenceMoved => subject.kind == Kind::Drift,
         Kind::Unreachable => subject.kind == Kind::Drift && subject.endpoint == greater.endpoint,
-        Kind::Drift => false,
+        Kind::Drift | Kind::FeaturesChanged => false,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::probe::sha256_hex;
 /// The schema name that every message carries.
 pub const MESSAGE_SCHEMA: &str = "samemodel.alert/1";
 
-/// What one receiver is told after one run.
+/// What one receiver is told after one run or examination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
     /// Always `samemodel.alert/1`.
@@ -27,7 +27,7 @@ pub struct Message {
     pub key: String,
     /// Whether it is an example, sent to see whether messages arrive.
     pub example: bool,
-    /// When the run saw this.
+    /// When the run or the examination saw this.
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// The nominal model; empty where the check failed before it knew one.
@@ -57,7 +57,7 @@ pub struct Event {
     pub count: Option<u32>,
     /// How much it matters, or did at its worst.
     pub severity: Severity,
-    /// When what is wrong was first seen.
+    /// When what is wrong was first seen; of a change, when all was last seen to be as before.
     #[schemars(with = "String")]
     pub since: Timestamp,
     /// What it looks like, or last looked like.
@@ -78,6 +78,8 @@ pub enum Change {
     Reminder,
     /// It is right again.
     Resolved,
+    /// It is another than before. Unlike what is wrong, that has no end: it is told once and never resolved.
+    Changed,
 }
 
 /// Where the transitions come from.
@@ -99,6 +101,7 @@ impl Event {
             What::Grew(n) => (Change::Worse, Some(n)),
             What::Reminder(n) => (Change::Reminder, Some(n)),
             What::Resolved => (Change::Resolved, None),
+            What::Changed => (Change::Changed, None),
         };
         Self {
             key: transition.key(),

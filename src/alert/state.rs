@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::doctor;
 use crate::verdict::{Effect, Finding};
 
 /// What an alert is about. There is one alert for each subject, ever; it fires and is resolved time and again.
@@ -29,11 +30,14 @@ pub enum Kind {
     Unreachable,
     /// The endpoint's answers are not the reference's.
     Drift,
+    /// The endpoint does something else with a feature of requests than when it was last examined.
+    FeaturesChanged,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Checker, Self::ReferenceMoved, Self::Unreachable, Self::Drift];
+    pub const ALL: [Self; 5] =
+        [Self::Checker, Self::ReferenceMoved, Self::Unreachable, Self::Drift, Self::FeaturesChanged];
 
     /// The word used in the store, in keys and in messages for machines.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +46,7 @@ impl Kind {
             Self::ReferenceMoved => "reference-moved",
             Self::Unreachable => "unreachable",
             Self::Drift => "drift",
+            Self::FeaturesChanged => "features-changed",
         }
     }
 }
@@ -153,6 +158,9 @@ pub struct Facts {
     pub causes: Vec<Finding>,
     /// Two answers that show the difference.
     pub example: Option<Example>,
+    /// What an examination found changed, in a fixed order; absent of everything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<FeatureChange>,
 }
 
 /// A typical answer of the reference beside one of the endpoint.
@@ -164,6 +172,17 @@ pub struct Example {
     pub reference: String,
     /// The endpoint's answer.
     pub endpoint: String,
+}
+
+/// A feature of requests with which a host does something else than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FeatureChange {
+    /// The feature, what the host did with it, and what it does.
+    #[serde(flatten)]
+    pub change: doctor::Change,
+    /// The host's own words, redacted, where it refuses now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
 }
 
 impl Phase {

@@ -342,6 +342,7 @@ proptest! {
                     What::Grew(_) | What::Reminder(_) => prop_assert_eq!(is_open, Some(told.since)),
                     What::Flapping => prop_assert!(is_open.is_none_or(|since| since == told.since)),
                     What::Resolved => prop_assert_eq!(is_open, Some(told.since), "nobody knew of it"),
+                    What::Changed => unreachable!("runs observe no features"),
                 }
                 if told.what == What::Resolved {
                     open.remove(&told.subject);

@@ -11,12 +11,14 @@ use jiff::Timestamp;
 use super::args::Global;
 use super::session::Session;
 use super::{clock, in_a_line, note};
-use crate::alert::{Message, Observation, Occasion};
+use crate::alert::{Alert, Kind, Message, Observation, Occasion, Phase, Policy};
 use crate::config::{Alerting, Credentials};
 use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers, harmless};
 use crate::redact::Redactor;
-use crate::report::Report;
 use crate::report::outcome::{failed_check, observations, results};
+use crate::report::words::count;
+use crate::report::{Report, escape};
+use crate::runner::RunOutcome;
 use crate::store::{AlertStore, Conclusion, Delivery, LockError, RunEnd, RunRecord, SqliteStore, Store, StoreError};
 use crate::verdict::Verdict;
 
@@ -37,7 +39,26 @@ pub(super) enum Telling {
 #[derive(Clone, Copy)]
 pub(super) struct Concluded<'a> {
     pub end: RunEnd,
+    pub outcome: RunOutcome,
     pub report: &'a Report,
+}
+
+impl Concluded<'_> {
+    /// Whether the check did its work: it measured something, and nothing kept it from measuring the rest.
+    fn has_worked(&self) -> bool {
+        let measured = self.report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
+        measured && self.why_broken_off().is_none()
+    }
+
+    /// Why the check failed although it has a report: without the reference the rest of it could not be judged.
+    fn why_broken_off(&self) -> Option<String> {
+        let Report { reference, reference_account, .. } = self.report;
+        (self.outcome == RunOutcome::ReferenceDown).then(|| {
+            let why = reference_account.why();
+            let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+            format!("the reference `{reference}` stopped answering before the end{why}")
+        })
+    }
 }
 
 /// Who is told of one check.
@@ -67,8 +88,13 @@ impl Alarm {
         }
     }
 
-    /// Tells the dead man's switch that a check begins.
+    /// Tells the dead man's switch that a check begins, and the user who would not hear of what it finds.
     pub async fn begin(&self) {
+        if self.telling == Telling::People {
+            for (name, reason) in self.receivers.missing() {
+                note(&format!("the receiver `{name}` is not told of this check: {reason}"));
+            }
+        }
         self.ping(Beat::Start).await;
     }
 
@@ -82,26 +108,44 @@ impl Alarm {
     ) -> Result<(), StoreError> {
         self.keep(store, run, concluded).await?;
         if self.telling == Telling::People {
-            self.send(store).await;
+            send_due(store, &self.receivers).await;
         }
-        let measured = concluded.report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
-        self.ping(if measured { Beat::Success } else { Beat::Fail }).await;
+        self.ping(if concluded.has_worked() { Beat::Success } else { Beat::Fail }).await;
         Ok(())
     }
 
     async fn keep(&self, store: &SqliteStore, run: &RunRecord, concluded: Concluded<'_>) -> Result<(), StoreError> {
-        let Concluded { end, report } = concluded;
+        let Concluded { end, report, .. } = concluded;
         let conclusion = Conclusion { end: Some(end), results: results(report), ..Conclusion::default() };
         if self.telling == Telling::Nobody {
             return store.conclude(&run.id, &conclusion).await;
         }
         let known = Known::from(store, clock::now()).await?;
-        let seen = observations(report, &known.alerts, &self.config, run.started_at);
+        let mut seen = observations(report, &known.alerts, &self.config, run.started_at);
+        if let Some(why) = concluded.why_broken_off() {
+            seen.retain(|seen| seen.subject.kind != Kind::Checker);
+            seen.push(failed_check(&self.model, &why));
+        }
         let id = run.id.to_string();
         // A run's own time and not the present one: concluded again, it makes the same keys.
         let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at };
         let alerts = known.follow(seen, &occasion, &self.config);
-        store.conclude(&run.id, &Conclusion { alerts, ..conclusion }).await
+        let pending: Vec<String> = alerts.states.iter().filter_map(|alert| self.pending(alert)).collect();
+        store.conclude(&run.id, &Conclusion { alerts, ..conclusion }).await?;
+        for line in &pending {
+            note(line);
+        }
+        Ok(())
+    }
+
+    /// What to say of an alert that was seen and is not told yet, where there is anybody to tell.
+    fn pending(&self, alert: &Alert) -> Option<String> {
+        let Phase::Pending { failures, .. } = alert.phase else { return None };
+        let fail_after = Policy::of(&self.config).fail_after(alert.subject.kind);
+        let more = count(fail_after.saturating_sub(failures) as usize, "more failing run");
+        let (kind, endpoint) = (alert.subject.kind.as_str(), &alert.subject.endpoint);
+        let line = format!("alert pending: {kind} of {endpoint} is told after {more} (fail_after = {fail_after})");
+        self.config.is_configured().then(|| escape::line(&line))
     }
 
     /// Tells that the check failed: it came to no report, or could not keep what it came to. That another check is under way is no
@@ -130,7 +174,7 @@ impl Alarm {
         let occasion = Occasion { model: &self.model, run: None, at: now };
         let update = Known::from(&store, now).await?.follow(vec![seen], &occasion, &self.config);
         store.update_alerts(&update).await?;
-        self.send(&store).await;
+        send_due(&store, &self.receivers).await;
         store.close().await
     }
 
@@ -144,13 +188,6 @@ impl Alarm {
             if let Err(trouble) = self.receivers.send(&notification.receiver, &message, now).await {
                 note(&format!("the alert to `{}` was not delivered: {}", notification.receiver, trouble.reason()));
             }
-        }
-    }
-
-    async fn send(&self, store: &dyn AlertStore) {
-        match flush(store, &self.receivers, PATIENCE).await {
-            Ok(delivered) => delivered.iter().filter_map(trouble).for_each(|line| note(&line)),
-            Err(error) => note(&format!("what was sent cannot be kept, and may be sent again: {error}")),
         }
     }
 
@@ -172,6 +209,14 @@ fn pulse(config: &Alerting, credentials: &Credentials) -> Option<Pulse> {
             note(&format!("the dead man's switch is not told of this check: {reason}"));
             None
         }
+    }
+}
+
+/// Sends what is due, and says on standard error what was not delivered.
+pub(super) async fn send_due(store: &dyn AlertStore, receivers: &Receivers) {
+    match flush(store, receivers, PATIENCE).await {
+        Ok(delivered) => delivered.iter().filter_map(trouble).for_each(|line| note(&line)),
+        Err(error) => note(&format!("what was sent cannot be kept, and may be sent again: {error}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `samemodel alert`: try the receivers, see how alerts stand, silence some, send what waits.
 
-use std::fmt::Write as _;
+mod list;
+
 use std::path::PathBuf;
 use std::process::ExitCode as Code;
 use std::time::Duration;
@@ -12,14 +13,14 @@ use super::args::Global;
 use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
 use super::session::data_dir;
 use super::{UsageError, clock, emit, mask, note};
-use crate::alert::{Kind, Phase, fits};
+use crate::alert::fits;
 use crate::config::{Alerting, Config, Credentials, Environment, Model};
 use crate::deliver::{Receivers, words};
 use crate::exit::ExitCode;
 use crate::redact::Redactor;
 use crate::report::escape;
 use crate::report::words::count;
-use crate::store::{self, AlertStore, OutboxEntry, SilenceId, SqliteStore, State};
+use crate::store::{self, AlertStore as _, SilenceId, SqliteStore, State};
 use crate::suggest::nearest;
 
 /// How far back the list shows what was sent.
@@ -69,7 +70,7 @@ pub(super) async fn alert(args: &Alert, global: &Global) -> anyhow::Result<Code>
     }
     let store = office.store().await?;
     let done = match &args.verb {
-        AlertVerb::Test(_) | AlertVerb::List => list(&store).await,
+        AlertVerb::Test(_) | AlertVerb::List => list::list(&store, &office.config).await,
         AlertVerb::Silence(args) => silence(args, &store, &office.watched).await,
         AlertVerb::Unsilence(args) => unsilence(args, &store).await,
         AlertVerb::Send(args) => send(args, &store, &office.receivers).await,
@@ -105,52 +106,6 @@ async fn test(args: &Test, office: &Office) -> anyhow::Result<Code> {
         emit(&line)?;
     }
     Ok(if failed { ExitCode::Usage } else { ExitCode::Consistent }.into())
-}
-
-async fn list(store: &SqliteStore) -> anyhow::Result<Code> {
-    let now = clock::now();
-    let mut out = String::new();
-    let alerts = store.alerts().await?;
-    let told: Vec<_> = alerts.iter().filter(|alert| !matches!(alert.phase, Phase::Quiet)).collect();
-    let _ = writeln!(out, "{} of {} alerts to tell of", told.len(), alerts.len());
-    for alert in told {
-        let subject = &alert.subject;
-        let about = match subject.kind {
-            Kind::Checker => subject.model.clone(),
-            _ => format!("{}/{}", subject.model, subject.endpoint),
-        };
-        let flapping = matches!(&alert.phase, Phase::Firing(firing) if firing.flapping);
-        let phase = if flapping { "flapping" } else { alert.phase.as_str() };
-        let since = alert.phase.since().map(shown).unwrap_or_default();
-        let line = format!("{phase:<9} {:<15} {about}  since {since}  {}", subject.kind.as_str(), alert.facts.reason);
-        let _ = writeln!(out, "{}", escape::line(&line));
-    }
-    let silences = store.silences(now).await?;
-    let _ = writeln!(out, "\n{} silences", silences.len());
-    for silence in silences {
-        let store::Silence { id, model, endpoint, until, comment, .. } = silence;
-        let line = format!("{id}  {model}/{endpoint}  until {}  {comment}", shown(until));
-        let _ = writeln!(out, "{}", escape::line(&line));
-    }
-    let entries = store.outbox(now - SHOWN).await?;
-    let _ = writeln!(out, "\n{} messages of the last 7 days", entries.len());
-    for entry in entries {
-        let _ = writeln!(out, "{}", escape::line(&line(&entry)));
-    }
-    emit(&out)?;
-    Ok(ExitCode::Consistent.into())
-}
-
-fn line(entry: &OutboxEntry) -> String {
-    let notification = &entry.notification;
-    let about = serde_json::from_str(&notification.event).map(|message| words::headline(&message)).unwrap_or_default();
-    let (state, at) = match entry.state {
-        State::Sent(at) => ("sent", at),
-        State::Waiting(at) => ("waits", at),
-        State::GivenUp(at) => ("given up", at),
-    };
-    let why = entry.failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-    format!("{state:<9} {}  {}  {about}{why}", shown(at), notification.receiver)
 }
 
 fn shown(at: Timestamp) -> String {
@@ -217,13 +172,20 @@ async fn send(args: &Send, store: &SqliteStore, receivers: &Receivers) -> anyhow
     for line in &troubles {
         note(line);
     }
-    let is_waiting = |entry: &OutboxEntry| matches!(entry.state, State::Waiting(_));
-    let waiting = store.outbox(clock::now() - SHOWN).await?.iter().filter(|entry| is_waiting(entry)).count();
+    let outbox = store.outbox(clock::now() - SHOWN).await?;
+    let of = |is: fn(&State) -> bool| outbox.iter().filter(|entry| is(&entry.state)).count();
+    let waiting = of(|state| matches!(state, State::Waiting(_)));
+    let given_up = of(|state| matches!(state, State::GivenUp(_)));
     let told = match (delivered.len(), waiting) {
         (0, 0) => "nothing is to be sent\n".to_owned(),
         (0, n) => format!("nothing is due yet: {} later, as `samemodel alert list` shows\n", count(n, "message")),
-        (n, _) => format!("{} of {n} messages delivered\n", n - troubles.len()),
+        (n, _) => format!("{} of {} delivered\n", n - troubles.len(), count(n, "message")),
     };
-    emit(&told)?;
+    let again = match given_up {
+        0 => String::new(),
+        1 => "1 was given up: --again sends it\n".to_owned(),
+        n => format!("{n} were given up: --again sends them\n"),
+    };
+    emit(&(told + &again))?;
     Ok(if troubles.is_empty() { ExitCode::Consistent } else { ExitCode::Usage }.into())
 }

@@ -165,7 +165,7 @@ impl Asking<'_> {
 fn screen(global: &Global) -> Screen {
     if global.quiet {
         Screen::Silent
-    } else if std::io::stderr().is_terminal() {
+    } else if std::io::stderr().is_terminal() && !super::is_dumb() {
         Screen::Bar(indicatif::ProgressDrawTarget::stderr())
     } else {
         Screen::Lines(Box::new(std::io::stderr()))

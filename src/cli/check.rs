@@ -3,7 +3,7 @@
 use std::process::ExitCode as Code;
 
 use super::alarm::{Alarm, Concluded, Telling};
-use super::args::{Check, Global, Output};
+use super::args::{Check, Global, GoingOn, Output};
 use super::asking::Asking;
 use super::job::{Job, Resumed};
 use super::metrics::Configured;
@@ -11,6 +11,7 @@ use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
 use super::sink::Sink;
 use super::{NothingMeasured, UsageError, clock, code_of, deliver, doctor, mask, nothing, plan, prune, samples};
+use crate::charge;
 use crate::config::{Credentials, Reference};
 use crate::exit::ExitCode;
 use crate::report::{Format, Report};
@@ -30,11 +31,7 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
         return plan::show(&session, seed, args.report.format.into(), global).await;
     }
     let seed = args.comparing.seed;
-    let begin = match (args.resume, args.retry_given_up) {
-        (false, _) => Begin::Anew,
-        (true, false) => Begin::Resume(Resumed::Unfinished),
-        (true, true) => Begin::Resume(Resumed::Latest),
-    };
+    let begin = Begin::of(&args.going_on);
     let asked = Asked { seed, begin, telling: Telling::People, ..Asked::default() };
     let (config, data_dir) = (session.loaded.config.clone(), session.data_dir(global));
     let (_, code) = Box::pin(ask_and_deliver(session, asked, &args.report, global)).await?;
@@ -99,10 +96,21 @@ pub(super) enum Begin {
     Resume(Resumed),
 }
 
+impl Begin {
+    /// As the command line says.
+    pub fn of(typed: &GoingOn) -> Self {
+        match (typed.resume, typed.retry_given_up) {
+            (false, _) => Self::Anew,
+            (true, false) => Self::Resume(Resumed::Unfinished),
+            (true, true) => Self::Resume(Resumed::Latest),
+        }
+    }
+}
+
 /// Asks all endpoints of a session, keeps what they answer, compares, and tells whom the configuration names. What monitoring
 /// reads is written whatever comes of it.
 pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyhow::Result<Report> {
-    let metrics = Configured::of(&session, global);
+    let metrics = Configured::of(&session.loaded, global)?;
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
     mask::know(&credentials.redactor());
     let alarm = Alarm::new(&session, &credentials, asked.telling, global);
@@ -167,7 +175,7 @@ async fn asked_and_judged(
     };
     let end = RunEnd { how, at: clock::now() };
     match Box::pin(asking.judge(outcome)).await {
-        Ok(report) => match alarm.conclude(store, &asking.job.run, Concluded { end, report: &report }).await {
+        Ok(report) => match alarm.conclude(store, &asking.job.run, Concluded { end, outcome, report: &report }).await {
             Ok(()) => Ok(report),
             Err(source) => Err(Unkept { report: Box::new(report), source }.into()),
         },
@@ -192,33 +200,53 @@ fn can_be_compared(session: &Session, resolved: &Resolved) -> anyhow::Result<()>
         let reason = &unasked.reason;
         return Err(UsageError(format!("the reference `{name}` cannot be asked: {reason}, or name another")).into());
     }
-    let judged = |name: &String| name != session.reference_name() && Some(name) != session.model.control.as_ref();
-    if !resolved.ready.iter().any(|r| judged(&r.endpoint.name)) {
-        let reasons: Vec<String> =
-            resolved.unasked.iter().map(|u| format!("\n  {}: {}", u.endpoint, u.reason)).collect();
-        let what = format!("nothing to compare: no endpoint of `{}` beside the reference can be asked", session.name);
-        return Err(UsageError(what + &reasons.concat()).into());
-    }
-    Ok(())
-}
-
-/// A budget can only be held where prices are known.
-fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
-    if session.defaults.budget.is_none() {
+    if resolved.ready.iter().any(|r| session.is_judged(&r.endpoint.name)) {
         return Ok(());
     }
+    Err(UsageError(why_nobody_is_judged(session, resolved)).into())
+}
+
+/// Why there is no endpoint that could be judged.
+fn why_nobody_is_judged(session: &Session, resolved: &Resolved) -> String {
+    let of_snapshots = session.model.reference == Reference::Snapshot;
+    let (what, beside) = if of_snapshots { ("test", "the control") } else { ("compare", "the reference") };
+    let model = &session.name;
+    if !session.model.endpoint.iter().any(|e| session.is_judged(&e.name)) {
+        let left_out: Vec<&str> =
+            session.left_out.iter().map(String::as_str).filter(|name| session.is_judged(name)).collect();
+        return if left_out.is_empty() {
+            format!(
+                "nothing to {what}: model `{model}` has no endpoint beside {beside}: add [[model.{model}.endpoint]]"
+            )
+        } else {
+            let names = left_out.join("`, `");
+            format!("nothing to {what}: --endpoint leaves nobody beside {beside}: name one to be judged, of `{names}`")
+        };
+    }
+    let reasons: Vec<String> = resolved.unasked.iter().map(|u| format!("\n  {}: {}", u.endpoint, u.reason)).collect();
+    let beside = if of_snapshots { "" } else { " beside the reference" };
+    format!("nothing to {what}: no endpoint of `{model}`{beside} can be asked{}", reasons.concat())
+}
+
+/// A budget can only be held where prices are known, and must pay for one request at least.
+fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
+    let Some(budget) = session.defaults.budget else { return Ok(()) };
     let unpriced: Vec<&str> = resolved
         .ready
         .iter()
         .filter(|r| session.price(&r.endpoint).is_none())
         .map(|r| r.endpoint.name.as_str())
         .collect();
-    if unpriced.is_empty() {
-        return Ok(());
+    if !unpriced.is_empty() {
+        let names = unpriced.join("`, `");
+        let what = format!("a budget needs prices, and `{names}` has none: add `price = {{ input = …, output = … }}`");
+        return Err(UsageError(what).into());
     }
-    let names = unpriced.join("`, `");
-    Err(UsageError(format!("a budget needs prices, and `{names}` has none: add `price = {{ input = …, output = … }}`"))
-        .into())
+    let costs = session.worst_costs(&session.plan(0)?);
+    if let Some(dearest) = costs.dearest.filter(|_| costs.cheapest.is_some_and(|cheapest| cheapest > budget)) {
+        return Err(UsageError(charge::too_small(budget, dearest)).into());
+    }
+    Ok(())
 }
 
 /// The samples of a recorded reference, under its name; read before anything is spent.

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::alarm::send_due;
 use super::args::Global;
 use super::args::doctor::{Doctor, DoctorFormat};
 use super::fleet::Lab;
 use super::session::{Overrides, Ready, Resolved, Session, fresh_seed, pace};
 use super::sink::Sink;
-use super::{FILE_WIDTH, NothingMeasured, clock, note, paint, terminal_width};
+use super::{FILE_WIDTH, NothingMeasured, UsageError, clock, mask, note, paint, terminal_width};
+use crate::alert::{Occasion, changes};
 use crate::client::{Client, Limiter, Target};
 use crate::config::{Address, Credentials, Endpoint, Provider};
+use crate::deliver::{Known, Receivers};
 use crate::doctor::{Examination, Examined, Subject};
 use crate::exit::ExitCode;
 use crate::plan::{KnownRefusal, LeftOut, Plan};
@@ -20,19 +23,23 @@ use crate::probe;
 use crate::report::doctor::{DoctorPlan, DoctorReport, PlannedExamination, Unasked};
 use crate::report::{Paint, View};
 use crate::runner::examine::{Line, examine, time_limits};
-use crate::store::{ExaminationStore as _, SqliteStore};
+use crate::store::{AlertStore as _, AlertUpdate, ExaminationStore as _, SqliteStore, StoreError};
 
 /// Endpoints that are examined at once; each is asked one thing after the other.
 const AT_ONCE: usize = 4;
 
+/// What was found of endpoints, and what the time before.
+struct Found {
+    now: Vec<Examined>,
+    before: Vec<Examined>,
+}
+
 pub(super) async fn doctor(args: &Doctor, global: &Global) -> anyhow::Result<Code> {
     let sink = Sink::open(args.output.as_deref(), global, &[])?;
-    let mut session = Session::open(global, args.model.as_deref(), &Overrides::default())?;
-    session.keep_only(&args.endpoint)?;
-    if !args.endpoint.is_empty() {
-        session.model.endpoint.retain(|endpoint| args.endpoint.contains(&endpoint.name));
-    }
+    let session = chosen(args, global)?;
     let credentials = Credentials::of(&session.loaded.config, &session.environment);
+    mask::know(&credentials.redactor());
+    let receivers = if args.alert { Some(receivers(&session, &credentials)?) } else { None };
     let resolved = session.resolve(&credentials)?;
     let plan = planned(&session, &resolved);
     if args.dry_run {
@@ -44,20 +51,68 @@ pub(super) async fn doctor(args: &Doctor, global: &Global) -> anyhow::Result<Cod
     }
     let now = examine_all(&session, &resolved, &Client::new(credentials.redactor())).await?;
     let store = SqliteStore::open(&session.data_dir(global), credentials.redactor()).await?;
-    let before = store.latest_examinations(&session.name).await?;
-    // What could not be reached tells nothing, and must not hide what is known.
-    let told: Vec<Examined> = now.iter().filter(|examined| examined.has_answered()).cloned().collect();
-    store.keep_examinations(&session.name, &told).await?;
+    let found = Found { now, before: store.latest_examinations(&session.name).await? };
+    keep(&store, &session, &found, receivers.as_ref()).await?;
     store.close().await?;
+    let has_answers = found.now.iter().any(Examined::has_answered);
     let unasked = resolved.unasked.into_iter().map(|u| Unasked { endpoint: u.endpoint, reason: u.reason }).collect();
-    let report = DoctorReport::new(&session.name, now, &before, unasked);
+    let report = DoctorReport::new(&session.name, found.now, &found.before, unasked);
     deliver(&report, args.format, sink, global)?;
-    if told.is_empty() {
+    if !has_answers {
         let what = format!("no endpoint of `{}` answered, so nothing was found out", session.name);
         return Err(NothingMeasured(what).into());
     }
     let changed = args.fail_on_change && report.has_changes();
     Ok(if changed { ExitCode::Drifted.into() } else { Code::SUCCESS })
+}
+
+/// The model with the endpoints that are asked for, or all of them.
+fn chosen(args: &Doctor, global: &Global) -> anyhow::Result<Session> {
+    let mut session = Session::open(global, args.model.as_deref(), &Overrides::default())?;
+    session.keep_only(&args.endpoint)?;
+    if !args.endpoint.is_empty() {
+        session.model.endpoint.retain(|endpoint| args.endpoint.contains(&endpoint.name));
+    }
+    Ok(session)
+}
+
+/// Who is told of changes; refused before anything is asked where that is nobody.
+fn receivers(session: &Session, credentials: &Credentials) -> anyhow::Result<Receivers> {
+    let config = &session.loaded.config;
+    if !config.alert.is_configured() {
+        let what = "`--alert` tells nobody: no receiver is configured, so add one under [alert.receiver.<name>]";
+        return Err(UsageError(what.into()).into());
+    }
+    Ok(Receivers::of(config, credentials))
+}
+
+/// Keeps what was found, and tells the receivers what changed. Fails when either cannot be kept. The messages are kept
+/// first: when this is killed between the two, the next examination makes the same messages, which are not added again.
+async fn keep(
+    store: &SqliteStore,
+    session: &Session,
+    found: &Found,
+    receivers: Option<&Receivers>,
+) -> Result<(), StoreError> {
+    if receivers.is_some() {
+        store.update_alerts(&messages(store, session, found).await?).await?;
+    }
+    // What could not be reached tells nothing, and must not hide what is known.
+    let told: Vec<Examined> = found.now.iter().filter(|examined| examined.has_answered()).cloned().collect();
+    store.keep_examinations(&session.name, &told).await?;
+    if let Some(receivers) = receivers {
+        send_due(store, receivers).await;
+    }
+    Ok(())
+}
+
+/// What is to be sent of what changed.
+async fn messages(store: &SqliteStore, session: &Session, found: &Found) -> Result<AlertUpdate, StoreError> {
+    let at = clock::now();
+    let known = Known::from(store, at).await?;
+    let changes = changes(&session.name, &found.now, &found.before);
+    let occasion = Occasion { model: &session.name, run: None, at };
+    Ok(known.tell(changes, &occasion, &session.loaded.config.alert))
 }
 
 fn deliver(report: &DoctorReport, format: DoctorFormat, sink: Sink, global: &Global) -> anyhow::Result<()> {

@@ -1,5 +1,9 @@
 //! `samemodel history`: runs and an endpoint's effect over time.
 
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode as Code;
 
 use super::args::Global;
@@ -10,7 +14,7 @@ use crate::report::View;
 use crate::report::chart::Glyphs;
 use crate::report::history::{HistoryReport, RunEntry};
 use crate::store::{RunRecord, SqliteStore, Store as _, WatchStore as _};
-use crate::suggest::nearest;
+use crate::suggest::{hint, nearest};
 
 pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<Code> {
     match &args.verb {
@@ -22,11 +26,28 @@ pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<C
 /// The history that is there already.
 pub(super) async fn open(global: &Global) -> anyhow::Result<SqliteStore> {
     let data_dir = session::data_dir(global, &session::folder(global));
-    if !SqliteStore::path_in(&data_dir).exists() {
-        let what = format!("there is no history in {}: run `samemodel check` first", data_dir.display());
-        return Err(UsageError(what).into());
-    }
+    is_there(&data_dir)?;
     Ok(SqliteStore::open(&data_dir, Redactor::default()).await?)
+}
+
+/// Fails, and says why, where there is no history that could be read: not even reading makes a folder.
+fn is_there(data_dir: &Path) -> anyhow::Result<()> {
+    let path = SqliteStore::path_in(data_dir);
+    let dir = data_dir.display();
+    let Err(error) = File::open(&path) else { return Ok(()) };
+    let what = match error.kind() {
+        _ if fs::metadata(data_dir).is_ok_and(|there| !there.is_dir()) => {
+            format!(
+                "{dir} is no folder, so that there is no history in it: move it away, or name another with `--data-dir`"
+            )
+        }
+        ErrorKind::NotFound => format!("there is no history in {dir}: run `samemodel check` first"),
+        ErrorKind::PermissionDenied => {
+            format!("{} cannot be read: {error}; its owner alone may read it, unless that is changed", path.display())
+        }
+        _ => format!("{} cannot be read: {error}", path.display()),
+    };
+    Err(UsageError(what).into())
 }
 
 /// The runs that fit, the latest first: at least one, and for a run that is meant by the beginning of its id no more.
@@ -45,12 +66,12 @@ pub(super) fn matching(runs: Vec<RunRecord>, id: Option<&str>, model: Option<&st
 
 async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
     let store = open(global).await?;
-    let report = gather(&store, args).await;
+    let found = gather(&store, args).await;
     store.close().await?;
-    let report = report?;
+    let (report, endpoint) = found?;
     let stdout = std::io::stdout();
     let view = View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) };
-    let text = match (args.format, &args.endpoint) {
+    let text = match (args.format, &endpoint) {
         (HistoryFormat::Json, _) => report.json(),
         (HistoryFormat::Terminal, Some(endpoint)) => report.chart(endpoint, view, glyphs()),
         (HistoryFormat::Terminal, None) => report.table(view, glyphs()),
@@ -59,9 +80,22 @@ async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
     Ok(Code::SUCCESS)
 }
 
-async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<HistoryReport> {
+/// The model and the endpoint that are meant, given the models that there are: `m/alpha` is the endpoint `alpha` of `m`, as alerts
+/// name it.
+fn meant(args: &History, runs: &[RunRecord]) -> (Option<String>, Option<String>) {
+    let is_known = |name: &str| runs.iter().any(|run| run.model == name);
+    let both = args.model.as_deref().filter(|model| !is_known(model) && args.endpoint.is_none());
+    match both.and_then(|both| both.rsplit_once('/')).filter(|(model, _)| is_known(model)) {
+        Some((model, endpoint)) => (Some(model.to_owned()), Some(endpoint.to_owned())),
+        None => (args.model.clone(), args.endpoint.clone()),
+    }
+}
+
+/// The runs that are meant, and the endpoint if one is.
+async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<(HistoryReport, Option<String>)> {
     let mut runs = store.runs().await?;
-    if let Some(model) = &args.model {
+    let (model, endpoint) = meant(args, &runs);
+    if let Some(model) = &model {
         let known: Vec<String> = runs.iter().map(|run| run.model.clone()).collect();
         runs.retain(|run| run.model == *model);
         if runs.is_empty() {
@@ -72,12 +106,14 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<HistoryRe
     }
     let starts = store.started_runs().await?;
     let mut entries: Vec<RunEntry> = Vec::new();
+    let mut judged: BTreeSet<String> = BTreeSet::new();
     for run in &runs {
         if entries.len() == args.limit {
             break;
         }
         let results = store.results(&run.id).await?;
-        if args.endpoint.as_ref().is_some_and(|name| !results.iter().any(|r| r.endpoint == *name)) {
+        judged.extend(results.iter().map(|r| r.endpoint.clone()));
+        if endpoint.as_ref().is_some_and(|name| !results.iter().any(|r| r.endpoint == *name)) {
             continue;
         }
         let start = starts.iter().find(|start| start.run == Some(run.id));
@@ -89,11 +125,16 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<HistoryRe
         }
         entries.push(entry);
     }
-    if let (Some(endpoint), true) = (&args.endpoint, entries.is_empty()) {
-        let of = args.model.as_ref().map_or_else(String::new, |model| format!(" of `{model}`"));
-        return Err(UsageError(format!("no run{of} in the history judged an endpoint `{endpoint}`")).into());
+    if let (Some(endpoint), true) = (&endpoint, entries.is_empty()) {
+        return Err(never_judged(endpoint, model.as_deref(), &judged).into());
     }
-    Ok(HistoryReport::new(entries))
+    Ok((HistoryReport::new(entries), endpoint))
+}
+
+fn never_judged(endpoint: &str, model: Option<&str>, judged: &BTreeSet<String>) -> UsageError {
+    let of = model.map_or_else(String::new, |model| format!(" of `{model}`"));
+    let hint = hint(endpoint, judged.iter().map(String::as_str)).map_or_else(String::new, |hint| format!("; {hint}"));
+    UsageError(format!("no run{of} in the history judged an endpoint `{endpoint}`{hint}"))
 }
 
 /// ASCII alone where the locale is known not to be UTF-8.
@@ -102,5 +143,18 @@ fn glyphs() -> Glyphs {
     match set {
         Some(locale) if !locale.to_lowercase().replace('-', "").contains("utf8") => Glyphs::Ascii,
         _ => Glyphs::Unicode,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_no_run_judged_is_told_with_those_that_were() {
+        let judged = BTreeSet::from(["alpha", "beta"].map(str::to_owned));
+        let told = never_judged("zeta9", Some("m"), &judged).to_string();
+        assert_eq!(told, "no run of `m` in the history judged an endpoint `zeta9`; known here: `alpha`, `beta`");
+        assert!(never_judged("alpa", None, &judged).to_string().ends_with("; did you mean `alpha`?"));
     }
 }

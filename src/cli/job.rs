@@ -2,13 +2,21 @@
 
 use std::collections::HashSet;
 
+use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::session::Session;
-use super::{UsageError, clock};
+use super::{UsageError, clock, note};
 use crate::attempt::Slot;
+use crate::config::Reference;
 use crate::plan::{KnownRefusal, Plan};
 use crate::probe::sha256_hex;
-use crate::store::{RunId, RunRecord, Store};
-use anyhow::Context as _;
+use crate::report::words::count;
+use crate::store::{Ending, RunId, RunRecord, Store};
+
+/// Characters of an id that name a run: those of its time to the millisecond.
+const SHORT_ID: usize = 13;
 
 /// What is asked in this run, and what of it is answered already.
 pub(super) struct Job {
@@ -53,22 +61,41 @@ impl Job {
         Ok(Self { run, plan, answered: HashSet::new() })
     }
 
-    /// Takes up the model's latest run, or the latest that did not finish.
+    /// Takes up the model's latest run, or the latest that did not finish, of those that are held against the same as this one; and
+    /// says which it is.
     pub async fn resume(store: &dyn Store, session: &mut Session, which: Resumed) -> anyhow::Result<Self> {
-        let run = match which {
-            Resumed::Unfinished => store.latest_unfinished(&session.name).await?,
-            Resumed::Latest => store.runs().await?.into_iter().find(|run| run.model == session.name),
+        let mut runs = store.runs().await?;
+        runs.retain(|run| run.model == session.name);
+        let reference = session.reference_name().to_owned();
+        let is_meant =
+            |run: &&RunRecord| run.reference == reference && (which == Resumed::Latest || is_unfinished(run));
+        let Some(run) = runs.iter().find(is_meant).cloned() else {
+            return Err(nothing_to_resume(store, session, which, &runs).await.into());
         };
-        let run = run.ok_or_else(|| {
-            let is = if which == Resumed::Latest { "kept" } else { "unfinished" };
-            UsageError(format!("no run of `{}` is {is}: leave out --resume to begin one", session.name))
-        })?;
+        let newer = runs.into_iter().next().filter(|latest| latest.id != run.id);
         let job = Self::kept(store, session, run).await?;
-        let is_answered = |request| job.answered.contains(&job.plan.slot(request));
-        if which == Resumed::Latest && job.plan.requests().iter().all(|&request| is_answered(request)) {
+        if which == Resumed::Latest && job.open() == 0 {
             return Err(UsageError(format!("run {} has an answer to each of its requests", job.run.id)).into());
         }
+        note(&job.going_on(newer.as_ref()));
         Ok(job)
+    }
+
+    /// Planned requests that have no answer yet.
+    fn open(&self) -> usize {
+        self.plan.requests().into_iter().filter(|&request| !self.answered.contains(&self.plan.slot(request))).count()
+    }
+
+    /// Which run is gone on with, how far it is, and whether it is the latest of its model.
+    fn going_on(&self, newer: Option<&RunRecord>) -> String {
+        let planned = self.plan.requests().len();
+        let answered = planned - self.open();
+        let told = format!("going on with run {}, {answered} of {planned} answered", named(&self.run));
+        let newer = newer.map(|newer| {
+            let of = &newer.model;
+            format!("; `{of}` has a newer run, {}: leave out --resume to begin anew", named(newer))
+        });
+        told + &newer.unwrap_or_default()
     }
 
     /// A run as it was asked: what its plan says of sampling replaces what the configuration says now.
@@ -92,5 +119,78 @@ impl Job {
         }
         plan.sampling.clone().apply(&mut session.defaults);
         Ok(Self { run, plan, answered })
+    }
+}
+
+fn is_unfinished(run: &RunRecord) -> bool {
+    run.end.is_none_or(|end| end.how != Ending::Complete)
+}
+
+/// A run for people: the beginning of its id, which names it, and when it began by the clock on the wall.
+fn named(run: &RunRecord) -> String {
+    let id = run.id.to_string();
+    format!("{} of {}", id.get(..SHORT_ID).unwrap_or(&id), local(run.started_at))
+}
+
+fn local(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// Why no run can be gone on with, given all runs of the model, the latest first; and what can be done instead.
+async fn nothing_to_resume(store: &dyn Store, session: &mut Session, which: Resumed, runs: &[RunRecord]) -> UsageError {
+    let is = if which == Resumed::Latest { "kept" } else { "unfinished" };
+    let told = format!("no run of `{}` is {is}", session.name);
+    let mut more = Vec::new();
+    let reference = session.reference_name().to_owned();
+    let latest = runs.iter().find(|run| run.reference == reference && which == Resumed::Unfinished);
+    if let Some(latest) = latest.cloned() {
+        // One that can no longer be read has nothing to be gone on with.
+        let open = Job::kept(store, session, latest).await.map_or(0, |job| job.open());
+        if open > 0 {
+            let were = if open == 1 { "was" } else { "were" };
+            let given_up = count(open, "request");
+            more.push(format!("{given_up} of the latest {were} given up: --resume --retry-given-up asks once more"));
+        }
+    }
+    if let Some(other) = runs.iter().find(|run| run.reference != reference && is_unfinished(run)) {
+        more.push(format!("run {}, {}", named(other), how_to_resume(other)));
+    }
+    let begin = "leave out --resume to begin one";
+    UsageError(if more.is_empty() {
+        format!("{told}: {begin}")
+    } else {
+        format!("{told}; {}; or {begin}", more.join("; "))
+    })
+}
+
+/// Which command goes on with a run that is held against something else.
+fn how_to_resume(run: &RunRecord) -> String {
+    if run.reference == Reference::SNAPSHOT {
+        "held against approved snapshots, is: `samemodel test --resume` goes on with it".to_owned()
+    } else {
+        format!("held against `{}`, is: `samemodel check --resume` with that reference goes on with it", run.reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_the_beginning_of_its_id_and_a_time() {
+        let at = Timestamp::UNIX_EPOCH;
+        let run = RunRecord {
+            id: RunId::at(at),
+            model: "m".into(),
+            reference: Reference::SNAPSHOT.into(),
+            started_at: at,
+            end: None,
+            seed: 1,
+            config_digest: String::new(),
+            tool_version: String::new(),
+        };
+        assert!(run.id.to_string().starts_with("00000000-0000"));
+        assert!(named(&run).starts_with("00000000-0000 of 19"), "{}", named(&run));
+        assert!(is_unfinished(&run) && how_to_resume(&run).contains("samemodel test --resume"));
     }
 }

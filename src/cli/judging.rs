@@ -8,10 +8,13 @@ use jiff::SignedDuration;
 use super::asking::Asking;
 use super::shelf::Settled;
 use super::{NothingMeasured, note};
+use crate::attempt::FailureKind;
+use crate::charge;
 use crate::compare::past::{Past, compare_with_past, hold_back};
 use crate::compare::{Comparison, EndpointComparison, Known, Roles, Settings, compare};
 use crate::config::{ExpectedModel, Reference};
 use crate::plan::{AskedWith, Plan, PlannedProbe};
+use crate::report::words::remedy;
 use crate::report::{Account, Origin, ReferencePast, Report};
 use crate::runner::RunOutcome;
 use crate::sample::{Purpose, Sample};
@@ -38,11 +41,15 @@ struct Findings {
 
 impl Judging<'_> {
     /// Compares, keeps what waits for review, and reports.
-    pub async fn report(self) -> anyhow::Result<Report> {
+    pub async fn report(mut self) -> anyhow::Result<Report> {
         let Asking { session, job, store, resolved, shelf, .. } = self.asking;
         let samples = store.samples(&job.run.id).await?;
         if samples.is_empty() {
             return Err(self.nothing_answered().into());
+        }
+        if self.outcome == RunOutcome::Complete {
+            // What a whole run did not ask on was left out for what failed.
+            self.accounts.values_mut().for_each(|account| account.not_asked = 0);
         }
         let approved = shelf.beside(&job.plan, session);
         let mut findings = match &session.model.reference {
@@ -58,22 +65,13 @@ impl Judging<'_> {
             | RunOutcome::ThoughtAway(_)
             | RunOutcome::ReferenceDown => None,
         };
-        if session.model.reference == Reference::Snapshot {
+        if session.model.reference == Reference::Snapshot && shelf.is_kept() {
             say_what_became(&mut findings.comparison, &job.plan, &approved, settled.as_ref());
         }
-        let partial = match self.outcome {
-            RunOutcome::Complete => None,
-            RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
-            RunOutcome::BudgetReached => Some("stopped at the budget: raise it and go on with --resume".to_owned()),
-            RunOutcome::ReferenceDown => Some(format!(
-                "stopped early: the reference `{}` does not answer, and nothing can be judged without it; go on with --resume \
-                 once it does",
-                session.reference_name()
-            )),
-            RunOutcome::ThoughtAway(thoughts) => {
-                Some(format!("stopped early: {thoughts} and begin anew, or go on as it is with --resume"))
-            }
-        };
+        let partial = self.partial();
+        if partial.is_some() {
+            findings.comparison.endpoints.iter_mut().for_each(leave_out_advice);
+        }
         let origin = Origin {
             model: session.name.clone(),
             run: Some(job.run.id.to_string()),
@@ -86,6 +84,35 @@ impl Judging<'_> {
             warnings: findings.warnings,
         };
         Ok(Report::new(findings.comparison, origin))
+    }
+
+    /// Why not all that was planned was asked, and how the run is gone on with.
+    fn partial(&self) -> Option<String> {
+        match self.outcome {
+            RunOutcome::Complete => None,
+            RunOutcome::Stopped => Some("stopped before the end: go on with --resume".to_owned()),
+            RunOutcome::BudgetReached => Some("stopped at the budget: raise it and go on with --resume".to_owned()),
+            RunOutcome::ReferenceDown => Some(format!(
+                "stopped early: the reference `{}` does not answer, and nothing can be judged without it; {}",
+                self.asking.session.reference_name(),
+                self.how_to_go_on()
+            )),
+            RunOutcome::ThoughtAway(thoughts) => {
+                Some(format!("stopped early: {thoughts} and begin anew, or go on as it is with --resume"))
+            }
+        }
+    }
+
+    /// What there is to do before a run whose reference is out is gone on with: what it says may not go away by itself.
+    fn how_to_go_on(&self) -> String {
+        let causes = self.accounts.get(self.asking.session.reference_name()).map(|account| &account.causes[..]);
+        let class = causes.and_then(|causes| causes.first()).map(|cause| cause.class.as_str());
+        match class.and_then(FailureKind::named) {
+            Some(kind) if kind.is_fatal() || kind.is_refusal() => {
+                format!("{}, then go on with --resume", remedy(kind.as_str()))
+            }
+            _ => "go on with --resume once it answers".to_owned(),
+        }
     }
 
     /// Each endpoint against its own approved answers.
@@ -121,10 +148,13 @@ impl Judging<'_> {
         if !all.iter().any(|s| s.endpoint == reference && s.is_answer()) {
             let what = format!("the reference `{reference}` has no answers, so nothing can be compared with it");
             let advice = match self.outcome {
-                RunOutcome::ReferenceDown => "; the others are not asked on: go on with --resume once it answers",
-                _ => "",
+                RunOutcome::ReferenceDown => format!("; the others are not asked on: {}", self.how_to_go_on()),
+                RunOutcome::Stopped | RunOutcome::BudgetReached => {
+                    "; not all was asked: go on with --resume".to_owned()
+                }
+                RunOutcome::Complete | RunOutcome::ThoughtAway(_) => String::new(),
             };
-            return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference)) + advice).into());
+            return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference)) + &advice).into());
         }
         let settings = self.settings();
         let past = match &session.model.reference {
@@ -227,9 +257,23 @@ impl Judging<'_> {
     }
 
     fn nothing_answered(&self) -> NothingMeasured {
+        let Asking { session, job, .. } = self.asking;
+        let is_untried = self.accounts.values().all(|account| account.attempts == 0);
+        match (self.outcome, session.defaults.budget) {
+            (RunOutcome::BudgetReached, Some(budget)) if is_untried => {
+                let dearest = session.worst_costs(&job.plan).dearest.unwrap_or(budget);
+                return NothingMeasured(charge::too_small(budget, dearest));
+            }
+            (RunOutcome::Stopped, _) if self.accounts.values().all(|account| account.errors == 0) => {
+                let what =
+                    format!("stopped before any endpoint of `{}` had answered: go on with --resume", session.name);
+                return NothingMeasured(what);
+            }
+            _ => {}
+        }
         let failures = self.accounts.iter().filter(|(_, account)| account.errors > 0);
         let failures = failures.map(|(name, account)| format!("\n  {name}: {}", account.why()));
-        let what = format!("no endpoint of `{}` answered, so nothing was measured", self.asking.session.name);
+        let what = format!("no endpoint of `{}` answered, so nothing was measured", session.name);
         NothingMeasured(what + &failures.collect::<String>())
     }
 
@@ -244,6 +288,15 @@ impl Judging<'_> {
             note(&format!("{stale} recorded answers of the reference were left out: their probes have changed since"));
         }
         current
+    }
+}
+
+/// Takes the advice to ask more from the reason of a verdict: of a run that was stopped, what it had planned comes first.
+fn leave_out_advice(endpoint: &mut EndpointComparison) {
+    const ADVICE: [&str; 3] = ["would settle it", "probe would decide", "probes would decide"];
+    let given = ADVICE.iter().any(|end| endpoint.reason.ends_with(*end));
+    if let Some((found, _)) = endpoint.reason.rsplit_once(": ").filter(|_| given) {
+        endpoint.reason = format!("{found}: not all was asked");
     }
 }
 
@@ -274,4 +327,27 @@ fn is_asked_alike(sample: &Sample, plan: &Plan, asked_with: impl Fn(&PlannedProb
 fn describe_failures(account: Option<&Account>) -> String {
     let account = account.filter(|a| !a.failures.is_empty());
     account.map_or_else(String::new, |account| format!(": {}", account.why()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_was_stopped_is_not_advised_to_ask_more_than_it_had_planned() {
+        let told = |reason: &str| {
+            let mut endpoint = EndpointComparison::unmeasured("e", reason);
+            leave_out_advice(&mut endpoint);
+            endpoint.reason
+        };
+        let settled = "weights agree (0 %, -0.4 to 0.4); sampling is not settled";
+        assert_eq!(
+            told(&format!("{settled}: more sampled probes would settle it")),
+            format!("{settled}: not all was asked")
+        );
+        assert_eq!(told("too few answers: about 90 greedy probes would decide"), "too few answers: not all was asked");
+        let of_kernels = "too few answers: honest kernels may differ, so a control or a declared twin would decide";
+        assert_eq!(told(of_kernels), of_kernels);
+        assert_eq!(told(settled), settled);
+    }
 }

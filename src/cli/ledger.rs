@@ -1,9 +1,10 @@
 //! The accounts of a run: attempts, failures and costs by endpoint, from what the store holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::job::Job;
 use super::session::Session;
+use crate::attempt::Slot;
 use crate::charge::cost;
 use crate::probe::RequestClass;
 use crate::report::Account;
@@ -20,7 +21,8 @@ pub(super) struct Ledger<'a> {
 impl Ledger<'_> {
     /// What the run has cost so far, in US dollars.
     pub async fn spent(&self) -> anyhow::Result<f64> {
-        Ok(self.costs().await?.values().copied().flatten().sum())
+        // Not `sum`, which of nothing makes a negative zero.
+        Ok(self.costs().await?.values().copied().flatten().fold(0.0, |all, cost| all + cost))
     }
 
     /// Cost by endpoint: the charges that are stored. For attempts without one, those of earlier versions, the hosts' counts, and the
@@ -53,6 +55,7 @@ impl Ledger<'_> {
                 errors: counts.failures as usize,
                 failures: BTreeMap::new(),
                 unanswered: self.job.plan.requests_to(&counts.endpoint).saturating_sub(counts.answers as usize),
+                not_asked: 0,
                 cost,
                 causes: Vec::new(),
             };
@@ -66,13 +69,16 @@ impl Ledger<'_> {
             .map(|planned| (planned.probe.id.as_str(), RequestClass::of(&planned.probe).to_string()))
             .collect();
         let mut causes: BTreeMap<String, Causes> = BTreeMap::new();
+        let mut failed: HashSet<Slot> = HashSet::new();
         for attempt in self.store.attempts(id).await? {
             if let (Some(failure), Some(account)) = (attempt.failure, accounts.get_mut(&attempt.slot.endpoint)) {
                 let class = classes.get(attempt.slot.probe.as_str()).map_or("", String::as_str);
-                causes.entry(attempt.slot.endpoint).or_default().count(&failure.kind, class, &failure.message);
+                causes.entry(attempt.slot.endpoint.clone()).or_default().count(&failure.kind, class, &failure.message);
                 *account.failures.entry(failure.kind).or_default() += 1;
+                failed.insert(attempt.slot);
             }
         }
+        self.count_not_asked(&mut accounts, failed).await?;
         for (endpoint, causes) in causes {
             accounts.entry(endpoint).or_default().causes = causes.finish();
         }
@@ -80,5 +86,20 @@ impl Ledger<'_> {
             accounts.entry(left_out.endpoint.clone()).or_default().causes.push(Cause::left_out(left_out));
         }
         Ok(accounts)
+    }
+
+    /// Of requests without an answer, those of which no attempt failed were never asked, or not to the end.
+    async fn count_not_asked(
+        &self,
+        accounts: &mut BTreeMap<String, Account>,
+        mut failed: HashSet<Slot>,
+    ) -> anyhow::Result<()> {
+        let answered = self.store.answered(&self.job.run.id).await?;
+        failed.retain(|slot| !answered.contains(slot));
+        for (endpoint, account) in accounts {
+            let failed = failed.iter().filter(|slot| slot.endpoint == *endpoint).count();
+            account.not_asked = account.unanswered.saturating_sub(failed);
+        }
+        Ok(())
     }
 }

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::args::watch::Metrics;
-use super::session::Session;
+use super::inputs::Inputs;
 use super::sink::Sink;
-use super::{clock, history, in_a_line, note};
+use super::{clock, history, in_a_line, note, session};
+use crate::config::Loaded;
 use crate::deliver::Known;
 use crate::report::openmetrics::{AlertState, ModelState, render};
 use crate::retention::Standing;
@@ -34,9 +35,13 @@ pub(super) struct Configured {
 }
 
 impl Configured {
-    pub fn of(session: &Session, global: &Global) -> Self {
-        let file = session.loaded.config.metrics.file.as_ref().map(|file| session.loaded.resolve(file));
-        Self { file, data_dir: session.data_dir(global) }
+    /// Fails where it would take the place of what is read or kept.
+    pub fn of(loaded: &Loaded, global: &Global) -> anyhow::Result<Self> {
+        let file = loaded.config.metrics.file.as_ref().map(|file| loaded.resolve(file));
+        if let Some(file) = &file {
+            Inputs::of(global, &[]).refuse("the file of [metrics]", file)?;
+        }
+        Ok(Self { file, data_dir: session::data_dir(global, &loaded.folder) })
     }
 
     /// Writes it, if there is one. A file that cannot be written is told of and changes no verdict; that it grows old tells

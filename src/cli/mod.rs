@@ -31,6 +31,7 @@ mod fleet;
 mod history;
 mod import;
 mod init;
+mod inputs;
 mod job;
 mod judging;
 mod lab;
@@ -156,7 +157,7 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
             || e.is::<crate::sample::file::SampleFileError>()
             || e.is::<crate::client::TargetError>()
             || e.is::<crate::compare::CompareError>()
-            || matches!(e.downcast_ref(), Some(LockError::NoFile { .. }))
+            || matches!(e.downcast_ref(), Some(LockError::NoFile { .. } | LockError::NoFolder { .. }))
             || matches!(e.downcast_ref(), Some(SnapshotError::Format { .. }))
     }) {
         ExitCode::Usage
@@ -213,10 +214,15 @@ fn paint(colour: Colour, stream: &impl std::io::IsTerminal) -> Paint {
         Colour::Never => false,
         Colour::Auto => {
             let forbidden = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-            stream.is_terminal() && !forbidden
+            stream.is_terminal() && !forbidden && !is_dumb()
         }
     };
     if wanted { Paint::Ansi } else { Paint::Plain }
+}
+
+/// Whether the terminal is one that knows no codes, such as those of an editor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 /// Writes a report where it was asked for, and says how the program ends.

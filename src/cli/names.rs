@@ -11,12 +11,12 @@ use crate::snapshot::Folder;
 
 /// Models.
 pub(super) fn models() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| candidates(configured().into_iter().map(|(model, _)| model)))
+    ArgValueCandidates::new(|| candidates(configured(None).into_iter().map(|(model, _)| model)))
 }
 
 /// Endpoints of all models.
 pub(super) fn endpoints() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| candidates(configured().into_iter().flat_map(|(_, endpoints)| endpoints)))
+    ArgValueCandidates::new(|| candidates(configured(None).into_iter().flat_map(|(_, endpoints)| endpoints)))
 }
 
 /// Endpoints with their models, as `model/endpoint`.
@@ -24,7 +24,7 @@ pub(super) fn scopes() -> ArgValueCandidates {
     let of = |(model, endpoints): (String, Vec<String>)| -> Vec<String> {
         endpoints.iter().map(|endpoint| format!("{model}/{endpoint}")).collect()
     };
-    ArgValueCandidates::new(move || candidates(configured().into_iter().flat_map(of)))
+    ArgValueCandidates::new(move || candidates(configured(None).into_iter().flat_map(of)))
 }
 
 /// Snapshots, approved or waiting.
@@ -35,9 +35,9 @@ pub(super) fn snapshots() -> ArgValueCandidates {
     })
 }
 
-/// Each model with its endpoints.
-fn configured() -> Vec<(String, Vec<String>)> {
-    let Ok(loaded) = Config::load(None, &Environment::of_process(), &[]) else { return Vec::new() };
+/// Each model with its endpoints, as a configuration has them: that of this folder where none is named.
+pub(super) fn configured(path: Option<&Path>) -> Vec<(String, Vec<String>)> {
+    let Ok(loaded) = Config::load(path, &Environment::of_process(), &[]) else { return Vec::new() };
     let endpoints = |model: &Model| -> Vec<String> { model.endpoint.iter().map(|e| e.name.clone()).collect() };
     loaded.config.model.iter().map(|(name, model)| (name.clone(), endpoints(model))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode as Code;
 
-use super::args::{Global, Plan};
+use super::args::{Global, Plan, PlanFormat};
 use super::session::{Overrides, Session, fresh_seed, pace};
 use super::{doctor, emit};
 use crate::config::Credentials;
@@ -29,7 +29,7 @@ pub(super) async fn plan(args: &Plan, global: &Global) -> anyhow::Result<Code> {
     let overrides = Overrides { samples: args.samples, ..Overrides::default() };
     let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
     session.keep_only(&args.endpoint)?;
-    let form = if args.json { Form::Json } else { Form::Table };
+    let form = if args.json || args.format == PlanFormat::Json { Form::Json } else { Form::Table };
     show(&session, fresh_seed(), form, global).await
 }
 

@@ -2,19 +2,22 @@
 
 use std::process::ExitCode as Code;
 
-use super::args::Global;
 use super::args::history::Report;
+use super::args::{Comparing, Global};
 use super::asking::Asking;
 use super::check::recorded_reference;
 use super::job::Job;
 use super::session::{Overrides, Resolved, Session};
 use super::shelf::Shelf;
 use super::sink::Sink;
-use super::{deliver, history};
-use crate::config::Credentials;
+use super::{UsageError, deliver, history};
+use crate::config::{Credentials, Reference};
+use crate::report;
+use crate::report::words::count;
+use crate::report::{Account, EndpointReport};
 use crate::runner::RunOutcome;
-use crate::snapshot::Update;
-use crate::store::{Ending, RunRecord, SqliteStore, Store as _};
+use crate::store::{Ending, EndpointResult, RunId, RunRecord, SqliteStore, Store as _};
+use crate::suggest::hint;
 
 pub(super) async fn report(args: &Report, global: &Global) -> anyhow::Result<Code> {
     let sink = Sink::open(args.report.output.as_deref(), global, &[])?;
@@ -24,21 +27,105 @@ pub(super) async fn report(args: &Report, global: &Global) -> anyhow::Result<Cod
     deliver(&judged?, args.report.format, sink, global)
 }
 
-/// The same report as at the end of the run, but for what the configuration says of the comparison now. No snapshot is written.
-async fn judged(store: &SqliteStore, args: &Report, global: &Global) -> anyhow::Result<crate::report::Report> {
+/// The same report as at the end of the run, held against what that was held against, but for what the configuration says of the
+/// comparison now. No snapshot is written.
+async fn judged(store: &SqliteStore, args: &Report, global: &Global) -> anyhow::Result<report::Report> {
     let run = history::matching(store.runs().await?, args.run.as_deref(), args.model.as_deref())?.remove(0);
     let overrides = Overrides { comparing: Some(&args.comparing), ..Overrides::default() };
     let mut session = Session::open(global, Some(&run.model), &overrides)?;
     let outcome = ended(&run);
     let mut job = Job::kept(store, &mut session, run).await?;
+    session.hold_against(&job.run.reference)?;
     job.plan.seed = args.comparing.seed.unwrap_or(job.plan.seed);
     let recorded = recorded_reference(&session)?;
-    let shelf = Shelf::open(&session)?.with_update(Some(Update::No));
+    let shelf = Shelf::open(&session)?.read_only();
+    let kept = Kept::of(store, &session, &job).await?;
+    kept.are_snapshots_as_then(&shelf, &job)?;
     let redactor = Credentials::of(&session.loaded.config, &session.environment).redactor();
     // Who could not be asked then is not known, and who cannot be asked now does not matter.
     let resolved = Resolved::default();
     let asking = Asking { session: &session, job: &job, store, resolved, recorded, shelf, redactor };
-    Box::pin(asking.judge(outcome)).await
+    let report = Box::pin(asking.judge(outcome)).await?;
+    if is_unchanged(&args.comparing) {
+        kept.is_verdict_as_then(&report)?;
+    }
+    if args.endpoint.is_empty() { Ok(report) } else { Ok(part(report, &args.endpoint)?) }
+}
+
+/// The name of the control in what is sent to a host.
+const THE_CONTROL: &str = "the control";
+
+/// The part of a report on these endpoints, to be sent to a host: the reference is the context, and nothing is said of its competitors,
+/// nor of who the control is.
+fn part(mut report: report::Report, names: &[String]) -> Result<report::Report, UsageError> {
+    let known = || report.endpoints.iter().map(|e| e.endpoint.as_str());
+    if let Some(unknown) = names.iter().find(|name| !known().any(|known| known == *name)) {
+        let hint = hint(unknown, known()).map_or_else(String::new, |hint| format!("; {hint}"));
+        return Err(UsageError(format!("the run did not judge an endpoint `{unknown}`{hint}")));
+    }
+    let (kept, others): (Vec<EndpointReport>, Vec<EndpointReport>) =
+        report.endpoints.into_iter().partition(|e| names.contains(&e.endpoint));
+    let mut hidden: Vec<String> = others.into_iter().map(|e| format!("`{}`", e.endpoint)).collect();
+    if let Some(control) = report.control.endpoint.take() {
+        hidden.push(format!("`{control}`"));
+        report.control.endpoint = Some(THE_CONTROL.to_owned());
+    }
+    report.endpoints = kept;
+    report.control.account = Account::default();
+    report.warnings.retain(|warning| !hidden.iter().any(|name| warning.contains(name)));
+    Ok(report)
+}
+
+/// What a run that was held against approved snapshots came to. Other snapshots than those of then would give another judgement, of
+/// which nobody was told.
+struct Kept {
+    run: RunId,
+    model: String,
+    /// Empty of a run that was not concluded, and of one that was held against something else.
+    results: Vec<EndpointResult>,
+    is_of_snapshots: bool,
+}
+
+impl Kept {
+    async fn of(store: &SqliteStore, session: &Session, job: &Job) -> anyhow::Result<Self> {
+        let is_of_snapshots = session.model.reference == Reference::Snapshot;
+        let results = if is_of_snapshots { store.results(&job.run.id).await? } else { Vec::new() };
+        Ok(Self { run: job.run.id, model: session.name.clone(), results, is_of_snapshots })
+    }
+
+    fn are_snapshots_as_then(&self, shelf: &Shelf, job: &Job) -> Result<(), UsageError> {
+        let since = shelf.approved_since(&job.plan.endpoints, job.run.started_at);
+        if !self.is_of_snapshots || since == 0 {
+            return Ok(());
+        }
+        let were = if since == 1 { "was" } else { "were" };
+        Err(self.refused(&format!("{} {were} approved since it began", count(since, "snapshot"))))
+    }
+
+    fn is_verdict_as_then(&self, report: &report::Report) -> Result<(), UsageError> {
+        let now = |name: &str| report.endpoints.iter().find(|e| e.endpoint == name).map(|e| e.verdict);
+        let differs = |kept: &EndpointResult| now(&kept.endpoint).is_some_and(|now| now != kept.verdict);
+        if self.results.iter().any(differs) {
+            return Err(self.refused("they, or the settings of the comparison, are others now"));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, since: &str) -> UsageError {
+        let Self { run, model, results, .. } = self;
+        let each: Vec<String> = results.iter().map(|r| format!("{} {}", r.endpoint, r.verdict)).collect();
+        let came_to = if each.is_empty() { String::new() } else { format!(" and came to `{}`", each.join(", ")) };
+        UsageError(format!(
+            "run {run} cannot be judged as it was: it was held against approved snapshots{came_to}; {since}. `samemodel export {run} \
+             --what results` writes what it came to, and `samemodel test {model}` holds against the snapshots of now"
+        ))
+    }
+}
+
+/// Whether the command line leaves the comparison as it was.
+fn is_unchanged(comparing: &Comparing) -> bool {
+    let Comparing { tolerance, alpha, permutations, seed } = comparing;
+    tolerance.is_none() && alpha.is_none() && permutations.is_none() && seed.is_none()
 }
 
 fn ended(run: &RunRecord) -> RunOutcome {

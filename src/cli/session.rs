@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub defaults: Defaults,
     /// How many of the model's probes are asked.
     pub breadth: Breadth,
+    /// Endpoints that the command line leaves out.
+    pub left_out: Vec<String>,
     /// Where relative paths of probes start from.
     prompts: Prompts,
 }
@@ -55,6 +57,12 @@ pub(super) struct Overrides<'a> {
     pub budget: Option<f64>,
     pub probes: Option<&'a [String]>,
     pub comparing: Option<&'a Comparing>,
+}
+
+/// The most that one request can cost, in US dollars; absent where there is none.
+pub(super) struct WorstCosts {
+    pub cheapest: Option<f64>,
+    pub dearest: Option<f64>,
 }
 
 /// An endpoint that cannot be asked.
@@ -91,7 +99,7 @@ impl Session {
         defaults.reasoning = model.reasoning.clone().unwrap_or(defaults.reasoning);
         defaults.tolerance = model.tolerance.unwrap_or(defaults.tolerance);
         let breadth = if overrides.probes.is_some() { Breadth::Part } else { Breadth::Whole };
-        Ok(Self { loaded, environment, name, model, defaults, breadth, prompts })
+        Ok(Self { loaded, environment, name, model, defaults, breadth, left_out: Vec::new(), prompts })
     }
 
     /// Keeps only these endpoints beside the reference and the control.
@@ -105,9 +113,47 @@ impl Session {
         }
         if !names.is_empty() {
             let needed = [self.reference_name().to_owned(), self.model.control.clone().unwrap_or_default()];
-            self.model.endpoint.retain(|e| names.contains(&e.name) || needed.contains(&e.name));
+            let is_kept = |e: &Endpoint| names.contains(&e.name) || needed.contains(&e.name);
+            let all = std::mem::take(&mut self.model.endpoint);
+            let (kept, left_out): (Vec<Endpoint>, Vec<Endpoint>) = all.into_iter().partition(is_kept);
+            self.model.endpoint = kept;
+            self.left_out = left_out.into_iter().map(|e| e.name).collect();
         }
         Ok(())
+    }
+
+    /// Whether an endpoint is one to be judged: neither the reference nor the control.
+    pub fn is_judged(&self, endpoint: &str) -> bool {
+        endpoint != self.reference_name() && Some(endpoint) != self.model.control.as_deref()
+    }
+
+    /// Holds endpoints against what a kept run held them against, whatever the configuration says now: anything else would be another
+    /// judgement.
+    pub fn hold_against(&mut self, reference: &str) -> anyhow::Result<()> {
+        if self.reference_name() == reference {
+            return Ok(());
+        }
+        self.model.reference = if reference == Reference::SNAPSHOT {
+            Reference::Snapshot
+        } else if self.model.endpoint.iter().any(|e| e.name == reference) {
+            Reference::Endpoint(reference.to_owned())
+        } else {
+            let what = format!("the run was held against `{reference}`, which `{}` no longer has", self.name);
+            return Err(UsageError(what + ": put it back, or begin a new run").into());
+        };
+        Ok(())
+    }
+
+    /// The most that one request of a plan can cost, for the cheapest and for the dearest one.
+    pub fn worst_costs(&self, plan: &Plan) -> WorstCosts {
+        let asked = self.model.endpoint.iter().filter(|e| plan.endpoints.contains(&e.name));
+        let of = |endpoint: &Endpoint| -> Vec<f64> {
+            let probes = plan.probes.iter().filter(|p| p.is_for(&endpoint.name));
+            probes.map(|p| endpoint.price.map_or(0.0, |price| p.worst_cost(price))).collect()
+        };
+        let all: Vec<f64> = asked.flat_map(of).collect();
+        let (cheapest, dearest) = (all.iter().copied().reduce(f64::min), all.iter().copied().reduce(f64::max));
+        WorstCosts { cheapest, dearest }
     }
 
     /// The reference's name among the samples.
@@ -284,7 +330,8 @@ impl Overrides<'_> {
         set("defaults.budget".into(), self.budget.map(|v| format!("{v:?}")));
         if let Some(comparing) = self.comparing {
             set(of_model("tolerance"), comparing.tolerance.map(|v| format!("{v:?}")));
-            for (key, value) in comparing_keys(comparing) {
+            // The model's own tolerance counts, and would be complained of twice.
+            for (key, value) in comparing_keys(comparing).into_iter().filter(|(key, _)| key != "defaults.tolerance") {
                 set(key, Some(value));
             }
         }
@@ -343,6 +390,11 @@ fn choose(config: &Config, wanted: Option<&str>) -> anyhow::Result<String> {
     let names = || config.model.keys().map(String::as_str);
     let list = || names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
     match wanted {
+        _ if config.model.is_empty() => {
+            let what =
+                "the configuration has no model: add one under [model.<name>], with its endpoints and their providers";
+            Err(UsageError(format!("{what} (`samemodel init DIR` writes an example into a folder)")).into())
+        }
         Some(name) if config.model.contains_key(name) => Ok(name.to_owned()),
         Some(name) => {
             let hint = nearest(name, names()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::job::Job;
 use super::session::{Breadth, Session};
 use super::{UsageError, clock, note};
@@ -25,6 +27,16 @@ pub(super) struct Shelf {
     place: Place,
     scope: Scope,
     breadth: Breadth,
+    purpose: Purpose,
+}
+
+/// What approved snapshots are needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be held against, and what changed is looked after.
+    Keeping,
+    /// To be held against and nothing else.
+    Reading,
 }
 
 /// What became of what a run would have reviewed.
@@ -98,12 +110,29 @@ impl Shelf {
         let folder = Folder::within(&session.loaded.folder);
         let found = approved_of(&folder, &session.name, scope.endpoints())?;
         let place = Place::of(word("CI").as_deref());
-        Ok(Self { folder, found, update, place, scope, breadth: session.breadth })
+        Ok(Self { folder, found, update, place, scope, breadth: session.breadth, purpose: Purpose::Keeping })
     }
 
     /// The same with another word for what is written.
     pub fn with_update(self, update: Option<Update>) -> Self {
         Self { update: update.unwrap_or(self.update), ..self }
+    }
+
+    /// The same to be read alone: of what changed nothing is written and nothing is said.
+    pub fn read_only(self) -> Self {
+        Self { purpose: Purpose::Reading, ..self }
+    }
+
+    /// Whether what changed is looked after.
+    pub fn is_kept(&self) -> bool {
+        self.purpose == Purpose::Keeping
+    }
+
+    /// Snapshots of these endpoints that were approved after this time.
+    pub fn approved_since(&self, endpoints: &[String], then: Timestamp) -> usize {
+        let is_later =
+            |s: &&Snapshot| endpoints.contains(&s.head.endpoint) && s.head.approved.is_some_and(|at| at > then);
+        self.found.iter().filter(is_later).count()
     }
 
     /// The approved snapshots beside what a plan asks.
@@ -126,7 +155,7 @@ impl Shelf {
             Scope::None => false,
         };
         let endpoints: Vec<String> = self.scope.endpoints().iter().filter(is_kept).cloned().collect();
-        if endpoints.is_empty() {
+        if endpoints.is_empty() || !self.is_kept() {
             return Ok(None);
         }
         let taken = taken(&job.plan, &endpoints, samples, &format!("run {}", job.run.id));
@@ -213,7 +242,7 @@ impl Shelf {
             note(&format!("{} of an earlier run still {}: samemodel pending", of(earlier), wait(earlier)));
         }
         if left > 0 {
-            let why = if self.update == Update::No { "SAMEMODEL_UPDATE is no" } else { "this is CI" };
+            let why = if self.update == Update::No { "nothing is to be written" } else { "this is CI" };
             note(&format!("{} would change and none was written, since {why}", of(left)));
         }
     }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::UsageError;
 use super::args::Global;
-use crate::config::DEFAULT_FILE;
+use super::inputs::Inputs;
 
 /// Standard output, or a file that is ready to be written.
 #[derive(Debug)]
@@ -25,16 +25,11 @@ enum Target {
 }
 
 impl Sink {
-    /// Opens the file; without one, standard output. Fails when it cannot be written, and when it is one that is read: the
-    /// configuration, or one of `inputs`.
+    /// Opens the file; without one, standard output. Fails when it cannot be written, and when it would take the place of what is read,
+    /// `inputs` among it, or kept.
     pub fn open(path: Option<&Path>, global: &Global, inputs: &[PathBuf]) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self { target: None }) };
-        let config = global.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        let read = [config.to_owned(), config.with_extension("local.toml")];
-        if let Some(read) = read.iter().chain(inputs).find(|read| is_same(path, read)) {
-            let what = format!("the output {} is {}, which is read: name another file", path.display(), read.display());
-            return Err(UsageError(what).into());
-        }
+        Inputs::of(global, inputs).refuse("the output", path)?;
         let target = Target::open(path)
             .map_err(|error| UsageError(format!("cannot write {}: {error}; nothing was done", path.display())))?;
         Ok(Self { target: Some(target) })
@@ -116,26 +111,6 @@ impl Target {
                 replaced
             }
         }
-    }
-}
-
-/// Whether two paths lead to one file.
-fn is_same(a: &Path, b: &Path) -> bool {
-    let place = |path: &Path| fs::canonicalize(path).ok();
-    if let (Some(a), Some(b)) = (place(a), place(b))
-        && a == b
-    {
-        return true;
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let inode = |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|m| (m.dev(), m.ino()));
-        inode(a).is_some_and(|a| inode(b) == Some(a))
-    }
-    #[cfg(not(unix))]
-    {
-        false
     }
 }
 

@@ -1,9 +1,18 @@
 //! Answers: from JSON, whole or in the pieces of a stream, to an [`Answer`] or a [`Failure`].
 //!
 //! Layer 3, pure. Hosts are read tolerantly, and nothing is ever written in: an absent finish reason stays absent, an
-//! unknown one is kept as it came, and what cannot be told apart from a cut is not an answer.
+//! unknown one is kept as it came, and what cannot be told apart from a cut is not an answer. Texts are put together
+//! by `channel` from what `piece` finds in each chunk, and `notice` reads what is no chunk.
+
+mod channel;
+mod notice;
+mod piece;
 
 use serde_json::Value;
+
+use channel::Channel;
+use notice::Notice;
+use piece::Piece;
 
 use super::fault::{self, HostError, failure, within_answer};
 use super::lenient::{self, join_halves};
@@ -45,7 +54,10 @@ pub struct Assembly {
     tool_calls: ToolCalls,
     logprobs: Logprobs,
     seen_delta: bool,
-    seen_choice: bool,
+    /// The number of the choice that is read, once there was one.
+    index: Option<u64>,
+    /// What a host said that may be why nothing came after it.
+    remark: Option<HostError>,
     done: bool,
 }
 
@@ -56,10 +68,53 @@ pub struct Assembly {
 /// With the host's own error under HTTP 200, with what a content filter withheld, and with what is no chat completion.
 pub fn whole(body: &[u8], mut assembly: Assembly) -> Result<Answer, Failure> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let value = lenient::parse(body).map_err(|error| malformed(&format!("the body is not JSON: {error}")))?;
-    assembly.absorb(&value)?;
+    let value = match lenient::parse(body) {
+        Ok(value) => value,
+        Err(error) => {
+            let told = || Err(malformed(&format!("the body is not JSON: {error}")));
+            return in_lines(body, assembly).unwrap_or_else(told);
+        }
+    };
+    if !has_choices(&value)
+        && let Some(error) = HostError::read(&value)
+    {
+        return Err(assembly.failed(&error));
+    }
+    if !value.is_object() {
+        return Err(malformed("the answer is not a JSON object"));
+    }
+    assembly.chunk(&value)?;
     assembly.done = true;
     assembly.finish()
+}
+
+/// Reads a body with a JSON document on each of its lines as a stream, if it can be read as one.
+fn in_lines(body: &[u8], assembly: Assembly) -> Option<Result<Answer, Failure>> {
+    let mut decoder = sse::Decoder::new(sse::Limits { line: body.len(), total: body.len() });
+    let mut events = Vec::new();
+    decoder.push(body, &mut events).ok()?;
+    let (last, ending) = decoder.finish();
+    events.extend(last);
+    match in_events(&events, &ending, assembly) {
+        Err(failed) if failed.kind == FailureKind::Malformed => None,
+        // A single document that was cut is no stream.
+        Err(failed) if failed.kind == FailureKind::CutStream && events.is_empty() => None,
+        read => Some(read),
+    }
+}
+
+fn in_events(events: &[sse::Event], ending: &sse::Ending, mut assembly: Assembly) -> Result<Answer, Failure> {
+    for event in events {
+        if assembly.event(event)? == Progress::Done {
+            return assembly.finish();
+        }
+    }
+    assembly.end(ending)
+}
+
+/// Whether JSON is a chunk or an answer: an error or a notice has no choices, or an empty list.
+fn has_choices(value: &Value) -> bool {
+    value.get("choices").and_then(Value::as_array).is_some_and(|choices| !choices.is_empty())
 }
 
 impl Assembly {
@@ -78,27 +133,54 @@ impl Assembly {
     ///
     /// # Errors
     ///
-    /// With the host's own error within the stream, and with what is no JSON.
+    /// With the host's own error within the stream, and with what is left of JSON that was cut.
     pub fn event(&mut self, event: &sse::Event) -> Result<Progress, Failure> {
         let data = event.data.trim_ascii();
-        if data == b"[DONE]" {
-            self.done = true;
-            return Ok(Progress::Done);
+        if event.is_error() && !self.is_over() {
+            return Err(self.failed(&notice::named_error(data)));
         }
-        if data.is_empty() || is_heartbeat(data) {
-            return Ok(Progress::Nothing);
+        if !data.starts_with(b"{") {
+            return self.notice(if data == b"[DONE]" { Notice::Done } else { Notice::of_data(data) });
         }
-        let host_error = |value: Option<&Value>| {
-            let said = || HostError { message: String::from_utf8_lossy(data).into_owned(), ..HostError::default() };
-            within_answer(&value.and_then(HostError::read).unwrap_or_else(said), &self.slow_down)
-        };
         match lenient::parse(data) {
-            Ok(value) if event.name == "error" => Err(host_error(Some(&value))),
-            Ok(Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(Progress::Nothing),
-            Ok(value) => self.absorb(&value),
-            Err(_) if event.name == "error" => Err(host_error(None)),
+            Ok(value) if has_choices(&value) => self.chunk(&value),
+            Ok(value) => {
+                // A host's notice has a number of its own, which is not the answer's.
+                if value.get("choices").is_some() {
+                    self.metadata(&value);
+                }
+                self.usage(&value, None);
+                self.notice(Notice::of_json(&value))
+            }
+            Err(_) if self.is_over() => Ok(Progress::Nothing),
             Err(error) => Err(malformed(&format!("an event of the stream is not JSON: {error}"))),
         }
+    }
+
+    fn notice(&mut self, notice: Notice) -> Result<Progress, Failure> {
+        match notice {
+            Notice::Done => {
+                self.done = true;
+                return Ok(Progress::Done);
+            }
+            // Whatever a host says behind a finished answer, the answer is there.
+            _ if self.is_over() => {}
+            Notice::Remark(said) => self.remark = Some(said),
+            Notice::Trouble(error) => return Err(self.failed(&error)),
+            Notice::Garbled => return Err(malformed("an event of the stream is not JSON")),
+            Notice::Harmless => {}
+        }
+        Ok(Progress::Nothing)
+    }
+
+    /// Whether the host has given a reason for the end that leaves the answer whole.
+    fn is_over(&self) -> bool {
+        let reason = self.answer.finish_reason.as_deref();
+        reason.is_some() && Ended::read(reason) != Ended::Interrupted
+    }
+
+    fn failed(&self, error: &HostError) -> Failure {
+        within_answer(error, &self.slow_down)
     }
 
     /// Takes the end of a stream, and what it left of an event. Such a rest is used when it is whole, for hosts that
@@ -126,61 +208,56 @@ impl Assembly {
     ///
     /// # Errors
     ///
-    /// `CutStream` without a finish reason and without `[DONE]`; `Filtered` when a filter withheld the answer;
-    /// `Server` when the finish reason says that it was broken off; `Malformed` when there never was a choice; `Blank` when nothing was generated.
+    /// `CutStream` without a finish reason and without `[DONE]`; the host's own error where it left a remark instead
+    /// of a finish reason; `Filtered` when a filter withheld the answer; `Server` when the finish reason says that it
+    /// was broken off; `Malformed` when there never was a choice; `Blank` when nothing was generated.
     pub fn finish(mut self) -> Result<Answer, Failure> {
         self.answer.text = join_halves(self.content.finish());
         let (reasoning, refusal) = (join_halves(self.reasoning.finish()), self.refusal.finish());
+        self.answer.reasoning = (!reasoning.is_empty()).then_some(reasoning);
+        self.answer.tool_calls = self.tool_calls.finish();
+        if let Some(remark) = self.remark.filter(|_| self.answer.finish_reason.is_none()) {
+            return Err(within_answer(&remark, &self.slow_down));
+        }
         let length = self.answer.text.chars().count();
         if !(self.done || self.answer.finish_reason.is_some()) {
             let message = format!("the stream ended after {length} characters, with neither finish reason nor [DONE]");
             return Err(failure(FailureKind::CutStream, message));
         }
-        if !self.seen_choice {
+        if self.index.is_none() {
             return Err(malformed("the answer holds no choice"));
         }
-        self.answer.tool_calls = self.tool_calls.finish();
-        self.answer.reasoning = (!reasoning.is_empty()).then_some(reasoning);
-        match self.answer.finish_reason.as_deref() {
-            Some("content_filter") => {
-                let message = format!("the content filter cut the answer after {length} characters");
-                Err(failure(FailureKind::Filtered, message))
-            }
-            Some(reason) if Ended::read(Some(reason)) == Ended::Interrupted => {
-                let reason = fault::one_line(reason);
-                let message = format!("the host broke off after {length} characters, with finish reason `{reason}`");
-                Err(failure(FailureKind::Server, message))
-            }
-            _ if self.answer.text.is_empty() && !refusal.is_empty() => {
-                Err(failure(FailureKind::Filtered, format!("the host refused: {refusal}")))
-            }
-            _ if is_nothing(&self.answer) => {
-                Err(failure(FailureKind::Blank, "the answer holds nothing: no content, no call, and no token counted"))
-            }
-            _ => Ok(self.answer),
+        match withheld(&self.answer, &refusal) {
+            Some(failed) => Err(failed),
+            None => Ok(self.answer),
         }
     }
 
-    fn absorb(&mut self, value: &Value) -> Result<Progress, Failure> {
-        if let Some(error) = HostError::read(value) {
-            return Err(within_answer(&error, &self.slow_down));
-        }
-        if !value.is_object() {
-            return Err(malformed("the answer is not a JSON object"));
-        }
+    /// Takes a chunk of a stream, or a whole answer.
+    fn chunk(&mut self, value: &Value) -> Result<Progress, Failure> {
         self.metadata(value);
-        let choice = value.get("choices").and_then(Value::as_array).and_then(|choices| {
-            // Only one answer is asked for; a host that sends more is read by its first.
-            choices.iter().find(|choice| matches!(choice.get("index").and_then(Value::as_u64), None | Some(0)))
-        });
-        self.usage(value, choice);
-        let Some(choice) = choice.filter(|choice| choice.is_object()) else { return Ok(Progress::Nothing) };
-        if choice.get("error").is_some_and(|error| !error.is_null())
-            && let Some(error) = HostError::read(choice)
+        let choice = self.chosen(value);
+        if !self.is_over()
+            && let Some(error) = notice::error_beside(value, choice)
         {
-            return Err(within_answer(&error, &self.slow_down));
+            return Err(self.failed(&error));
         }
-        Ok(self.choice(choice))
+        self.usage(value, choice);
+        Ok(choice.map_or(Progress::Nothing, |choice| self.choice(choice)))
+    }
+
+    /// The choice that is read. Only one answer is asked for; of a host that sends more the first is read, by the
+    /// number that it came with first, which not all hosts count from 0.
+    fn chosen<'a>(&mut self, value: &'a Value) -> Option<&'a Value> {
+        let choices = value.get("choices")?.as_array()?;
+        let numbered = |number: u64| choices.iter().find(|choice| number_of(choice).is_none_or(|own| own == number));
+        let choice = match self.index {
+            Some(number) => numbered(number),
+            None => numbered(0).or_else(|| choices.first()),
+        };
+        let choice = choice.filter(|choice| choice.is_object())?;
+        self.index = self.index.or_else(|| number_of(choice)).or(Some(0));
+        Some(choice)
     }
 
     fn metadata(&mut self, value: &Value) {
@@ -206,14 +283,8 @@ impl Assembly {
     }
 
     fn choice(&mut self, choice: &Value) -> Progress {
-        self.seen_choice = true;
-        // Some hosts send an empty reason while the answer goes on; that says nothing.
-        let reason = choice.get("finish_reason").filter(|reason| !reason.is_null() && reason.as_str() != Some(""));
-        if let Some(reason) = reason {
-            // SGLang sends an object with the reason as its type.
-            let word = reason.as_str().or_else(|| reason.get("type").and_then(Value::as_str));
-            self.answer.finish_reason = Some(word.map_or_else(|| reason.to_string(), str::to_owned));
-        }
+        self.remark = None;
+        let ends = self.finish_reason(choice);
         let logprobs = choice.get("logprobs").filter(|logprobs| !logprobs.is_null());
         if let Some(logprobs) = logprobs.filter(|_| self.logprobs == Logprobs::Kept) {
             join(self.answer.logprobs.get_or_insert(Value::Null), logprobs);
@@ -221,34 +292,57 @@ impl Assembly {
         let part = |name| choice.get(name).filter(|part| part.is_object());
         let before = self.length();
         let mut called = false;
-        if let Some(delta) = part("delta") {
-            called |= self.delta(delta);
+        let (delta, message) = (part("delta"), part("message"));
+        let text = choice.get("text").and_then(Value::as_str).unwrap_or_default();
+        if let Some(delta) = delta {
+            called |= self.delta(delta, ends);
             self.seen_delta |= called || self.length() > before;
         }
-        match part("message") {
+        match message {
             Some(message) if self.seen_delta => called |= self.message_behind_deltas(message),
-            Some(message) => called |= self.delta(message),
+            Some(message) => called |= self.delta(message, ends),
+            // The form of completions that are no chat.
+            None if delta.is_none() => self.content.push(text),
             None => {}
         }
         if called || self.length() > before { Progress::Piece } else { Progress::Nothing }
     }
 
+    /// Takes the finish reason of a choice, and tells which piece of the answer it is.
+    fn finish_reason(&mut self, choice: &Value) -> Position {
+        // Some hosts send an empty reason while the answer goes on; that says nothing.
+        let reason = choice.get("finish_reason").filter(|reason| !reason.is_null() && reason.as_str() != Some(""));
+        let Some(reason) = reason else { return Position::Between };
+        // SGLang sends an object with the reason as its type.
+        let word = reason.as_str().or_else(|| reason.get("type").and_then(Value::as_str));
+        self.answer.finish_reason = Some(word.map_or_else(|| reason.to_string(), str::to_owned));
+        Position::Last
+    }
+
     /// Bytes of text so far.
     pub fn length(&self) -> usize {
-        self.content.text.len() + self.reasoning.text.len() + self.refusal.text.len()
+        self.content.len() + self.reasoning.len() + self.refusal.len()
     }
 
     /// Takes the next piece; whether it brought one of a tool call.
-    fn delta(&mut self, part: &Value) -> bool {
+    fn delta(&mut self, part: &Value, position: Position) -> bool {
         let Piece { content, reasoning } = Piece::read(part);
-        self.content.push(&content);
-        self.reasoning.push(&reasoning);
+        match position {
+            Position::Between => {
+                self.content.push(&content);
+                self.reasoning.push(&reasoning);
+            }
+            Position::Last => {
+                self.content.push_last(&content);
+                self.reasoning.push_last(&reasoning);
+            }
+        }
         self.refusal.push(part.get("refusal").and_then(Value::as_str).unwrap_or_default());
         self.tool_calls.absorb(part)
     }
 
-    /// Takes a message that follows pieces: hosts close a stream with the whole answer once more, so only what the pieces left out
-    /// is new in it.
+    /// Takes a message that follows pieces: hosts close a stream with the whole answer once more, so only what the
+    /// pieces left out is new in it.
     fn message_behind_deltas(&mut self, part: &Value) -> bool {
         let Piece { content, reasoning } = Piece::read(part);
         self.content.complete(content);
@@ -257,17 +351,36 @@ impl Assembly {
     }
 }
 
-/// Whether an event's data is a single word, by which some hosts keep a connection open, rather than JSON.
-fn is_heartbeat(data: &[u8]) -> bool {
-    let quoted = data.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    let word = quoted.unwrap_or(data);
-    let fits = |b: &u8| b.is_ascii_alphabetic() || matches!(b, b'-' | b'_' | b':' | b'.');
-    // `null` and its like are JSON and say nothing either.
-    !word.is_empty() && word.len() <= LONGEST_HEARTBEAT && word.iter().all(fits)
+/// Where a piece stands in its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Between,
+    /// It came with the finish reason.
+    Last,
 }
 
-/// Longer words than this, in bytes, are no heartbeat.
-const LONGEST_HEARTBEAT: usize = 32;
+/// Why an answer that came to its end is none after all.
+fn withheld(answer: &Answer, refusal: &str) -> Option<Failure> {
+    let length = || answer.text.chars().count();
+    let (kind, message) = match answer.finish_reason.as_deref() {
+        Some("content_filter") => {
+            (FailureKind::Filtered, format!("the content filter cut the answer after {} characters", length()))
+        }
+        Some(reason) if Ended::read(Some(reason)) == Ended::Interrupted => {
+            let reason = fault::one_line(reason);
+            let message = format!("the host broke off after {} characters, with finish reason `{reason}`", length());
+            (FailureKind::Server, message)
+        }
+        _ if answer.text.is_empty() && !refusal.is_empty() => {
+            (FailureKind::Filtered, format!("the host refused: {refusal}"))
+        }
+        _ if is_nothing(answer) => {
+            (FailureKind::Blank, "the answer holds nothing: no content, no call, and no token counted".to_owned())
+        }
+        _ => return None,
+    };
+    Some(failure(kind, message))
+}
 
 /// Whether nothing was generated at all: what ends so at a cap was generated and is not shown.
 fn is_nothing(answer: &Answer) -> bool {
@@ -279,101 +392,8 @@ fn is_nothing(answer: &Answer) -> bool {
     text.is_empty() && reasoning.is_none() && tool_calls.is_empty() && !generated
 }
 
-/// One text of an answer, from the pieces in which it came.
-#[derive(Debug, Default)]
-struct Channel {
-    text: String,
-    /// Where each piece begins.
-    pieces: Vec<usize>,
-}
-
-/// From this length on, in bytes, and this many pieces, a piece that equals all before it is the whole answer sent again.
-const WHOLE_AGAIN: (usize, usize) = (16, 3);
-
-/// From this many pieces on, each of which begins with the one before and is longer, pieces hold all that came so far.
-const GROWING: usize = 4;
-
-impl Channel {
-    fn push(&mut self, piece: &str) {
-        let (long, often) = WHOLE_AGAIN;
-        let again = self.text == piece && piece.len() >= long && self.pieces.len() >= often;
-        if !piece.is_empty() && !again {
-            self.pieces.push(self.text.len());
-            self.text.push_str(piece);
-        }
-    }
-
-    /// Takes a whole text, where it goes on from what has come.
-    fn complete(&mut self, whole: String) {
-        if whole.starts_with(&self.text) {
-            self.text = whole;
-            self.pieces.clear();
-        }
-    }
-
-    /// The text.
-    fn finish(mut self) -> String {
-        let ends = self.pieces.iter().skip(1).copied().chain([self.text.len()]);
-        let pieces: Vec<&str> = self.pieces.iter().zip(ends).map(|(&start, end)| &self.text[start..end]).collect();
-        let grows = |pair: &[&str]| pair[1].len() > pair[0].len() && pair[1].starts_with(pair[0]);
-        match self.pieces.last() {
-            Some(&last) if pieces.len() >= GROWING && pieces.windows(2).all(grows) => self.text.split_off(last),
-            _ => self.text,
-        }
-    }
-}
-
-/// The texts of one piece.
-#[derive(Default)]
-struct Piece {
-    content: String,
-    reasoning: String,
-}
-
-/// Fields that hold thoughts as text. Hosts that send several send the same in each.
-const THOUGHTS: [&str; 4] = ["reasoning", "reasoning_content", "reasoning_text", "thinking"];
-
-impl Piece {
-    fn read(part: &Value) -> Self {
-        let mut out = Self::default();
-        match part.get("content") {
-            Some(Value::String(text)) => out.content.push_str(text),
-            Some(Value::Array(parts)) => parts.iter().for_each(|part| out.part(part)),
-            _ => {}
-        }
-        let details = part.get("reasoning_details").and_then(Value::as_array);
-        // A summary is not what was generated, and such a host sends it as text as well.
-        if details.is_some_and(|details| details.iter().any(is_summary)) {
-            return out;
-        }
-        let told = |name: &&str| part.get(*name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        match THOUGHTS.iter().find_map(told) {
-            Some(text) => out.reasoning.push_str(text),
-            None => details.into_iter().flatten().for_each(|detail| out.reasoning.push_str(text_of(detail))),
-        }
-        out
-    }
-
-    fn part(&mut self, part: &Value) {
-        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-        let thinks = matches!(kind, "reasoning" | "reasoning_text" | "thinking");
-        let text = part.as_str().unwrap_or_else(|| text_of(part));
-        let channel = if thinks { &mut self.reasoning } else { &mut self.content };
-        channel.push_str(text);
-        match part.get("thinking") {
-            Some(Value::String(text)) => self.reasoning.push_str(text),
-            Some(Value::Array(pieces)) => pieces.iter().for_each(|piece| self.reasoning.push_str(text_of(piece))),
-            _ => {}
-        }
-    }
-}
-
-fn text_of(part: &Value) -> &str {
-    part.get("text").and_then(Value::as_str).unwrap_or_default()
-}
-
-fn is_summary(detail: &Value) -> bool {
-    detail.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("summary"))
+fn number_of(choice: &Value) -> Option<u64> {
+    choice.get("index").and_then(Value::as_u64)
 }
 
 fn malformed(message: &str) -> Failure {

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{self, Assembly, Logprobs, Progress};
 use super::bulk::{Bulk, Place};
+use super::encoding::{self, Gzip};
 use super::fault::{self, failure};
 use super::headers::{self, Kept};
 use super::room::{MARGIN, Room};
@@ -29,6 +30,9 @@ pub const ERROR_BODY_LIMIT: usize = 64 << 10;
 /// How long a finished stream is given to end, so that its connection can be used again.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// How soon a request fails on a kept connection that the host has closed: no host takes a request and breaks off as soon.
+const STALE: Duration = Duration::from_millis(50);
+
 /// What came of a request; not yet redacted.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -45,8 +49,8 @@ pub(super) struct Exchange {
 pub(super) async fn exchange(target: &Target, body: &Value, room: Room, bulk: &Bulk) -> Exchange {
     let clock = Clock::start(target);
     let request = target.http.post(target.url.clone()).header(ACCEPT, "application/json");
-    let sent = request.headers(target.headers.clone()).json(body).send();
-    let response = match clock.wait(None, sent).await {
+    let request = request.headers(target.headers.clone()).json(body);
+    let response = match send(&clock, request).await {
         Ok(response) => response,
         Err(failed) => {
             let elapsed = clock.elapsed();
@@ -55,13 +59,32 @@ pub(super) async fn exchange(target: &Target, body: &Value, room: Room, bulk: &B
         }
     };
     let status = response.status();
+    let is_kept =
+        response.headers().get(CONNECTION).is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"close"));
     let headers = headers::kept(response.headers());
     let Read { raw, elapsed, result, place } = if status.is_success() {
         read_answer(&clock, response, room, bulk).await
     } else {
         read_error(&clock, response).await
     };
+    if is_kept && result.is_ok() {
+        target.kept.add();
+    }
     Exchange { status: Some(status.as_u16()), headers, raw, elapsed, result, place }
+}
+
+/// Sends a request, once more for each kept connection that turns out to be closed: llama.cpp's server says that it keeps a connection
+/// and closes it behind each stream. A request that goes out on such a one reaches nobody, and is no attempt (RFC 9112, § 9.3.1).
+async fn send(clock: &Clock<'_>, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
+    loop {
+        let (again, is_kept) = (request.try_clone(), clock.target.kept.take());
+        let sent_at = Instant::now();
+        let Some(again) = again.filter(|_| is_kept) else { return clock.wait(None, request.send()).await };
+        match clock.wait(None, again.send()).await {
+            Err(broken) if broken.kind == FailureKind::Reset && sent_at.elapsed() < STALE => {}
+            ended => return ended,
+        }
+    }
 }
 
 /// A body that has been read.
@@ -85,7 +108,11 @@ async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read 
             break;
         }
     }
+    let raw = encoding::unpacked(raw, ERROR_BODY_LIMIT);
     let mut failed = fault::from_status(status, &raw, &clock.target.slow_down);
+    if let Some(told) = encoding::undecoded(encoding::left(response.headers()).as_deref(), &raw) {
+        failed.message = format!("HTTP {status}: {told}");
+    }
     if failed.kind == FailureKind::Redirect {
         failed.message = redirected(status, location.as_deref());
     }
@@ -142,6 +169,10 @@ struct Reading<'a> {
     clock: &'a Clock<'a>,
     room: Room,
     says_stream: bool,
+    /// The encoding that is still named, though not undone.
+    encoding: Option<String>,
+    /// Of a body in gzip that was not undone either.
+    gzip: Option<Gzip>,
     /// All of a whole answer, and the beginning of a stream.
     raw: Vec<u8>,
     /// Bytes that have come.
@@ -163,7 +194,8 @@ impl<'a> Reading<'a> {
     fn new(clock: &'a Clock<'a>, headers: &HeaderMap, room: Room) -> Self {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let says_stream = content_type.to_ascii_lowercase().contains("event-stream");
-        Self { clock, room, says_stream, raw: Vec::new(), came: 0, form: Form::Unknown, first_token: None }
+        let (raw, form, encoding) = (Vec::new(), Form::Unknown, encoding::left(headers));
+        Self { clock, room, says_stream, encoding, gzip: None, raw, came: 0, form, first_token: None }
     }
 
     fn assembly(&self) -> Assembly {
@@ -179,12 +211,38 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
-        self.came += bytes.len();
-        if self.came > self.room.read {
-            let message = format!("the body is larger than {} bytes, far beyond what the cap allows", self.room.read);
-            return Err(failure(FailureKind::TooLarge, message));
+    /// Fails when more has come than there is room for.
+    fn within_room(&self) -> Result<(), Failure> {
+        let (bytes, most) = match &self.form {
+            Form::Stream(_) if self.in_memory() <= self.room.read => (self.came, self.room.streamed),
+            Form::Stream(_) => (self.in_memory(), self.room.read),
+            Form::Whole | Form::Unknown => (self.came, self.room.read),
+        };
+        if bytes <= most {
+            return Ok(());
         }
+        let message = format!("the body is larger than {most} bytes, far beyond what the cap allows");
+        Err(failure(FailureKind::TooLarge, message))
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
+        let begun = || if self.came == 0 { Gzip::begun_by(bytes) } else { None };
+        let Some(mut gzip) = self.gzip.take().or_else(begun) else { return self.take_plain(bytes) };
+        let mut progress = Progress::Nothing;
+        gzip.unpack(bytes, |plain| {
+            // What is packed behind the end of the answer is none of it.
+            if progress != Progress::Done {
+                progress = self.take_plain(plain)?;
+            }
+            Ok(())
+        })?;
+        self.gzip = Some(gzip);
+        Ok(progress)
+    }
+
+    fn take_plain(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
+        self.came += bytes.len();
+        self.within_room()?;
         let kept = match &self.form {
             // A little more than is looked at, which shows that something was left out.
             Form::Stream(_) => (self.room.kept + 2 * MARGIN).saturating_sub(self.raw.len()).min(bytes.len()),
@@ -195,6 +253,9 @@ impl<'a> Reading<'a> {
             Form::Whole => Ok(Progress::Nothing),
             Form::Stream(_) => self.decode(bytes),
             Form::Unknown => {
+                if let Some(told) = encoding::undecoded(self.encoding.as_deref(), &self.raw) {
+                    return Err(failure(FailureKind::Malformed, told));
+                }
                 self.form = self.tell_form();
                 if matches!(self.form, Form::Stream(_)) {
                     let so_far = self.raw.clone();
@@ -214,7 +275,7 @@ impl<'a> Reading<'a> {
             Some(b'{' | b'[' | b'"' | b'<') => Form::Whole,
             // A field of an event, or a comment.
             Some(first) if self.says_stream || b":deir".contains(first) => {
-                let limits = Limits { line: LINE_LIMIT, total: self.room.read };
+                let limits = Limits { line: LINE_LIMIT, total: self.room.streamed };
                 Form::Stream(Box::new((Decoder::new(limits), self.assembly())))
             }
             Some(_) => Form::Whole,
@@ -243,8 +304,12 @@ impl<'a> Reading<'a> {
         let _place = bulk.parsing(self.in_memory()).await;
         match std::mem::replace(&mut self.form, Form::Whole) {
             Form::Stream(stream) => {
-                let (decoder, assembly) = *stream;
-                assembly.end(&decoder.finish())
+                let (decoder, mut assembly) = *stream;
+                let (events, ending) = decoder.finish();
+                for event in &events {
+                    assembly.event(event)?;
+                }
+                assembly.end(&ending)
             }
             Form::Unknown if self.says_stream => Assembly::new(&[]).finish(),
             Form::Whole | Form::Unknown => self.whole(),

@@ -30,6 +30,7 @@ const KEPT: &[&str] = &[
     "openai-model",
     "openai-processing-ms",
     "openai-version",
+    "ratelimit",
     "request-id",
     "retry-after",
     "retry-after-ms",
@@ -48,6 +49,7 @@ const KEPT: &[&str] = &[
 
 /// Beginnings of names worth keeping: limits, and what single hosts say of themselves.
 const KEPT_PREFIXES: &[&str] = &[
+    "anthropic-ratelimit-",
     "fireworks-",
     "ratelimit-",
     "x-amzn-bedrock-",
@@ -95,15 +97,65 @@ pub fn asked_wait(headers: &Kept, now: Timestamp) -> Option<Duration> {
 
 /// How long the endpoint is exhausted: the longest reset among the limits of which nothing remains.
 ///
-/// A limit is a pair of headers that differ only in `remaining` and `reset`, such as `x-ratelimit-remaining-tokens`.
 /// Nothing is returned while every limit has something left, whatever the resets say.
 pub fn exhausted_for(headers: &Kept, now: Timestamp) -> Option<Duration> {
-    let now = host_time(headers, now);
-    headers
-        .iter()
-        .filter(|(name, value)| name.contains("limit-remaining") && number(value).is_some_and(|left| left <= 0.0))
-        .filter_map(|(name, _)| wait(headers.get(&name.replacen("remaining", "reset", 1))?, now))
-        .max()
+    let limits = limits(headers, host_time(headers, now)).into_iter();
+    limits.filter(|limit| limit.left.is_some_and(|left| left <= 0.0)).map(|limit| limit.reset).max()
+}
+
+/// The longest wait that is taken from a limit which is not known to be the one that was passed.
+pub const LONGEST_GUESSED: Duration = Duration::from_mins(1);
+
+/// How long to wait after a "slow down" that does not say it, by the limits beside it: until those of which nothing
+/// remains are reset; where none is used up until the last is reset, but a minute at most.
+pub fn limit_wait(headers: &Kept, now: Timestamp) -> Option<Duration> {
+    let resets = || limits(headers, host_time(headers, now)).into_iter().map(|limit| limit.reset);
+    let guessed = || resets().max().map(|reset| reset.min(LONGEST_GUESSED));
+    exhausted_for(headers, now).or_else(guessed).filter(|wait| !wait.is_zero())
+}
+
+/// A limit that the host tells of.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    left: Option<f64>,
+    reset: Duration,
+}
+
+/// The limits in headers. One is a set of headers that differ only in `limit`, `remaining` and `reset`, such as
+/// `x-ratelimit-remaining-tokens`, or an item of `ratelimit`. A limit of 0 is none: of a real one nothing could ever
+/// be used.
+fn limits(headers: &Kept, now: Timestamp) -> Vec<Limit> {
+    let plain = headers.iter().filter(|(name, _)| name.contains("limit") && name.contains("reset"));
+    let plain = plain.filter_map(|(name, value)| {
+        let beside = |other| number(headers.get(&name.replacen("reset", other, 1))?);
+        let is_none = beside("limit").is_some_and(|limit| limit <= 0.0);
+        let reset = wait(value, now).filter(|_| !is_none)?;
+        Some(Limit { left: beside("remaining"), reset })
+    });
+    let listed = headers.get("ratelimit").map_or_else(Vec::new, |value| listed(value, now));
+    plain.chain(listed).collect()
+}
+
+/// The limits in a header of the IETF's drafts: `"a";r=0;t=9, "b";r=5;t=60`, or earlier `limit=100, remaining=0,
+/// reset=9`.
+fn listed(value: &str, now: Timestamp) -> Vec<Limit> {
+    let (mut out, mut limit, mut left) = (Vec::new(), None, None);
+    for part in value.split([',', ';']) {
+        let Some((name, value)) = part.split_once('=') else {
+            // The next one begins.
+            (limit, left) = (None, None);
+            continue;
+        };
+        match name.trim() {
+            "limit" => limit = number(value),
+            "r" | "remaining" => left = number(value),
+            "t" | "reset" if limit.is_none_or(|limit| limit > 0.0) => {
+                out.extend(wait(value, now).map(|reset| Limit { left, reset }));
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 /// The host's explicit word on whether a retry makes sense.
@@ -283,6 +335,54 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_0_is_none() {
+        let told = [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1d")];
+        let mut headers = map(&told);
+        headers.insert("x-ratelimit-limit-requests".into(), "0".into());
+        assert_eq!((exhausted_for(&headers, now()), limit_wait(&headers, now())), (None, None));
+        headers.insert("x-ratelimit-limit-requests".into(), "10".into());
+        assert_eq!(exhausted_for(&headers, now()), Some(Duration::from_hours(24)));
+    }
+
+    #[test]
+    fn after_a_slow_down_every_form_of_a_reset_tells_how_long_to_wait() {
+        let later = (now().as_second() + 9).to_string();
+        let cases: [(&[(&str, &str)], u64); 10] = [
+            (&[("x-ratelimit-reset-requests", "9s")], 9),
+            (&[("x-ratelimit-limit", "20"), ("x-ratelimit-reset", later.as_str())], 9),
+            (&[("anthropic-ratelimit-requests-reset", "2026-11-22T09:00:09Z")], 9),
+            (
+                &[
+                    ("x-ratelimit-remaining-tokens", "12"),
+                    ("x-ratelimit-reset-tokens", "9s"),
+                    ("x-ratelimit-remaining-requests", "400"),
+                    ("x-ratelimit-reset-requests", "40ms"),
+                ],
+                9,
+            ),
+            (&[("x-ratelimit-remaining-requests", "400"), ("x-ratelimit-reset-requests", "1h")], 60),
+            (&[("ratelimit-remaining", "0"), ("ratelimit-reset", "3600")], 3600),
+            (&[("ratelimit", r#""default";r=0;t=9"#)], 9),
+            (&[("ratelimit", r#""burst";r=7;t=30, "day";r=0;t=9"#)], 9),
+            (&[("ratelimit", "limit=100, remaining=0, reset=9")], 9),
+            (&[("ratelimit", "limit=100, 100;w=60, remaining=0, reset=9")], 9),
+        ];
+        for (told, seconds) in cases {
+            assert_eq!(limit_wait(&map(told), now()), Some(Duration::from_secs(seconds)), "{told:?}");
+        }
+        let nothing: [&[(&str, &str)]; 5] = [
+            &[],
+            &[("x-ratelimit-remaining", "0")],
+            &[("ratelimit-policy", r#""default";q=100;w=60"#)],
+            &[("ratelimit", "limit=0, remaining=0, reset=86400")],
+            &[("x-ratelimit-reset", "0")],
+        ];
+        for told in nothing {
+            assert_eq!(limit_wait(&map(told), now()), None, "{told:?}");
+        }
+    }
+
+    #[test]
     fn credentials_and_cookies_are_not_kept() {
         let mut headers = HeaderMap::new();
         for name in ["set-cookie", "authorization", "location", "api-key", "x-ratelimit-reset", "server", "cf-ray"] {
@@ -293,6 +393,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_list_of_limits_makes_it_panic(value in "([a-z\"]{0,3}|[=;, ]|[0-9]{1,3}|r=|t=|limit=){0,12}") {
+            let headers = map(&[("ratelimit", value.as_str())]);
+            if let Some(wait) = limit_wait(&headers, now()) {
+                prop_assert!(wait <= LONGEST_BELIEVED);
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic_or_believe_more_than_the_longest(value in "\\PC{0,40}") {
             if let Some(read) = wait(&value, now()) {

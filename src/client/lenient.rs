@@ -1,20 +1,29 @@
-//! JSON as hosts write it: halves of surrogate pairs, `NaN` and infinities, and bytes that are no UTF-8.
+//! JSON as hosts write it: halves of surrogate pairs, `NaN` and infinities, raw line feeds, bytes that are no UTF-8.
 //!
-//! Layer 3, pure. What is right by the standard is read by `serde_json` alone. Hosts that cut text between UTF-16 units send the
-//! halves of one character in two pieces; each half is kept as a stand-in until [`join_halves`] puts them together.
+//! Layer 3, pure. What is right by the standard is read by `serde_json` alone. Hosts that cut text between UTF-16
+//! units send the halves of one character in two pieces; each half is kept as a stand-in until [`join_halves`] puts
+//! them together.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The stand-in for the surrogate `D800`; those for all others follow it. They are private characters of the last plane.
+/// The stand-in for the surrogate `D800`; those for all others follow it. They are private characters of the last
+/// plane.
 const STAND_INS: u32 = 0x10_D800;
 
 /// Where the stand-ins for the second halves begin, and where they end.
 const SECOND: u32 = STAND_INS + 0x400;
 const END: u32 = STAND_INS + 0x800;
 
-/// Reads JSON. Numbers that JSON does not have become `null`, and each half of a surrogate pair that stands alone its stand-in.
+/// How deep values may be nested where the strict parser refuses more; what is deeper is left out.
+const MOST_NESTED: usize = 100;
+
+/// Words for numbers that JSON does not have, in lower case.
+const NO_NUMBERS: [&str; 6] = ["nan", "-nan", "infinity", "-infinity", "inf", "-inf"];
+
+/// Reads JSON. Numbers that JSON does not have, and what is nested too deeply, become `null`, and each half of a
+/// surrogate pair that stands alone its stand-in.
 ///
 /// # Errors
 ///
@@ -54,32 +63,119 @@ pub fn join_halves(text: String) -> String {
 
 /// The same JSON with what the strict parser refuses written otherwise; borrowed where there is nothing of it.
 fn mend(text: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let (mut rest, mut within) = (text, false);
-    while let Some(at) = rest.find(['"', '\\', 'N', 'I', '-']) {
-        let (before, tail) = rest.split_at(at);
-        out.push_str(before);
-        let (piece, instead) = match (within, tail.as_bytes()[0]) {
-            (_, b'"') => {
-                within = !within;
-                (1, None)
-            }
-            (true, b'\\') => escape(tail),
-            (false, _) => match ["NaN", "Infinity", "-Infinity"].iter().find(|word| tail.starts_with(**word)) {
-                Some(word) => (word.len(), Some("null".to_owned())),
-                None => (1, None),
-            },
-            (true, _) => (1, None),
-        };
-        let (piece, after) = tail.split_at(piece);
-        out.push_str(instead.as_deref().unwrap_or(piece));
-        rest = after;
+    let mut mender = Mender::default();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let length = if mender.within { mender.string(rest) } else { mender.outside(rest) };
+        rest = &rest[length..];
     }
-    out.push_str(rest);
-    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+    if mender.out == text { Cow::Borrowed(text) } else { Cow::Owned(mender.out) }
 }
 
-/// How long the escape is with which a text begins, and what it becomes where it is half of a pair whose other half does not follow.
+/// JSON that is being written otherwise. Each step takes the next piece of it and tells how long that is: never
+/// nothing.
+#[derive(Default)]
+struct Mender {
+    out: String,
+    /// Whether the next piece is within a string.
+    within: bool,
+    depth: usize,
+    /// Where in `out` a value begins that is nested too deeply.
+    deep: Option<usize>,
+}
+
+impl Mender {
+    /// Takes a piece within a string, up to its end.
+    fn string(&mut self, rest: &str) -> usize {
+        let at = rest.find(|c: char| matches!(c, '"' | '\\') || c < ' ').unwrap_or(rest.len());
+        let (before, tail) = rest.split_at(at);
+        self.out.push_str(before);
+        let Some(&first) = tail.as_bytes().first() else { return at };
+        let (length, instead) = match first {
+            b'\\' => escape(tail),
+            b'"' => {
+                self.within = false;
+                (1, None)
+            }
+            // Hosts put line feeds and tabs into strings as they are.
+            control => (1, Some(format!("\\u{control:04x}"))),
+        };
+        self.out.push_str(instead.as_deref().unwrap_or(&tail[..length]));
+        at + length
+    }
+
+    /// Takes a piece outside of strings.
+    fn outside(&mut self, rest: &str) -> usize {
+        let special = ['"', '[', '{', ']', '}', 'n', 'N', 'i', 'I', '-', 'e', 'E'];
+        let at = rest.find(special).unwrap_or(rest.len());
+        let (before, tail) = rest.split_at(at);
+        self.out.push_str(before);
+        let Some(&first) = tail.as_bytes().first() else { return at };
+        let length = match first {
+            b'e' | b'E' => self.exponent(tail),
+            b'n' | b'N' | b'i' | b'I' | b'-' => self.word(tail),
+            bracket => {
+                self.out.push(char::from(bracket));
+                self.within = bracket == b'"';
+                self.nest(bracket);
+                1
+            }
+        };
+        at + length
+    }
+
+    /// Counts brackets, and leaves out a value that is nested too deeply once it ends.
+    fn nest(&mut self, bracket: u8) {
+        match bracket {
+            b'[' | b'{' => {
+                self.depth += 1;
+                if self.depth > MOST_NESTED && self.deep.is_none() {
+                    self.deep = Some(self.out.len() - 1);
+                }
+            }
+            b']' | b'}' => {
+                self.depth = self.depth.saturating_sub(1);
+                if let Some(start) = self.deep.filter(|_| self.depth == MOST_NESTED) {
+                    self.out.truncate(start);
+                    self.out.push_str("null");
+                    self.deep = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a word that stands for a number, or a single character.
+    fn word(&mut self, tail: &str) -> usize {
+        let is = |word: &&&str| tail.get(..word.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(word));
+        // The longest, so that nothing is left of `Infinity`.
+        let Some(length) = NO_NUMBERS.iter().filter(is).map(|word| word.len()).max() else {
+            self.out.push_str(&tail[..1]);
+            return 1;
+        };
+        self.out.push_str("null");
+        length
+    }
+
+    /// Takes an exponent. A number that it makes infinite, such as `-1e999`, is none.
+    fn exponent(&mut self, tail: &str) -> usize {
+        let digits = tail[1..].trim_start_matches(['+', '-']);
+        let digits = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+        let length = tail.len() - digits.len();
+        let before = self.out.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-')).len();
+        let number = format!("{}{}", &self.out[before..], &tail[..length]);
+        if number.parse::<f64>().is_ok_and(f64::is_infinite) {
+            self.out.truncate(before);
+            self.out.push_str("null");
+        } else {
+            self.out.push_str(&tail[..length]);
+        }
+        length
+    }
+}
+
+/// How long the escape is with which a text begins, and what it becomes where it is half of a pair whose other half
+/// does not follow.
 fn escape(text: &str) -> (usize, Option<String>) {
     let unit = |text: &str| {
         let digits = text.strip_prefix("\\u")?.get(..4)?;
@@ -120,6 +216,26 @@ mod tests {
     fn numbers_that_json_does_not_have_are_none() {
         let value = parse(br#"{"a": NaN, "b": [-Infinity, Infinity, -1.5], "c": "NaN -Infinity"}"#).unwrap();
         assert_eq!(value, json!({"a": null, "b": [null, null, -1.5], "c": "NaN -Infinity"}));
+    }
+
+    #[test]
+    fn numbers_beyond_all_bounds_are_none_in_every_spelling() {
+        let value = parse(br"[1e999, -1.5E+999, 1e-999, 2e3, nan, -inf, -Infinity, infinity, null, true, false, -7]");
+        assert_eq!(value.unwrap(), json!([null, null, 0.0, 2e3, null, null, null, null, null, true, false, -7]));
+        assert!(parse(b"[nope]").is_err() && parse(b"[1e]").is_err());
+    }
+
+    #[test]
+    fn raw_control_characters_in_strings_are_read_as_they_are() {
+        assert_eq!(parse(b"{\"a\tb\":\n\"c\nd\\n\"}").unwrap(), json!({"a\tb": "c\nd\n"}));
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_left_out() {
+        let deep = format!(r#"{{"a": 1, "x": {}{}, "b": "]"}}"#, "[".repeat(200), "]".repeat(200));
+        let value = parse(deep.as_bytes()).unwrap();
+        assert_eq!((&value["a"], &value["b"]), (&json!(1), &json!("]")));
+        assert!(parse("[".repeat(200).as_bytes()).is_err());
     }
 
     #[test]

@@ -136,6 +136,10 @@ pub struct Gate {
     next_start: Duration,
     paused_until: Duration,
     longest_pause: Duration,
+    /// Whether the endpoint has ever answered.
+    answers: bool,
+    /// Whether it has asked for a longer pause than that since it last answered.
+    doubted: bool,
 }
 
 impl Gate {
@@ -151,6 +155,8 @@ impl Gate {
             next_start: Duration::ZERO,
             paused_until: Duration::ZERO,
             longest_pause,
+            answers: false,
+            doubted: false,
         }
     }
 
@@ -183,7 +189,18 @@ impl Gate {
     }
 
     /// Learns from an attempt that is over: what it says about load, and the pause that the host asks for.
+    ///
+    /// A pause beyond the longest is not kept where it comes with an answer, and where the endpoint answers otherwise
+    /// it takes a second one to believe it: one busy node of many says nothing of the others.
     pub fn learn(&mut self, load: Load, pause: Option<Duration>, now: Duration) {
+        let is_answer = matches!(load, Load::Taken | Load::Unknown);
+        if is_answer {
+            (self.answers, self.doubted) = (true, false);
+        }
+        let is_too_long = pause.is_some_and(|pause| pause > self.longest_pause);
+        let is_believed = !is_too_long || (!is_answer && (self.doubted || !self.answers));
+        self.doubted |= is_too_long && !is_answer;
+        let pause = pause.filter(|_| is_believed);
         self.level.learn(load, pause, now);
         if let Some(pause) = pause {
             self.paused_until = self.paused_until.max(now.saturating_add(pause));
@@ -309,6 +326,21 @@ mod tests {
         gate.learn(Load::TooMuch, Some(at(3600)), at(0));
         assert_eq!(gate.admit(at(1)), Admission::Closed(at(3599)));
         assert_eq!(gate.admit(at(3550)), Admission::At(at(3600)));
+    }
+
+    #[test]
+    fn a_pause_that_is_too_long_is_believed_of_an_endpoint_that_answers_when_it_comes_twice_in_a_row() {
+        let mut gate = Gate::new(8, None, at(60));
+        gate.learn(Load::Taken, Some(at(3600)), at(0));
+        assert_eq!(gate.admit(at(1)), Admission::Started, "what comes with an answer is no reason to stop");
+        gate.end();
+        gate.learn(Load::TooMuch, Some(at(3600)), at(2));
+        gate.learn(Load::Taken, None, at(3));
+        gate.learn(Load::Strained, Some(at(3600)), at(4));
+        assert_eq!(gate.admit(at(5)), Admission::Started);
+        gate.end();
+        gate.learn(Load::TooMuch, Some(at(3600)), at(6));
+        assert_eq!(gate.admit(at(7)), Admission::Closed(at(3599)));
     }
 
     fn load() -> impl Strategy<Value = Load> {

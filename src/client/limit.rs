@@ -116,12 +116,12 @@ pub fn load(attempt: &Attempt) -> Load {
     }
 }
 
-/// How long the endpoint is to be left alone after an attempt: the wait that a failure came with, or until a limit of
-/// which nothing remains is reset.
+/// How long the endpoint is to be left alone after an attempt: the wait that came with a failure which passes, or
+/// until a limit of which nothing remains is reset. A refusal is of one request, whatever wait comes with it.
 pub fn pause(attempt: &Attempt) -> Option<Duration> {
     let asked = match &attempt.outcome {
-        Outcome::Failed(failure) => failure.retry_after,
-        Outcome::Answered(_) => None,
+        Outcome::Failed(failure) if is_passing(failure.kind) => failure.retry_after,
+        Outcome::Failed(_) | Outcome::Answered(_) => None,
     };
     let over = attempt.started_at.checked_add(attempt.elapsed).unwrap_or(attempt.started_at);
     asked.max(headers::exhausted_for(&attempt.headers, over))
@@ -214,6 +214,19 @@ mod tests {
             limiter.acquire().await.unwrap_err().to_string(),
             "the host asks to be left alone for another 3600 s"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_comes_with_a_refusal_or_once_among_answers_closes_nothing() {
+        let limiter = Limiter::new(1, None, MINUTE);
+        limiter.acquire().await.unwrap().report(&answered());
+        let refused = Failure { retry_after: Some(Duration::from_hours(1)), ..failure(FailureKind::NotFound, "") };
+        limiter.acquire().await.unwrap().report(&attempt(Outcome::Failed(refused)));
+        limiter.acquire().await.unwrap().report(&rate_limited(86_400));
+        limiter.acquire().await.unwrap().report(&answered());
+        limiter.acquire().await.unwrap().report(&rate_limited(86_400));
+        limiter.acquire().await.unwrap().report(&rate_limited(86_400));
+        assert!(limiter.acquire().await.is_err(), "two in a row say so");
     }
 
     #[tokio::test(start_paused = true)]

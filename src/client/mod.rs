@@ -6,6 +6,7 @@
 //! be under way, in [`limit`].
 
 mod bulk;
+mod encoding;
 mod exchange;
 mod transport;
 
@@ -41,6 +42,7 @@ use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome};
 use crate::redact::{MASK, Redactor};
 use bulk::Bulk;
 use exchange::Exchange;
+use fault::Response;
 use headers::Kept;
 use room::MARGIN;
 
@@ -77,7 +79,9 @@ impl Client {
         let Exchange { status, headers, raw, elapsed, result, place: _place } = exchange;
         let outcome = match result {
             Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer, room))),
-            Err(failure) => Outcome::Failed(self.clean_failure(&failure, &headers, &raw)),
+            Err(failure) => {
+                Outcome::Failed(self.clean_failure(&failure, Response { status, headers: &headers, body: &raw }))
+            }
         };
         let slot = ask.slot.clone();
         tracing::debug!(endpoint = target.endpoint(), probe = slot.probe, number, status, ?elapsed, "attempt");
@@ -114,26 +118,24 @@ impl Client {
         clean
     }
 
+    /// Masks names and values. Names that are the same then are one header, of the last value.
     fn clean_headers(&self, headers: Kept) -> Kept {
-        let mut kept: Kept = headers.into_iter().map(|(name, value)| (name, self.clean(&value))).collect();
-        self.redactor.mask_together(&mut kept.values_mut().collect::<Vec<_>>());
-        kept.into_iter().map(|(name, value)| (name, bounded(&value))).collect()
+        let clean = |(name, value): (String, String)| (self.clean(&name), self.clean(&value));
+        let mut kept: Vec<(String, String)> = headers.into_iter().map(clean).collect();
+        self.redactor.mask_together(&mut kept.iter_mut().map(|(_, value)| value).collect::<Vec<_>>());
+        self.redactor.mask_together(&mut kept.iter_mut().map(|(name, _)| name).collect::<Vec<_>>());
+        self.redactor.mask_together(&mut kept.iter_mut().flat_map(|(name, value)| [name, value]).collect::<Vec<_>>());
+        kept.into_iter().map(|(name, value)| (bounded(&name), bounded(&value))).collect()
     }
 
-    fn clean_failure(&self, failure: &Failure, headers: &Kept, raw: &[u8]) -> Failure {
-        let now = Timestamp::now();
+    fn clean_failure(&self, failure: &Failure, response: Response<'_>) -> Failure {
         let mut message = self.clean(&failure.message);
         if failure.kind == FailureKind::Redirect {
             // The query is where hosts put what they were sent.
             message.truncate(message.find(['?', '#']).unwrap_or(message.len()));
         }
-        let exhausted = || headers::exhausted_for(headers, now).filter(|_| failure.kind == FailureKind::RateLimited);
-        Failure {
-            kind: failure.kind,
-            retry_after: headers::asked_wait(headers, now).or_else(|| fault::wait_in_body(raw, now)).or_else(exhausted),
-            should_retry: headers::should_retry(headers),
-            message: bounded(&fault::one_line(&message)),
-        }
+        let message = bounded(&fault::one_line(&message));
+        fault::with_wait(Failure { message, ..failure.clone() }, response, Timestamp::now())
     }
 
     /// Masks the texts of an answer, and keeps no more of each than an answer to such a request can have.

@@ -6,11 +6,15 @@ use serde_json::Value;
 
 use crate::probe::UNCAPPED_TOKENS;
 
-/// The largest body that is read at all, in decompressed bytes.
+/// The largest whole answer that is read at all, in decompressed bytes.
 pub const BODY_LIMIT: usize = 8 << 20;
 
 /// Bytes that a body may have beside its tokens, and for each of them: enough for twenty log-probabilities that nobody asked for.
 const READ: (usize, usize) = (4 << 20, 16 << 10);
+
+/// Bytes that a stream may have beside its tokens, and for each of them: enough for an event a token, each with the log-probabilities of
+/// ten alternatives that nobody asked for. It is read event by event, so that its length costs no memory.
+const STREAMED: (usize, usize) = (BODY_LIMIT, 4 << 10);
 
 /// Bytes of a body that are kept beside its tokens, and for each of them: enough for a stream with an event a token.
 const KEPT: (usize, usize) = (64 << 10, 512);
@@ -24,8 +28,10 @@ pub(super) const MARGIN: usize = 64 << 10;
 /// How much of one response is read and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// Decompressed bytes that are read.
+    /// Decompressed bytes that are read of a whole answer, and of a stream's that are in memory at once.
     pub read: usize,
+    /// Decompressed bytes that are read of a stream.
+    pub streamed: usize,
     /// Bytes of the body as received that are kept.
     pub kept: usize,
     /// Bytes of each text of the answer that are kept.
@@ -44,6 +50,7 @@ impl Room {
         let asked = |name| request.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
         Self {
             read: BODY_LIMIT.min(READ.0 + READ.1 * cap),
+            streamed: STREAMED.0 + STREAMED.1 * cap,
             kept: KEPT.0 + KEPT.1 * cap,
             text: TEXT.0 + TEXT.1 * cap,
             logprobs: asked("logprobs") || asked("top_logprobs"),
@@ -61,7 +68,8 @@ mod tests {
         let small = Room::of(&json!({"max_tokens": 64}));
         assert_eq!((small.read, small.kept, small.logprobs), (5 << 20, 96 << 10, false));
         assert_eq!(Room::of(&json!({"max_completion_tokens": 64})).kept, small.kept);
-        assert_eq!(Room::of(&json!({"max_tokens": 100_000})).read, BODY_LIMIT);
+        let large = Room::of(&json!({"max_tokens": 32_768}));
+        assert_eq!((large.read, large.streamed), (BODY_LIMIT, BODY_LIMIT + (128 << 20)));
         assert!(Room::of(&json!({"logprobs": true})).logprobs && !Room::of(&json!({"logprobs": false})).logprobs);
     }
 }

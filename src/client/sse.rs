@@ -6,7 +6,7 @@
 /// Limits on decompressed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest line.
+    /// The longest line, and the most data of an event of several lines.
     pub line: usize,
     /// The longest stream.
     pub total: usize,
@@ -19,6 +19,14 @@ pub struct Event {
     pub name: String,
     /// The data lines, joined by line feeds.
     pub data: Vec<u8>,
+}
+
+impl Event {
+    /// Whether its type says that it tells of an error: `error`, `Error`, `response.failed`.
+    pub fn is_error(&self) -> bool {
+        let name = self.name.trim().to_ascii_lowercase();
+        ["error", "failed", "failure"].iter().any(|word| name.ends_with(word))
+    }
 }
 
 /// How a stream ended.
@@ -34,9 +42,9 @@ pub enum Ending {
 /// A limit was passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Overflow {
-    /// A line is longer than allowed.
-    #[error("a line of the stream is longer than {0} bytes")]
-    Line(usize),
+    /// A line, or the data of an event, is longer than allowed.
+    #[error("an event of the stream is longer than {0} bytes")]
+    Event(usize),
     /// The stream is longer than allowed.
     #[error("the stream is longer than {0} bytes")]
     Total(usize),
@@ -86,7 +94,7 @@ impl Decoder {
             let end = bytes.iter().position(|b| matches!(b, b'\r' | b'\n'));
             let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             if self.line.len() + part.len() > self.limits.line {
-                return Err(Overflow::Line(self.limits.line));
+                return Err(Overflow::Event(self.limits.line));
             }
             self.line.extend_from_slice(part);
             bytes = rest;
@@ -94,18 +102,21 @@ impl Decoder {
                 self.after_cr = ending == b'\r';
                 bytes = rest;
                 self.end_line(events);
+                if self.pending.event.data.len() > self.limits.line {
+                    return Err(Overflow::Event(self.limits.line));
+                }
             }
         }
         Ok(())
     }
 
-    /// Takes the end of the stream.
-    pub fn finish(mut self) -> Ending {
+    /// Takes the end of the stream, with the events that its last line completes.
+    pub fn finish(mut self) -> (Vec<Event>, Ending) {
         let mut events = Vec::new();
         if !self.line.is_empty() {
             self.end_line(&mut events);
         }
-        if self.pending.has_data { Ending::Within(self.pending.event) } else { Ending::Clean }
+        (events, self.pending.take().map_or(Ending::Clean, Ending::Within))
     }
 
     fn end_line(&mut self, events: &mut Vec<Event>) {
@@ -116,45 +127,96 @@ impl Decoder {
         };
         self.at_start = false;
         if line.is_empty() {
-            let pending = std::mem::take(&mut self.pending);
-            if pending.has_data {
-                events.push(pending.event);
-            }
+            events.extend(self.pending.take());
         } else {
-            self.pending.field(line);
+            self.pending.field(line, events);
         }
     }
 }
 
 impl Pending {
-    fn field(&mut self, line: &[u8]) {
-        // Hosts put the bare JSON of an error into a stream that has begun.
+    /// The event so far, if there is one. One that is named an error needs no data.
+    fn take(&mut self) -> Option<Event> {
+        let Self { event, has_data } = std::mem::take(self);
+        (has_data || event.is_error()).then_some(event)
+    }
+
+    fn field(&mut self, line: &[u8], events: &mut Vec<Event>) {
+        // Hosts put the bare JSON of an error, or of a whole answer, into a stream that has begun.
         if line.starts_with(b"{") {
-            return self.data(line);
+            return self.data(line, events);
         }
         let colon = line.iter().position(|b| *b == b':');
         let (name, value) = line.split_at(colon.unwrap_or(line.len()));
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
-            b"data" => self.data(value),
+            b"data" => self.data(value, events),
             // A field of llama.cpp's server.
             b"error" => {
+                events.extend(self.take_whole());
                 "error".clone_into(&mut self.event.name);
-                self.data(value);
+                self.data(value, events);
             }
-            b"event" => self.event.name = String::from_utf8_lossy(value).into_owned(),
-            // Comments (an empty name), `id`, `retry` and fields unknown to the standard say nothing about an answer.
+            b"event" => {
+                events.extend(self.take_whole());
+                self.event.name = String::from_utf8_lossy(value).into_owned();
+            }
+            // These, and comments (with an empty name), say nothing about an answer.
+            b"" | b"id" | b"retry" => {}
+            // JSON of several lines whose later ones are not marked as data, or with a line feed within a text.
+            _ if self.is_going_on(line) => self.append(line),
+            // Fields unknown to the standard say nothing either.
             _ => {}
         }
     }
 
-    fn data(&mut self, value: &[u8]) {
+    fn data(&mut self, value: &[u8], events: &mut Vec<Event>) {
+        if self.is_parted_from(value) {
+            events.extend(self.take());
+        }
+        self.append(value);
+    }
+
+    fn append(&mut self, value: &[u8]) {
         if self.has_data {
             self.event.data.push(b'\n');
         }
         self.event.data.extend_from_slice(value);
         self.has_data = true;
+    }
+
+    /// The first and the last character of the data that are no white space.
+    fn ends(&self) -> (Option<u8>, Option<u8>) {
+        let data = self.event.data.trim_ascii();
+        (data.first().copied(), data.last().copied())
+    }
+
+    /// The event so far, if it looks like a whole JSON object.
+    fn take_whole(&mut self) -> Option<Event> {
+        if self.ends() == (Some(b'{'), Some(b'}')) { self.take() } else { None }
+    }
+
+    /// Whether more data are of another event, for hosts that part events by one line feed instead of two: no JSON
+    /// goes on behind an object with anything but these characters, and none begins within words.
+    fn is_parted_from(&self, value: &[u8]) -> bool {
+        let value = value.trim_ascii();
+        let Some(&next) = value.first().filter(|_| self.has_data) else { return false };
+        match self.ends() {
+            _ if value == b"[DONE]" => true,
+            (Some(b'{'), Some(b'}')) => !b"}],".contains(&next),
+            (Some(b'{' | b'[' | b'"') | None, _) => false,
+            _ => next == b'{',
+        }
+    }
+
+    /// Whether a line that is no field goes on with the JSON before it.
+    fn is_going_on(&self, line: &[u8]) -> bool {
+        let continues = || line.first().is_some_and(|b| b" \t\"}],".contains(b));
+        match self.ends() {
+            (Some(b'{'), Some(b'}')) => continues(),
+            (first, _) => first == Some(b'{'),
+        }
     }
 }
 
@@ -171,7 +233,9 @@ mod tests {
         for piece in pieces {
             decoder.push(piece, &mut events)?;
         }
-        Ok((events, decoder.finish()))
+        let (last, ending) = decoder.finish();
+        events.extend(last);
+        Ok((events, ending))
     }
 
     fn data(text: &str) -> (Vec<String>, Ending) {
@@ -198,6 +262,48 @@ mod tests {
     }
 
     #[test]
+    fn events_of_json_are_parted_by_one_line_feed_too() {
+        let (one, two) = (r#"{"a": {"b": 1}}"#, r#"{"c": 2}"#);
+        for text in [
+            format!("data: {one}\ndata: {two}\ndata: [DONE]\n\n"),
+            format!("data: {one}\nevent: message\ndata: {two}\nevent: message\ndata: [DONE]\n\n"),
+            format!("{one}\n{two}\ndata: [DONE]\n\n"),
+            format!("data: {one}\nid: 1\n{two}\n\ndata: [DONE]\n\n"),
+        ] {
+            assert_eq!(data(&text), (vec![one.into(), two.into(), "[DONE]".into()], Ending::Clean), "{text}");
+        }
+        assert_eq!(data(&format!("data: ping\ndata: {one}\ndata: ping\n\n")).0, ["ping", one, "ping"]);
+        let (events, _) = decode(&[b"data: {}\nevent: error\ndata: no\n\n"], WIDE).unwrap();
+        assert_eq!(events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>(), ["", "error"]);
+    }
+
+    #[test]
+    fn json_of_several_lines_is_one_event_whether_they_are_marked_or_not() {
+        let lines = ["{", " \"a\": [", "  {\"b\": 1}", "  ,{\"b\": 2", "  }", " ], \"c\": \"x", "y\"", "}"];
+        let whole = lines.join("\n");
+        for text in [
+            format!("data: {}\n\n", lines.join("\ndata: ")),
+            format!("data: {whole}\n\n"),
+            format!(": comment\n\n{whole}\n\n"),
+        ] {
+            assert_eq!(data(&text), (vec![whole.clone()], Ending::Clean), "{text}");
+        }
+        assert_eq!(data("data: {}\nunknown: 1\n\n").0, ["{}"]);
+    }
+
+    #[test]
+    fn an_event_that_is_named_an_error_needs_no_data() {
+        for text in ["event: error\n\n", "event: Error\n\n", "event: response.failed\n\n", "event: error\ndata\n\n"] {
+            let (events, ending) = decode(&[text.as_bytes()], WIDE).unwrap();
+            assert_eq!((events.len(), ending), (1, Ending::Clean), "{text:?}");
+            assert!(events[0].is_error() && events[0].data.is_empty());
+        }
+        assert!(matches!(data("event: error").1, Ending::Within(_)));
+        let (events, ending) = data("data: {}\ndata: [DONE]");
+        assert!(events == ["{}"] && matches!(ending, Ending::Within(done) if done.data == b"[DONE]"));
+    }
+
+    #[test]
     fn a_byte_order_mark_is_skipped_at_the_start_only() {
         assert_eq!(data("\u{feff}data: \u{feff}a\n\n\u{feff}data: b\n\n").0, ["\u{feff}a"]);
     }
@@ -219,11 +325,12 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold_for_a_line_and_for_the_whole() {
-        let limits = Limits { line: 8, total: 20 };
+    fn limits_hold_for_a_line_an_event_and_the_whole() {
+        let limits = Limits { line: 8, total: 30 };
         assert!(decode(&[b"data: ab", b"\n\n"], limits).is_ok());
-        assert_eq!(decode(&[b"data: ab", b"c\n\n"], limits), Err(Overflow::Line(8)));
-        assert_eq!(decode(&[b"data: a\n\n", b"data: b\n\n", b":\n\n"], limits), Err(Overflow::Total(20)));
+        assert_eq!(decode(&[b"data: ab", b"c\n\n"], limits), Err(Overflow::Event(8)));
+        assert_eq!(decode(&[b"data:abc\n", b"data:abc\n", b"data:ab\n\n"], limits), Err(Overflow::Event(8)));
+        assert_eq!(decode(&[b"data: a\n\n", b"data: b\n\n", b": wait..\n\n:\n\n"], limits), Err(Overflow::Total(30)));
     }
 
     proptest! {

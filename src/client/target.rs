@@ -2,6 +2,8 @@
 //!
 //! Layer 3. What is wrong with an address is told here, by the endpoint's name, and not by the first failed request.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +23,23 @@ pub struct Target {
     pub(super) limits: TimeLimits,
     pub(super) slow_down: Vec<u16>,
     pub(super) http: reqwest::Client,
+    pub(super) kept: KeptConnections,
+}
+
+/// How many connections may be kept for the next requests, at most: those whose answers were read to their ends.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeptConnections(Arc<AtomicUsize>);
+
+impl KeptConnections {
+    /// Notes that a connection may be kept.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes one, where there may be one; whether there may.
+    pub fn take(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| kept.checked_sub(1)).is_ok()
+    }
 }
 
 /// Time limits of one request.
@@ -118,7 +137,8 @@ impl Target {
             let headers = headers(provider, key)?;
             let http = connections(&url, limits.connect)?;
             let slow_down = provider.dialect.rate_limit_statuses.clone();
-            Ok(Self { endpoint: endpoint.name.clone(), url, models, headers, limits, slow_down, http })
+            let (endpoint, kept) = (endpoint.name.clone(), KeptConnections::default());
+            Ok(Self { endpoint, url, models, headers, limits, slow_down, http, kept })
         };
         settle().map_err(|problem| TargetError { endpoint: endpoint.name.clone(), problem })
     }

@@ -276,17 +276,69 @@ async fn what_no_answer_to_the_request_can_have_is_not_kept() {
 }
 
 #[tokio::test]
-async fn of_a_long_stream_the_beginning_is_kept_and_all_of_the_answer_is_read() {
+async fn of_a_stream_longer_than_any_whole_answer_the_beginning_is_kept_and_all_of_the_answer_is_read() {
     let comment = format!(": {}\n\n", "-".repeat(1000));
+    let comments = BODY_LIMIT / comment.len() + 1;
+    assert!(comments * comment.len() < Room::of(&ask().body).streamed - 1000);
     let event = json!({"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]});
-    let body = format!("{}data: {event}\n\ndata: [DONE]\n\n", comment.repeat(1000));
+    let body = format!("{}data: {event}\n\ndata: [DONE]\n\n", comment.repeat(comments));
     let attempt = answered_by(response("200 OK", &[SSE], body.as_bytes())).await;
     assert_eq!((answer(&attempt).text.as_str(), attempt.raw.len()), ("Hello", Room::of(&ask().body).kept));
 }
 
 #[tokio::test]
+async fn a_request_that_a_kept_connection_no_longer_takes_is_sent_on_another_one() {
+    let body = completion("hello");
+    let head = format!("HTTP/1.1 200 OK\r\n{JSON}\r\ncontent-length: {}\r\n\r\n", body.len());
+    // It says nothing of closing, and closes with the next request unread.
+    let first = vec![Step::Send([head.as_bytes(), &body].concat()), Step::Wait(Duration::from_millis(20)), Step::Reset];
+    let second = vec![Step::Send(response("200 OK", &[JSON], &completion("again")))];
+    let server = Server::start(vec![first, second]).await;
+    let target = target(&server);
+    assert_eq!(answer(&attempt(&target).await).text, "hello");
+    assert_eq!(answer(&attempt(&target).await).text, "again");
+    assert_eq!(server.requests().await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_only_claims_to_be_compressed_is_malformed() {
     let attempt = answered_by(response("200 OK", &["content-encoding: gzip"], &completion("hello"))).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::Malformed, "{:?}", failure(&attempt));
+}
+
+#[tokio::test]
+async fn gzip_is_unpacked_whatever_its_name_and_other_encodings_are_named() {
+    let stream = format!("{CHUNK}{FINISH}data: [DONE]\n\n");
+    let whole = completion("hé");
+    for named in ["content-encoding: GZIP", "content-encoding: x-gzip", "x-said: nothing"] {
+        for (form, body) in [(SSE, stream.as_bytes()), (JSON, &whole[..])] {
+            let attempt = answered_by(response("200 OK", &[named, form], &gzip(body))).await;
+            assert_eq!((answer(&attempt).text.as_str(), attempt.raw.as_bytes()), ("hé", body), "{named}");
+        }
+    }
+    let plain = answered_by(response("200 OK", &["content-encoding: utf-8", SSE], stream.as_bytes())).await;
+    assert_eq!(answer(&plain).text, "hé");
+    let bomb = gzip(&completion(&"a".repeat(BODY_LIMIT)));
+    let bomb = answered_by(response("200 OK", &["content-encoding: x-gzip", JSON], &bomb)).await;
+    assert_eq!(failure(&bomb).kind, FailureKind::TooLarge);
+
+    let zstd = b"\x28\xB5\x2F\xFD\x04\x58\x19\x00";
+    let twice = gzip(&gzip(stream.as_bytes()));
+    for (named, body) in [("zstd", &zstd[..]), ("gzip, gzip", &twice[..])] {
+        let header = format!("content-encoding: {named}");
+        let attempt = answered_by(response("200 OK", &[&header, SSE], body)).await;
+        assert_eq!(failure(&attempt).kind, FailureKind::Malformed);
+        let told = format!("compressed as `{named}`, which was not asked for");
+        assert!(failure(&attempt).message.contains(&told), "{}", failure(&attempt).message);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_what_its_encoding_says_is_malformed() {
+    let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), Compression::fast());
+    raw.write_all(&completion("hello")).unwrap();
+    let raw = raw.finish().unwrap();
+    let attempt = answered_by(response("200 OK", &["content-encoding: deflate", JSON], &raw)).await;
     assert_eq!(failure(&attempt).kind, FailureKind::Malformed, "{:?}", failure(&attempt));
 }
 

@@ -30,12 +30,15 @@ pub(super) fn failed(error: reqwest::Error, target: &Target) -> Failure {
     if error.is_builder() {
         return failure(FailureKind::Rejected, format!("the request to {host} cannot be made: {told}"));
     }
-    match io_kind(&error) {
-        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
-            failure(FailureKind::Malformed, format!("the body from {host} cannot be decoded: {told}"))
-        }
-        _ => failure(FailureKind::Reset, format!("the connection to {host} broke: {told}")),
+    if is_undecoded(io_kind(&error), &told) {
+        return failure(FailureKind::Malformed, format!("the body from {host} cannot be decoded: {told}"));
     }
+    failure(FailureKind::Reset, format!("the connection to {host} broke: {told}"))
+}
+
+/// Whether a body is not in the encoding that its headers name. Some decoders say so in words alone.
+fn is_undecoded(kind: Option<io::ErrorKind>, told: &str) -> bool {
+    matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) || told.contains("decompress")
 }
 
 /// `EMFILE` and `ENFILE`: the process, or the system, has as many files open as it may.

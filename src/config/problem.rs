@@ -72,7 +72,8 @@ impl fmt::Display for Problem {
         match place {
             Place::BuiltIn => f.write_str(message)?,
             Place::Variable(name) => write!(f, "environment variable {name}: {message}")?,
-            Place::Flag(key) => write!(f, "setting `{key}`: {message}")?,
+            // A flag has the name of the key that it sets.
+            Place::Flag(key) => write!(f, "--{}: {message}", key.rsplit('.').next().unwrap_or(key))?,
             Place::File { path, line, column, excerpt, width, .. } => {
                 writeln!(f, "{}:{line}:{column}: {message}", path.display())?;
                 let number = line.to_string();

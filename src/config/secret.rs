@@ -98,6 +98,14 @@ impl Credentials {
         Self { keys, secrets, variables }
     }
 
+    /// The files that variables name for credentials, whether they are there or not. None is read.
+    pub fn files(config: &Config, env: &Environment) -> Vec<PathBuf> {
+        let of_providers = config.provider.values().filter_map(|p| p.api_key_env.as_deref());
+        let variables = of_providers.chain(config.alert.secret_variables());
+        let files = variables.filter_map(|variable| env.get(&format!("{variable}_FILE")).filter(|v| !is_blank(v)));
+        files.map(PathBuf::from).collect()
+    }
+
     /// The key of one provider: `None` when it needs none.
     ///
     /// Fails when the provider names a variable and neither it nor `<variable>_FILE` leads to a key. The variable goes

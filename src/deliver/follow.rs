@@ -1,10 +1,12 @@
-//! What follows from observations: new states of alerts, and messages in the outbox.
+//! What follows from observations and changes: new states of alerts, and messages in the outbox.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::alert::{Alert, Message, Moment, Observation, Occasion, Policy, Scope, Subject, advance, group, inhibit};
+use crate::alert::{
+    Alert, Message, Moment, Observation, Occasion, Policy, Scope, Subject, Transition, advance, group, inhibit,
+};
 use crate::config::Alerting;
 use crate::store::{AlertStore, AlertUpdate, Notification, StoreError};
 
@@ -33,10 +35,20 @@ impl Known {
         let moment =
             Moment { now: occasion.at, run: occasion.run, policy: Policy::of(config), silences: &self.silences };
         let advanced = advance(&self.alerts, inhibit(&self.alerts, observations), &moment);
-        let messages = group(&advanced.transitions, occasion, config);
-        let notification = |(receiver, message): (String, Message)| notification(receiver, &message, occasion);
-        AlertUpdate { states: advanced.states, notifications: messages.into_iter().map(notification).collect() }
+        let notifications = notifications(&advanced.transitions, occasion, config);
+        AlertUpdate { states: advanced.states, notifications }
     }
+
+    /// What is to be sent of changes, which leave no state of an alert. What is silenced nobody is told, then or later.
+    pub fn tell(&self, mut changes: Vec<Transition>, occasion: &Occasion<'_>, config: &Alerting) -> AlertUpdate {
+        changes.retain(|change| !self.silences.iter().any(|scope| scope.holds(&change.subject)));
+        AlertUpdate { states: Vec::new(), notifications: notifications(&changes, occasion, config) }
+    }
+}
+
+fn notifications(transitions: &[Transition], occasion: &Occasion<'_>, config: &Alerting) -> Vec<Notification> {
+    let messages = group(transitions, occasion, config).into_iter();
+    messages.map(|(receiver, message)| notification(receiver, &message, occasion)).collect()
 }
 
 fn notification(receiver: String, message: &Message, occasion: &Occasion<'_>) -> Notification {

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `follow` | from observations to states and messages |
+//! | `follow` | from observations and changes to states and messages |
 //! | `receiver` | receivers with their addresses, found or missing for a reason |
 //! | `again` | whether a delivery that failed is tried again, and when |
 //! | `words` | what all messages for people say |

@@ -78,6 +78,14 @@ impl Receivers {
         self.by_name.keys().map(String::as_str)
     }
 
+    /// Those that cannot be reached as the configuration stands, and why: no reason names an address or a secret.
+    pub fn missing(&self) -> impl Iterator<Item = (&str, String)> {
+        self.by_name.iter().filter_map(move |(name, receiver)| {
+            let reason = receiver.as_ref().err()?;
+            Some((name.as_str(), harmless(reason, &self.redactor)))
+        })
+    }
+
     /// Sends a message to one receiver, once. What went wrong names no address and no secret.
     pub async fn send(&self, name: &str, message: &Message, now: Timestamp) -> Result<(), Trouble> {
         let sent = match self.by_name.get(name) {

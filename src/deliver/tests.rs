@@ -4,9 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{slack, webhook, words};
-use crate::alert::{Change, Event, Example, Facts, Kind, Message, Occasion, Severity, Subject};
+use super::{Known, slack, webhook, words};
+use crate::alert::{
+    Change, Event, Example, Facts, FeatureChange, Kind, Message, Occasion, Scope, Severity, Subject, Transition, What,
+};
 use crate::config::Alerting;
+use crate::doctor::{self, Feature, State};
 use crate::verdict::{Confidence, Effect, EffectName, Finding};
 
 fn at() -> Timestamp {
@@ -32,6 +35,7 @@ fn event(endpoint: &str, text: &str) -> Event {
                 evidence: text.into(),
             }],
             example: Some(Example { probe: "p".into(), reference: text.into(), endpoint: text.into() }),
+            features: Vec::new(),
         },
     }
 }
@@ -120,6 +124,76 @@ fn a_message_with_more_events_than_slack_has_room_for_says_how_many_more() {
 #[test]
 fn the_committed_schema_is_the_one_that_the_types_give() {
     crate::report::tests::committed("schemas/alert.json", &crate::report::json::schema::<Message>());
+}
+
+/// Features that were honoured and are refused in these words.
+fn refused(features: &[Feature], words: &str) -> Facts {
+    let change = |feature: &Feature| FeatureChange {
+        change: doctor::Change { feature: *feature, before: State::Honoured, now: State::Refused, was: None, is: None },
+        words: Some(words.into()),
+    };
+    let features = features.iter().map(change).collect();
+    Facts { severity: Severity::Critical, reason: "features".into(), features, ..Facts::default() }
+}
+
+fn changed(endpoint: &str, facts: Facts) -> Event {
+    let subject = Subject { model: "m".into(), endpoint: endpoint.into(), kind: Kind::FeaturesChanged };
+    Event { subject, change: Change::Changed, facts, ..event(endpoint, "") }
+}
+
+#[test]
+fn changed_features_are_told_with_the_hosts_words_within_the_limits() {
+    let few = changed("e", refused(&[Feature::Tools, Feature::Seed], "HTTP 404: <!channel>\nno"));
+    let plain = words::plain(&message(vec![few.clone()]), crate::report::escape::line);
+    let expected = [
+        "e handles requests differently than before (critical)\n  last examined: 2026-11-21 03:00 UTC, 1 d 6 h ago\n",
+        "  change: tools: honoured → refused (the host: HTTP 404: <!channel>⏎no)\n  change: seed: honoured → refused",
+    ];
+    for part in expected {
+        assert!(plain.contains(part), "{plain}");
+    }
+    let two = words::headline(&message(vec![few.clone(), changed("f", few.facts.clone())]));
+    assert_eq!(two, "m: 2 with changed features");
+    let many = changed("e", refused(&Feature::ALL, &"long ".repeat(500)));
+    let payload = slack::payload(&message(vec![many.clone(), few]));
+    keeps_limits(&payload);
+    assert!(payload.to_string().contains("system message: honoured → refused; thinking"), "{payload:#}");
+
+    let schema: Value = serde_json::from_str(&crate::report::json::schema::<Message>()).unwrap();
+    let told: Value = serde_json::from_str(&webhook::body(&message(vec![many]))).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&told).map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(told["events"][0]["facts"]["features"][4]["feature"], "tools");
+    let read: Message = serde_json::from_value(told).unwrap();
+    assert_eq!(read.events[0].facts.features.len(), Feature::ALL.len(), "it comes out of the outbox as it went in");
+}
+
+#[test]
+fn changes_go_where_routes_lead_and_nobody_is_told_of_silenced_ones() {
+    let config: Alerting = toml::from_str(
+        "receiver.a = { kind = 'slack', url_env = 'A' }\nreceiver.b = { kind = 'slack', url_env = 'B' }\n\
+         route.all = { to = ['a'] }\nroute.grave = { to = ['b'], severity = 'critical' }",
+    )
+    .unwrap();
+    let transition = |endpoint: &str, severity| Transition {
+        subject: Subject { model: "m".into(), endpoint: endpoint.into(), kind: Kind::FeaturesChanged },
+        what: What::Changed,
+        since: at(),
+        severity,
+        facts: refused(&[Feature::Tools], "no"),
+    };
+    let changes = vec![transition("e", Severity::Warning), transition("f", Severity::Critical)];
+    let occasion = Occasion { model: "m", run: None, at: at() };
+    let receivers = |endpoint: &str| {
+        let silences = vec![Scope { model: "m".into(), endpoint: endpoint.into() }];
+        let update = Known { silences, ..Known::default() }.tell(changes.clone(), &occasion, &config);
+        assert_eq!(update.states, [], "no alert begins that would have to end");
+        update.notifications.into_iter().map(|notification| notification.receiver).collect::<Vec<_>>()
+    };
+    assert_eq!(receivers("other"), ["a", "b"]);
+    assert_eq!(receivers("f"), ["a"]);
+    assert_eq!(receivers("*"), [""; 0]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::alert::{Change, Event, Facts, Kind, Message, Severity, Subject};
+use crate::alert::{Change, Event, Facts, FeatureChange, Kind, Message, Severity, Subject};
 use crate::report::words::{confidence, effect, percent};
 
 /// A line on an event with what it is about.
@@ -18,6 +18,9 @@ pub struct Line {
 
 /// Likely causes that are named.
 const NAMED_CAUSES: usize = 3;
+
+/// Changes that have a line each, with the host's words.
+const NAMED_CHANGES: usize = 5;
 
 /// The message in a line, for a title or a subject.
 pub fn headline(message: &Message) -> String {
@@ -42,8 +45,9 @@ fn tally(events: &[Event]) -> String {
         (_, Kind::Unreachable) => "unreachable",
         (_, Kind::ReferenceMoved) => "moved reference",
         (_, Kind::Checker) => "failed check",
+        (_, Kind::FeaturesChanged) => "with changed features",
     };
-    let order = ["failed check", "moved reference", "unreachable", "drifting", "right again"];
+    let order = ["failed check", "moved reference", "unreachable", "drifting", "with changed features", "right again"];
     let counts = order.map(|word| (word, events.iter().filter(|event| words(event) == word).count()));
     let parts: Vec<String> =
         counts.into_iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{n} {word}")).collect();
@@ -54,6 +58,7 @@ fn tally(events: &[Event]) -> String {
 pub fn sentence(event: &Event) -> String {
     let who = &event.subject.endpoint;
     let sentence = match (event.subject.kind, event.change) {
+        (Kind::FeaturesChanged, _) | (_, Change::Changed) => format!("{who} handles requests differently than before"),
         (Kind::Drift, Change::Firing) => format!("{who} drifts"),
         (Kind::Drift, Change::Worse) => format!("{who} drifts more than before"),
         (Kind::Drift, Change::Reminder) => format!("{who} still drifts"),
@@ -86,6 +91,11 @@ pub fn lines(event: &Event, at: Timestamp) -> Vec<Line> {
         out.extend((!was.is_empty()).then(|| line("was", was.clone())));
         return out;
     }
+    if event.change == Change::Changed {
+        let mut out = vec![line("last examined", since)];
+        out.extend(changes(&event.facts.features).into_iter().map(|text| line("change", text)));
+        return out;
+    }
     let mut out = Vec::new();
     out.extend(size(&event.facts).map(|text| line("how much", text)));
     out.push(line("since", since));
@@ -96,6 +106,19 @@ pub fn lines(event: &Event, at: Timestamp) -> Vec<Line> {
         let text = format!("{} ({}): {}", cause.fault, confidence(cause.confidence), cause.evidence);
         out.push(line("cause", text));
     }
+    out
+}
+
+/// The first changes with the host's words, and the others together without them.
+fn changes(features: &[FeatureChange]) -> Vec<String> {
+    let (first, others) = features.split_at(features.len().min(NAMED_CHANGES));
+    let with_words = |feature: &FeatureChange| match &feature.words {
+        Some(words) => format!("{} (the host: {words})", feature.change.words()),
+        None => feature.change.words(),
+    };
+    let mut out: Vec<String> = first.iter().map(with_words).collect();
+    let others: Vec<String> = others.iter().map(|feature| feature.change.words()).collect();
+    out.extend((!others.is_empty()).then(|| others.join("; ")));
     out
 }
 
@@ -205,6 +228,7 @@ pub fn example(receiver: &str, at: Timestamp, config: &crate::config::Alerting) 
                 reference: "An old silent pond".into(),
                 endpoint: "Sure! Here is a haiku for you".into(),
             }),
+            features: Vec::new(),
         },
     };
     let occasion = Occasion { model: "example-model", run: None, at };

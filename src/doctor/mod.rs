@@ -311,3 +311,12 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is: Option<String>,
 }
+
+impl Change {
+    /// It in a few words, such as `tools: honoured → refused`. Raw: names are the host's.
+    pub fn words(&self) -> String {
+        let was = self.was.as_deref().unwrap_or(self.before.words());
+        let is = self.is.as_deref().unwrap_or(self.now.words());
+        format!("{}: {was} → {is}", self.feature.words())
+    }
+}

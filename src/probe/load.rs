@@ -123,6 +123,12 @@ pub fn load(names: &[String], folder: &Path) -> Result<Vec<Probe>, LoadError> {
     Ok(probes)
 }
 
+/// The probe files that `names` lists, relative to `folder`, as far as they are found: for whoever must not write over one.
+pub fn files(names: &[String], folder: &Path) -> Vec<PathBuf> {
+    let found = names.iter().flat_map(|name| find(name, folder).unwrap_or_default());
+    found.map(|found| found.path).collect()
+}
+
 /// Whether a name can be one part of an id, between two slashes: such ids need no quoting in shells, reports and file
 /// names.
 pub(super) fn is_id_part(name: &str) -> bool {

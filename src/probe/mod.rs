@@ -24,7 +24,7 @@ pub use cap::{Cap, UNCAPPED_TOKENS};
 pub use check::{Check, Miss};
 pub use class::{Feature, RequestClass};
 pub use error::{FileError, Position, Problem};
-pub use load::{LoadError, load};
+pub use load::{LoadError, files, load};
 
 use crate::sample::script::scripts;
 use crate::sample::{Asking, Purpose, Traits};

@@ -1,11 +1,12 @@
 //! Pieces: what the strings of a body say together, when a secret is spread over several of them.
 //!
 //! Part of layer 1's redaction, pure. Strings are joined in the order in which they come: by where they stand, as the pieces of one
-//! choice, tool call or token do; by the same place in any choice; and all that change from event to event.
+//! choice, tool call or token do; by the same place in any choice; and all that change from event to event. So are the comments of a
+//! stream, its fields of each kind, such as `event` and `id`, and the names of fields.
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::WINDOW;
 
@@ -14,7 +15,17 @@ use super::WINDOW;
 pub(super) struct Pieces {
     by_place: HashMap<u64, Joined>,
     all: String,
+    /// The names of fields.
+    names: String,
+    /// How often fields of these names have come, by the digest of the names and of where they stood.
+    shapes: HashMap<u64, u32>,
 }
+
+/// What begins the key under which the values of a stream's fields are joined, so that it is none of JSON's.
+const OF_STREAM: &str = "\n";
+
+/// The key under which the names of fields are joined.
+const NAMES: &str = "\n\n";
 
 /// The strings of one place.
 #[derive(Debug, Default)]
@@ -85,16 +96,34 @@ impl Pieces {
         if let Ok(value) = serde_json::from_str(body) {
             return self.value(&value);
         }
-        for line in body.lines() {
+        // Streams may end their lines with either.
+        for line in body.split(['\n', '\r']) {
             let data = line.strip_prefix("data:").unwrap_or(line).trim();
             if data.is_empty() || data == "[DONE]" {
                 continue;
             }
             match serde_json::from_str(data) {
                 Ok(value @ (Value::Object(_) | Value::Array(_))) => self.value(&value),
-                _ => self.broken(data),
+                _ if line.starts_with("data:") => self.broken(data),
+                _ => {
+                    self.broken(data);
+                    self.field(line);
+                }
             }
         }
+    }
+
+    /// Takes a line of a stream that is no data: a comment, whose name is empty, or another field. A line of JSON is none.
+    fn field(&mut self, line: &str) {
+        if line.trim_start().starts_with(['"', '{', '}', '[', ']']) {
+            return;
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        // The usual names would stand between others.
+        if !["event", "id", "retry"].contains(&name) {
+            self.name(name, Place::default().key(OF_STREAM));
+        }
+        self.at(Place::default().key(name).key(OF_STREAM)).push(value.trim());
     }
 
     /// Takes one JSON value.
@@ -104,7 +133,7 @@ impl Pieces {
 
     /// What is said together.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.by_place.values().map(|joined| joined.text.as_str()).chain([self.all.as_str()])
+        self.by_place.values().map(|joined| joined.text.as_str()).chain([self.all.as_str(), self.names.as_str()])
     }
 
     fn walk(&mut self, value: &Value, place: Place) {
@@ -123,10 +152,38 @@ impl Pieces {
                 if fields.values().all(Value::is_number) {
                     fields.keys().for_each(|name| self.piece(name, place.key("")));
                 }
-                fields.iter().for_each(|(name, value)| self.walk(value, place.key(name)));
+                let is_new = self.is_new(fields, place);
+                for (name, value) in fields {
+                    if is_new {
+                        self.name(name, place);
+                    }
+                    self.walk(value, place.key(name));
+                }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
+    }
+
+    /// Whether fields of these names have come here once at most: every event of a stream repeats them, and joined once more they
+    /// would hold nothing new.
+    fn is_new(&mut self, fields: &Map<String, Value>, place: Place) -> bool {
+        let shape = fields.keys().fold(place.loose, |shape, name| digest(shape, name.as_bytes()));
+        let times = self.shapes.entry(shape).or_default();
+        *times = times.saturating_add(1);
+        *times < 3
+    }
+
+    /// Takes the name of a field: to those of its object, wherever in a list that is, and to all others.
+    fn name(&mut self, name: &str, place: Place) {
+        self.at(place.key(NAMES)).text.push_str(name);
+        self.names.push_str(name);
+    }
+
+    /// What stands here, wherever in a list that is.
+    fn at(&mut self, place: Place) -> &mut Joined {
+        let joined = self.by_place.entry(place.loose).or_default();
+        joined.key = place.key;
+        joined
     }
 
     fn piece(&mut self, text: &str, place: Place) {
@@ -155,6 +212,7 @@ impl Pieces {
         for (string, is_key) in strings(line) {
             if is_key {
                 key = digest(0, string.as_bytes());
+                self.names.push_str(string);
                 continue;
             }
             for joined in self.by_place.values_mut().filter(|joined| joined.key == key) {

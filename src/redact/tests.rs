@@ -71,6 +71,24 @@ fn hexadecimal_digits_are_masked_in_either_case_and_with_the_usual_marks() {
 }
 
 #[test]
+fn a_secret_is_masked_in_small_letters_and_in_capitals_in_every_encoding() {
+    let secret = "sk-Adv7Qx9ZrT4";
+    let redactor = Redactor::new([secret]);
+    for form in [secret.to_owned(), secret.to_lowercase(), secret.to_uppercase()] {
+        let hex = form.bytes().fold(String::new(), |out, byte| out + &format!("{byte:02x}"));
+        for echo in [form.clone(), form.replace('-', "%2D"), hex, form[3..].to_owned(), form.replace('7', "7\n ")] {
+            assert_eq!(redactor.redact(&format!("<{echo}>")), "<[redacted]>", "{echo}");
+        }
+        assert!(redactor.finds(&STANDARD.encode(format!("to:{form}"))), "{form}");
+        assert_eq!(redactor.redact(&form[..7]), &form[..7]);
+    }
+    let short = Redactor::new(["Test"]);
+    assert_eq!(short.redact("a test, a TEST, a Test"), "a test, a TEST, a [redacted]", "a common word in another case");
+    let address = Redactor::new(["https://h.example/A/b"]);
+    assert_eq!(address.redact("post HTTPS://H.EXAMPLE/A/B: 500"), "post [redacted]: 500");
+}
+
+#[test]
 fn text_without_a_secret_is_handed_back_as_it_is() {
     let text = r"100 % of \u00e9 and \\ and %zz, c2svImErYg==, % &amp; &nothing; 0x12";
     assert!(matches!(Redactor::new([SECRET]).redact(text), Cow::Borrowed(same) if same == text));
@@ -148,6 +166,38 @@ fn pieces_are_found_by_choice_by_token_by_bytes_by_key_and_over_broken_lines() {
     assert!(redactor.finds_in_pieces(&cut));
     assert!(redactor.finds_in_pieces("data: canar\n\ndata: y-7f3a\n\n"));
     assert!(!redactor.finds_in_pieces(&(event(0, "canar") + &event(0, "ies"))));
+}
+
+#[test]
+fn pieces_are_found_in_comments_fields_of_the_stream_and_names() {
+    let redactor = Redactor::new(["canary-7f3a"]);
+    for body in [
+        ": canar\n\n: y-7f\n\ndata: {}\n\n",
+        ": canar\r: y-7f\r\rdata: {}\r\r",
+        "event: canar\ndata: {\"a\":1}\n\nevent: y-7f\ndata: {\"a\":2}\n\n",
+        "id: canar\nevent: x\ndata: {}\n\nid: y-7f\nevent: x\ndata: {}\n\n",
+        "mine:canar\nid: 1\nmine: y-7f\n\n",
+        "canar\ny-7f\n\n",
+        "canar: 1\nevent: x\ny-7f: 2\n\n",
+    ] {
+        assert!(redactor.finds_in_pieces(body), "{body:?}");
+    }
+    let event = |debug: Value| format!("data: {}\n\n", json!({"id": "x", "choices": [], "debug": debug}));
+    assert!(redactor.finds_in_pieces(&event(json!({"canar": "v", "y-7f": "v"}))), "beside each other");
+    assert!(redactor.finds_in_pieces(&event(json!({"canar": {"y-7f": "v"}}))), "within each other");
+    let (first, second) = (event(json!({"canar": "v"})), event(json!({"y-7f": "v"})));
+    assert!(redactor.finds_in_pieces(&(first.clone() + &second)), "one after the other");
+    assert!(redactor.finds_in_pieces(&(event(json!({"a": 0})).repeat(9) + &first + &second)), "late");
+    assert!(redactor.finds_in_pieces(r#"data: {"canar": "v", "y-7f": "#), "cut");
+    assert!(!redactor.finds_in_pieces(": canar\n\n: ies\n\nevent: y-7f\ndata: {}\n\n"));
+}
+
+#[test]
+fn names_that_every_event_repeats_are_joined_twice_and_no_more() {
+    let mut pieces = Pieces::default();
+    pieces.body(&"data: {\"id\": \"response-1\", \"choices\": [{\"index\": 0, \"text\": \"a\"}]}\n\n".repeat(500));
+    // The text is joined by its choice and over all choices.
+    assert_eq!(pieces.texts().filter(|text| text.len() > 100).count(), 2);
 }
 
 #[test]

@@ -77,11 +77,38 @@ fn without_numbers(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// What came of an endpoint's requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Why attempts failed.
+    pub causes: &'a [Cause],
+    /// Requests that were answered.
+    pub answered: usize,
+    /// Requests that still have no answer.
+    pub unanswered: usize,
+}
+
+/// Classes of refusals that may be of any request: of a right, of an address or a model's name, of credit.
+const OF_ANY_REQUEST: [&str; 3] = ["forbidden", "not_found", "payment_required"];
+
+impl Asked<'_> {
+    /// Whether a refusal is about what was in the requests: others are answered, these are not to this day, and plain
+    /// ones do not meet the same.
+    fn is_about_them(&self, cause: &Cause) -> bool {
+        let is_plain = |cause: &Cause| cause.requests == "plain";
+        let meets_the_same = |other: &Cause| is_plain(other) && other.class == cause.class;
+        let may_be_of_any = OF_ANY_REQUEST.contains(&cause.class.as_str());
+        let is_of_these = !may_be_of_any || !(is_plain(cause) || self.causes.iter().any(meets_the_same));
+        let is_left = cause.count == 0 || (self.answered > 0 && self.unanswered > 0);
+        cause.refused && !cause.requests.is_empty() && is_of_these && is_left
+    }
+}
+
 /// What hosts refuse that the reference takes, as a finding: a difference by itself, and none of what is answered.
-pub fn refusals(endpoint: &[Cause], reference: &[Cause]) -> Option<Finding> {
+pub fn refusals(endpoint: Asked<'_>, reference: &[Cause]) -> Option<Finding> {
     let taken = |cause: &&Cause| !reference.iter().any(|other| other.refused && other.requests == cause.requests);
     let refused: Vec<&Cause> =
-        endpoint.iter().filter(|cause| cause.refused && !cause.requests.is_empty()).filter(taken).collect();
+        endpoint.causes.iter().filter(|cause| endpoint.is_about_them(cause)).filter(taken).collect();
     let parts: Vec<String> = refused
         .iter()
         .map(|cause| {
@@ -131,10 +158,28 @@ mod tests {
     #[test]
     fn what_the_endpoint_alone_refuses_is_told_with_the_hosts_words() {
         let host = causes(&[("not_found", "with tools", "HTTP 404: no tools"), ("timeout", "plain", "late")]);
-        let found = refusals(&host, &[]).expect("a finding");
+        let asked = || Asked { causes: &host, answered: 20, unanswered: 2 };
+        let found = refusals(asked(), &[]).expect("a finding");
         assert_eq!(found.evidence, "requests with tools: 1 refused, of the reference's none (HTTP 404: no tools)");
-        assert_eq!(refusals(&host, &host), None, "the reference refuses them as well");
+        assert_eq!(refusals(asked(), &host), None, "the reference refuses them as well");
         assert!(!found.is_certain_drift());
+    }
+
+    #[test]
+    fn what_is_not_about_the_requests_or_was_answered_later_is_no_refusal_of_them() {
+        let found = |of: &[(&str, &str, &str)], answered, unanswered| {
+            refusals(Asked { causes: &causes(of), answered, unanswered }, &[]).is_some()
+        };
+        let tools = ("payment_required", "with tools", "HTTP 402: fewer tokens");
+        assert!(found(&[tools], 20, 2));
+        assert!(!found(&[tools], 0, 22), "nothing is answered");
+        assert!(!found(&[tools], 22, 0), "all was answered in the end");
+        for class in OF_ANY_REQUEST {
+            assert!(!found(&[(class, "plain", "HTTP: no")], 20, 2), "{class}");
+            assert!(!found(&[(class, "plain", "HTTP: no"), (class, "with tools", "HTTP: no")], 20, 2), "{class}");
+        }
+        assert!(!found(&[("unauthorized", "with tools", "HTTP 401: no")], 20, 2));
+        assert!(found(&[("rejected", "plain", "HTTP 400: too long")], 20, 2));
     }
 
     #[test]
@@ -146,7 +191,8 @@ mod tests {
             words: "HTTP 404: no tools".into(),
             since: jiff::Timestamp::UNIX_EPOCH,
         };
-        let found = refusals(&[Cause::left_out(&left_out)], &[]).expect("a finding");
+        let causes = [Cause::left_out(&left_out)];
+        let found = refusals(Asked { causes: &causes, answered: 20, unanswered: 0 }, &[]).expect("a finding");
         let expected = "requests with tools: known to be refused, of the reference's none (HTTP 404: no tools (found by `samemodel \
                         doctor` on 1970-01-01; 8 requests left out))";
         assert_eq!((found.evidence.as_str(), found.confidence), (expected, Confidence::Likely));

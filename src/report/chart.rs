@@ -49,7 +49,7 @@ impl Glyphs {
 /// What stands for a character that ASCII does not have.
 fn plain(c: char) -> char {
     match c {
-        '–' => '-',
+        '–' | '−' => '-',
         '…' => '~',
         '·' => '|',
         '↓' => 'v',
@@ -115,14 +115,13 @@ impl Scale {
 
     /// What stands below the bars: the values at both ends, and zero where that is neither.
     pub fn axis(self) -> String {
-        let percent = |value: f64| format!("{:.0} %", 100.0 * value);
         let mut row: Vec<char> = vec![' '; self.columns];
         let mut put = |text: &str, from: usize| {
             for (cell, c) in row.iter_mut().skip(from).zip(text.chars()) {
                 *cell = c;
             }
         };
-        let (low, high) = (percent(self.low), percent(self.high));
+        let (low, high) = (end(self.low), end(self.high));
         put(&high, self.columns.saturating_sub(high.chars().count()));
         put(&low, 0);
         if self.low < 0.0 && self.column(0.0) > low.len() + 1 && self.column(0.0) + high.len() + 2 < self.columns {
@@ -130,6 +129,16 @@ impl Scale {
         }
         row.into_iter().collect::<String>().trim_end().to_owned()
     }
+}
+
+/// An end of the axis, in ASCII: with a decimal where it would read as nothing below or above zero.
+fn end(value: f64) -> String {
+    let shown = |digits: usize| format!("{:.digits$} %", 100.0 * value);
+    [0, 1]
+        .map(shown)
+        .into_iter()
+        .find(|text| text.contains(|c: char| ('1'..='9').contains(&c)))
+        .unwrap_or_else(|| "0 %".to_owned())
 }
 
 #[cfg(test)]
@@ -159,6 +168,11 @@ mod tests {
         let scale = Scale::of([(&loss, 0.1)], 31);
         assert_eq!(scale.bar(Some(&loss), 0.1, Glyphs::Ascii), "[----o----]    :         :     ");
         assert_eq!(scale.axis(), "-40 %               0      20 %");
+    }
+
+    #[test]
+    fn the_ends_of_an_axis_are_no_negative_nothing() {
+        assert_eq!([-0.001, -0.0001, 0.0, 0.004, 0.1].map(end), ["-0.1 %", "0 %", "0 %", "0.4 %", "10 %"]);
     }
 
     proptest! {

@@ -141,7 +141,7 @@ impl EndpointExamination {
                     let _ = writeln!(out, "  the same as on {since}");
                 }
                 changes => {
-                    let told: Vec<String> = changes.iter().map(change).collect();
+                    let told: Vec<String> = changes.iter().map(|change| escape::line(&change.words())).collect();
                     let line = format!("  since {since}: {}", told.join("; "));
                     out += &(view.paint.apply(Tone::Bad, &line) + "\n");
                 }
@@ -174,14 +174,6 @@ fn row(finding: &Finding, view: &View) -> String {
         }
     }
     out
-}
-
-/// A change in a few words.
-pub fn change(change: &Change) -> String {
-    let Change { feature, before, now, was, is } = change;
-    let named =
-        |name: &Option<String>, state: State| name.as_deref().map_or_else(|| state.words().to_owned(), escape::line);
-    format!("{}: {} → {}", feature.words(), named(was, *before), named(is, *now))
 }
 
 /// The settings as a piece of TOML, one table each; of several allowances for one model the largest, and of other settings of one

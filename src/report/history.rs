@@ -129,7 +129,14 @@ impl RunEntry {
         let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];
         let count = |verdict| self.results.iter().filter(|r| r.verdict == verdict).count();
         let parts = order.into_iter().map(|v| (count(v), v)).filter(|(n, _)| *n > 0);
-        let text: Vec<String> = parts.map(|(n, verdict)| format!("{n} {verdict}")).collect();
+        let drifted: Vec<&str> =
+            self.results.iter().filter(|r| r.verdict == Verdict::Drifted).map(|r| r.endpoint.as_str()).collect();
+        let text: Vec<String> = parts
+            .map(|(n, verdict)| match verdict {
+                Verdict::Drifted => format!("{n} {verdict} ({})", escape::line(&few(&drifted))),
+                _ => format!("{n} {verdict}"),
+            })
+            .collect();
         if text.is_empty() { "no results".to_owned() } else { text.join(", ") }
     }
 
@@ -137,6 +144,15 @@ impl RunEntry {
         let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];
         order.into_iter().find(|v| self.results.iter().any(|r| r.verdict == *v)).unwrap_or(Verdict::Unmeasured)
     }
+}
+
+/// Names that are shown of several.
+const FEW: usize = 3;
+
+/// The first few names: `a, b, c and 2 more`.
+pub fn few(names: &[&str]) -> String {
+    let first = names[..names.len().min(FEW)].join(", ");
+    if names.len() > FEW { format!("{first} and {} more", names.len() - FEW) } else { first }
 }
 
 impl HistoryReport {

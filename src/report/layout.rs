@@ -97,7 +97,8 @@ pub fn name(text: &str, columns: usize) -> String {
     left(&(console::truncate_str(text, head, "").into_owned() + "…" + &text[end..]), columns)
 }
 
-/// Breaks text at spaces, or anywhere where a word is too long, into lines of at most this width; always at least one line.
+/// Breaks text at spaces, or anywhere where a word is too long, into lines of at most this width; always at least one line. What stands
+/// in backquotes is to be copied, and stays in one line where it fits into one.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     wrap_spans(&[Span { tone: Tone::Text, text: text.to_owned() }], columns, Paint::Plain)
 }
@@ -122,11 +123,14 @@ type Place = (char, Tone);
 
 /// The places that fit into a line, and what comes after.
 fn break_off(places: &[Place], columns: usize) -> (&[Place], &[Place]) {
-    let mut used = 0;
-    let mut space = None;
+    let (mut used, mut space, mut code_end) = (0, None, 0);
     for (at, &(c, _)) in places.iter().enumerate() {
         used += char_width(c);
-        if c == ' ' && at > 0 && !binds(places[at - 1].0, places.get(at + 1).map(|next| next.0)) {
+        if c == '`' && at >= code_end {
+            code_end = at + code(&places[at..], columns);
+        }
+        let parts = c == ' ' && at > 0 && at >= code_end;
+        if parts && !binds(places[at - 1].0, places.get(at + 1).map(|next| next.0)) {
             if used > columns {
                 return (&places[..at], &places[at + 1..]);
             }
@@ -140,6 +144,14 @@ fn break_off(places: &[Place], columns: usize) -> (&[Place], &[Place]) {
         }
     }
     (places, &[])
+}
+
+/// How many places there are from a backquote to the next, both counted; none where that is more than fits into a line.
+fn code(places: &[Place], columns: usize) -> usize {
+    let closing = places.iter().skip(1).take(columns).position(|place| place.0 == '`');
+    let length = closing.map_or(0, |inside| inside + 2);
+    let width: usize = places[..length].iter().map(|place| char_width(place.0)).sum();
+    if width <= columns { length } else { 0 }
 }
 
 /// Whether what stands on both sides of a space belongs together, as in `p = 0.01` and `5 %`.
@@ -176,6 +188,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_copied_stays_in_one_line_where_it_fits() {
+        assert_eq!(wrap("see `ulimit -n` for it", 14), ["see", "`ulimit -n`", "for it"]);
+        assert_eq!(wrap("see `a b` and `c d`", 10), ["see `a b`", "and `c d`"]);
+        assert_eq!(wrap("`one two three`", 8), ["`one two", "three`"], "it is too long");
+        assert_eq!(wrap("one ` two three", 9), ["one ` two", "three"], "it is no pair");
+    }
+
+    #[test]
     fn characters_of_double_width_count_twice() {
         assert_eq!(wrap("日本語日本語", 6), ["日本語", "日本語"]);
         assert_eq!((left("日本", 6).as_str(), left("日本語", 5).as_str()), ("日本  ", "日本…"));
@@ -197,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_too_wide_and_no_character_is_lost(text in "[a-c日é ]{0,60}", columns in 2_usize..20) {
+        fn no_line_is_too_wide_and_no_character_is_lost(text in "[a-c日é` ]{0,60}", columns in 2_usize..20) {
             let lines = wrap(&text, columns);
             for line in &lines {
                 prop_assert!(width(line.trim_end()) <= columns, "{line:?}");

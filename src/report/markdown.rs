@@ -187,7 +187,7 @@ mod tests {
         - **control** llama-3.1-8b, known to serve another model, was told apart (p = 0.001): the tests can fire
         - **self-check** the reference does not differ from itself (p = 0.42, 250 answers)
         - **run** 0193a5c2
-        - **cost** \$0.95 in all (reference \$0.21, control \$0.02)
+        - **cost** \$0.95 in all: endpoints \$0.72, reference \$0.21, control \$0.02
         "#);
     }
 }

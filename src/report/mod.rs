@@ -27,6 +27,7 @@ pub mod plan;
 pub mod progress;
 pub mod tabular;
 pub mod terminal;
+mod warning;
 pub mod words;
 
 #[cfg(test)]
@@ -46,12 +47,12 @@ use serde::{Deserialize, Serialize};
 use crate::compare::band::Band;
 use crate::compare::thinking::Thinking;
 use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, Questions, SelfCheck};
-use crate::config::Reference;
 use crate::diagnose::availability::{self, Failing};
 use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
 use crate::verdict::{Effect, Finding, ProbeResult, SignalResult, Verdict};
-use cause::{Cause, Causes, refusals};
+use cause::{Asked, Cause, Causes, refusals};
+use warning::{gaps, warnings};
 
 /// The schema name that every report carries.
 pub const SCHEMA: &str = "samemodel.report/1";
@@ -177,6 +178,9 @@ pub struct Account {
     pub failures: BTreeMap<String, usize>,
     /// Planned requests that have no answer.
     pub unanswered: usize,
+    /// Those of them that a run which was stopped had not come to.
+    #[serde(default)]
+    pub not_asked: usize,
     /// What was paid by the configured price, in US dollars; absent without a price or token counts.
     pub cost: Option<f64>,
     /// Why attempts failed, the commonest causes first.
@@ -209,9 +213,8 @@ impl Account {
 
     /// What failed, by class, and the commonest cause in the host's words.
     pub fn why(&self) -> String {
-        let failures: Vec<String> = self.failures.iter().map(|(kind, n)| format!("{n} × {kind}")).collect();
         let cause = self.causes.first().map_or_else(String::new, |cause| format!(" ({})", cause.message));
-        failures.join(", ") + &cause
+        words::failures(&self.failures) + &cause
     }
 
     /// Attempts that failed for the host's part, out of all that count for it.
@@ -249,6 +252,9 @@ pub struct EndpointReport {
     pub failures: BTreeMap<String, usize>,
     /// Planned requests that have no answer.
     pub unanswered: usize,
+    /// Those of them that a run which was stopped had not come to.
+    #[serde(default)]
+    pub not_asked: usize,
     /// What was paid, in US dollars.
     pub cost: Option<f64>,
     /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
@@ -388,71 +394,6 @@ impl Report {
     }
 }
 
-/// What speaks against trusting the numbers.
-fn warnings(comparison: &Comparison) -> Vec<String> {
-    let mut out = Vec::new();
-    let alpha = comparison.settings.alpha;
-    if let (Some(name), Some(p)) = (&comparison.control.endpoint, comparison.control.p_value)
-        && p > alpha
-    {
-        let from = if comparison.reference == Reference::SNAPSHOT { "what was approved" } else { "the reference" };
-        out.push(format!(
-            "the control `{name}` was not told apart from {from} (p = {p:.3}), so it is no unit: the built-in one stands in"
-        ));
-    }
-    let is_sampled = comparison.endpoints.iter().any(|e| e.signals.iter().any(|signal| signal.name == "mmd"));
-    if is_sampled && comparison.control.content.sampled_from.is_none() {
-        out.push(
-            "the reference gives the same answers to different sampled probes, so that without a control nothing says how far \
-             another model would be: a difference of sampled answers has no size"
-                .to_owned(),
-        );
-    }
-    if let Some(check) = comparison.self_check
-        && check.p_value <= alpha
-    {
-        out.push(format!(
-            "the reference differs from itself (p = {:.3}); by chance alone that happens in {:.0} % of runs: repeat the run \
-             before you act on it",
-            check.p_value,
-            100.0 * alpha
-        ));
-    }
-    if let Some(name) = &comparison.control.endpoint {
-        out.extend(comparison.like_the_control.iter().map(|(endpoint, p)| {
-            format!(
-                "`{endpoint}`: the control `{name}` is not told apart from its earlier answers (p = {p:.3}), so that they may be \
-                 of the same model; its effects are in the built-in unit"
-            )
-        }));
-    }
-    let told = |e: &EndpointComparison| {
-        let missing = e.thinking.blanks_in_words().filter(|_| e.thinking.missing() > comparison.settings.tolerance);
-        let hidden = e.thinking.what_is_hidden().map(str::to_owned);
-        missing.into_iter().chain(hidden).map(|what| format!("`{}`: {what}", e.endpoint)).collect::<Vec<_>>()
-    };
-    out.extend(comparison.endpoints.iter().flat_map(told));
-    out
-}
-
-/// Below this share of what was planned the answers that there are may not stand for those that there are not.
-const FULL_ENOUGH: f64 = 0.9;
-
-/// Endpoints of which much was left unanswered: unequal denominators are not compared in silence.
-fn gaps(accounts: &BTreeMap<String, Account>) -> impl Iterator<Item = String> {
-    accounts.iter().filter_map(|(name, account)| {
-        let planned = account.samples + account.unanswered;
-        let share = account.samples as f64 / planned.max(1) as f64;
-        (account.samples > 0 && share < FULL_ENOUGH).then(|| {
-            format!(
-                "`{name}` answered {} of {planned} requests ({:.0} %): what failed may not be like what did not",
-                account.samples,
-                100.0 * share
-            )
-        })
-    })
-}
-
 /// Why there are no answers, as far as attempts tell.
 fn silence(account: &Account) -> String {
     format!("no answers: {}", account.why())
@@ -462,7 +403,8 @@ impl EndpointReport {
     /// Adds what its failures say, beside the reference's.
     fn add_availability(&mut self, reference: Option<Failing>, causes: &[Cause]) {
         let failures = self.failures.iter().map(|(class, n)| (class.as_str(), *n));
-        self.findings.extend(reference.and_then(|_| refusals(&self.causes, causes)));
+        let asked = Asked { causes: &self.causes, answered: self.samples, unanswered: self.unanswered };
+        self.findings.extend(reference.and_then(|_| refusals(asked, causes)));
         self.findings.extend(availability::findings(Failing::of(self.attempts, failures), reference));
         self.findings.sort_by_key(|f| f.confidence);
     }
@@ -486,6 +428,7 @@ impl EndpointReport {
             errors: account.errors,
             failures: account.failures,
             unanswered: account.unanswered,
+            not_asked: account.not_asked,
             cost: account.cost,
             samples_to_decide: e.samples_to_decide,
             greedy_probes_to_decide: e.greedy_probes_to_decide,

@@ -204,6 +204,7 @@ impl Watch<'_> {
                 reference: c.reference.clone(),
                 endpoint: c.endpoint.clone(),
             }),
+            features: Vec::new(),
         };
         Observation { subject, condition, facts }
     }

@@ -77,18 +77,18 @@ impl<C: Fn() -> Duration> Progress<C> {
             Event::Started { planned, .. } => self.start(*planned, now),
             Event::Answered { .. } => {}
             Event::Retrying { slot, kind, wait } => {
-                self.trouble(&slot.endpoint, *kind, &format!("next try in {}", time(*wait)), now);
+                self.trouble(&slot.endpoint, *kind, &format!("next try {}", after(*wait)), now);
             }
             Event::GaveUp { slot, kind, message } => {
                 self.trouble(&slot.endpoint, *kind, &format!("given up: {message}"), now);
             }
             Event::EndpointDown { endpoint, reason, skipped } => {
-                let skipped = words::count(*skipped, "request");
-                self.say(&format!("{endpoint}: nothing more is asked, {skipped} left out: {reason}"));
+                let open = words::count(*skipped, "request");
+                self.say(&format!("{endpoint}: nothing more is asked, {open} open: {reason}"));
             }
             Event::BudgetReached { spent, skipped } => {
-                let (spent, skipped) = (words::dollars(*spent), words::count(*skipped, "request"));
-                self.say(&format!("the budget is reached: {spent} spent, {skipped} left out"));
+                let (spent, open) = (words::dollars(*spent), words::count(*skipped, "request"));
+                self.say(&format!("the budget is reached: {spent} spent, {open} open"));
             }
             Event::ThoughtAway { advice } => self.say(advice),
             Event::Stopping => self.say("stopping: requests under way are being finished"),
@@ -175,6 +175,7 @@ pub struct Tally {
     already: usize,
     errors: usize,
     given_up: usize,
+    /// Requests that will not be sent, as far as that is known while others are under way.
     skipped: usize,
     cost: f64,
     worst_cost: f64,
@@ -222,6 +223,12 @@ impl Tally {
         self.planned.saturating_sub(self.answered + self.given_up + self.skipped)
     }
 
+    /// Requests that were neither answered nor given up, once the run is over. What is under way when an endpoint is taken out may
+    /// still be answered or given up, so that this is known at the end alone.
+    fn left_out(&self) -> usize {
+        self.planned.saturating_sub(self.answered + self.given_up)
+    }
+
     fn beginning(&self) -> String {
         let already = if self.already > 0 { format!(", {} answered already", self.already) } else { String::new() };
         let cost = if self.worst_cost > 0.0 {
@@ -256,14 +263,19 @@ impl Tally {
         if self.given_up > 0 {
             parts.push(format!("{} given up", self.given_up));
         }
-        if self.skipped > 0 {
-            parts.push(format!("{} left out", self.skipped));
+        if self.left_out() > 0 {
+            parts.push(format!("{} left out", self.left_out()));
         }
         if self.cost > 0.0 {
             parts.push(words::dollars(self.cost));
         }
         format!("{} in {}", parts.join(", "), time(now.saturating_sub(self.started_at)))
     }
+}
+
+/// How long a try is waited for: `in 12 s`.
+fn after(wait: Duration) -> String {
+    if wait < Duration::from_secs(1) { "within a second".to_owned() } else { format!("in {}", time(wait)) }
 }
 
 /// A time for people: `12 s`, `2 min 43 s`, `1 h 5 min`.
@@ -374,7 +386,7 @@ mod tests {
         40 requests planned, 10 answered already, 30 to go, at most $0.50
         20/40 answered, 1.0/s, 0 errors, 20 s left, $0.10
         30/40 answered, 1.0/s, 0 errors, 10 s left, $0.20
-        35/40 answered, 0 errors, $0.25 in 26 s
+        35/40 answered, 0 errors, 5 left out, $0.25 in 26 s
         ");
     }
 
@@ -396,10 +408,7 @@ mod tests {
         let down = Event::EndpointDown { endpoint: "e".into(), reason, skipped: 7 };
         let said = lines(&[(0, STARTED), (1, down)]);
         let line = said.lines().nth(1).expect("a second line");
-        assert!(
-            line.starts_with(r"e: nothing more is asked, 7 requests left out: \u{1b}[2J401⏎::error::xxx"),
-            "{line}"
-        );
+        assert!(line.starts_with(r"e: nothing more is asked, 7 requests open: \u{1b}[2J401⏎::error::xxx"), "{line}");
         assert!(line.ends_with('…') && line.chars().count() < 200);
         assert_eq!(said.lines().count(), 2);
     }
@@ -413,6 +422,23 @@ mod tests {
             tally.on(&event, Duration::from_secs(1));
         }
         assert_eq!(tally.left(), 40 - 10 - 1 - 1 - 20);
+    }
+
+    #[test]
+    fn answered_given_up_and_left_out_are_what_was_planned_whatever_was_under_way() {
+        let gave_up = || Event::GaveUp { slot: slot("e"), kind: FailureKind::Server, message: String::new() };
+        let down = Event::EndpointDown { endpoint: "e".into(), reason: "401".into(), skipped: 28 };
+        let budget = Event::BudgetReached { spent: 1.0, skipped: 25 };
+        // Three were under way when the endpoint was taken out, and are counted among those that are open.
+        let events = [STARTED, answered(), gave_up(), down, gave_up(), gave_up(), budget, answered()];
+        let mut tally = Tally::default();
+        for event in &events {
+            tally.on(event, Duration::from_secs(1));
+        }
+        assert_eq!((tally.answered, tally.given_up, tally.left_out()), (12, 3, 25));
+        assert_eq!(tally.answered + tally.given_up + tally.left_out(), tally.planned);
+        let said = tally.end(Duration::from_secs(9));
+        assert_eq!(said, "12/40 answered, 3 errors, 3 given up, 25 left out, $0.02 in 8 s");
     }
 
     #[test]
@@ -433,7 +459,7 @@ mod tests {
         let drawn = paper.read();
         assert!(drawn.contains("e: rate_limited, next try in 12 s"), "{drawn}");
         assert!(drawn.contains("11/40 0.2/s, 1 error, 1 min 56 s left, $0.01"), "{drawn}");
-        assert!(drawn.contains("11/40 answered, 1 error, $0.01 in 5 s"), "{drawn}");
+        assert!(drawn.contains("11/40 answered, 1 error, 29 left out, $0.01 in 5 s"), "{drawn}");
     }
 
     #[test]
@@ -443,6 +469,7 @@ mod tests {
 
     #[test]
     fn times_are_given_in_the_two_largest_units() {
+        assert_eq!(after(Duration::from_millis(20)), "within a second");
         assert_eq!(
             [0, 59, 163, 3900].map(|s| time(Duration::from_secs(s))),
             ["0 s", "59 s", "2 min 43 s", "1 h 5 min"]

@@ -2,17 +2,20 @@
 //!
 //! Layer 4, pure. Everything here is raw: it may quote hosts, and each format escapes it for where it goes.
 
+mod errors;
+mod fault;
+mod next;
+mod signal;
+
+pub use next::{Step, next_steps, remedy};
+
 use std::collections::BTreeMap;
 
-use super::cause::Cause;
 use super::{EndpointReport, Report};
-use crate::attempt::FailureKind;
-use crate::compare::{MOST_ANSWERS, MOST_PROBES, Question, Questions};
+use crate::compare::decide::directed;
+use crate::compare::{Question, Questions};
 use crate::config::Reference;
-use crate::verdict::{Confidence, Effect, EffectName, Finding, ProbeResult, SignalResult, Verdict};
-
-/// Causes of failures that are told.
-const TOLD_CAUSES: usize = 3;
+use crate::verdict::{Confidence, Effect, EffectName, ProbeResult, Verdict};
 
 /// Probes that are named as the most different ones.
 const NAMED_PROBES: usize = 3;
@@ -23,8 +26,8 @@ const EFFECT_LEGEND: &str = "share of answers as if from another model, with its
 /// What a detail is about that says what to do.
 pub const NEXT: &str = "next";
 
-/// Steps that are named at the end of a report, and endpoints that are named with one.
-const STEPS: usize = 3;
+/// From this share on a number of per cent is shown without a decimal.
+const WHOLE: f64 = 0.0995;
 
 /// A line on one endpoint with what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub struct Detail {
 
 /// A share as per cent, with a decimal below ten: `31 %`, `3.1 %`.
 pub fn percent(share: f64) -> String {
-    format!("{} %", number_of_percent(share, share.abs() < 0.0995))
+    format!("{} %", number_of_percent(share, share.abs() < WHOLE))
 }
 
 fn number_of_percent(share: f64, decimal: bool) -> String {
@@ -57,13 +60,11 @@ pub fn effect(effect: &Effect) -> String {
         EffectName::Dispersion => "variety ",
         EffectName::Surprisal => "surprisal ",
     };
-    let (arrow, estimate, low, high) = match (effect.name.is_of_drawing(), effect.estimate >= 0.0) {
-        (false, _) => ("", effect.estimate, effect.low, effect.high),
-        (true, true) => ("↓ ", effect.estimate, effect.low, effect.high),
-        (true, false) => ("↑ ", -effect.estimate, -effect.high, -effect.low),
-    };
-    let decimal = high < 0.0995;
-    let [estimate, low, high] = [estimate, low, high].map(|x| number_of_percent(x, decimal));
+    // What would read as nothing has no direction.
+    let (_, [_, _, high]) = directed(effect, 0.0005);
+    let decimal = high < WHOLE;
+    let (arrow, numbers) = directed(effect, if decimal { 0.0005 } else { 0.005 });
+    let [estimate, low, high] = numbers.map(|x| number_of_percent(x, decimal));
     format!("{name}{arrow}{estimate} % ({low} to {high})")
 }
 
@@ -103,6 +104,8 @@ pub fn p_sentence(p: f64) -> String {
 
 /// US dollars: `$1.20`, `$0.04`, `<$0.01`.
 pub fn dollars(cost: f64) -> String {
+    // A sum of nothing may be a negative zero.
+    let cost = if cost <= 0.0 { 0.0 } else { cost };
     if cost > 0.0 && cost < 0.005 { "<$0.01".to_owned() } else { format!("${cost:.2}") }
 }
 
@@ -206,6 +209,9 @@ pub fn control(report: &Report) -> String {
 /// What the reference held against itself shows, in a sentence.
 pub fn self_check(report: &Report) -> String {
     let Some(check) = report.self_check else {
+        if report.reference == Reference::SNAPSHOT {
+            return "none: each endpoint is held against its own approved answers".to_owned();
+        }
         return "not possible: it needs four sampled answers of the reference to a probe".to_owned();
     };
     let shows = if check.p_value > report.alpha { "does not differ" } else { "differs" };
@@ -223,19 +229,20 @@ pub fn reference(report: &Report) -> String {
         (n, true) => parts.push(count(n, "failed attempt")),
         (n, false) => parts.push(format!("{} ({classes})", count(n, "failed attempt"))),
     }
-    if account.unanswered > 0 {
-        parts.push(format!("{} without an answer", count(account.unanswered, "planned request")));
-    }
+    parts.extend(errors::missing(account.unanswered, account.not_asked));
     parts.join(", ")
 }
 
-/// What the run has cost, with the shares of reference and control; `None` where no price is known.
+/// What the run has cost, and what of it whom: `$0.49 in all: endpoints $0.29, reference $0.10, control $0.10`; `None` where no price
+/// is known.
 pub fn cost(report: &Report) -> Option<String> {
-    let shares = [("reference", report.reference_account.cost), ("control", report.control.account.cost)];
-    let shares: Vec<String> =
-        shares.iter().filter_map(|(who, cost)| Some(format!("{who} {}", dollars((*cost)?)))).collect();
-    let all = dollars(report.cost()?);
-    Some(if shares.is_empty() { all } else { format!("{all} in all ({})", shares.join(", ")) })
+    let shares = [
+        ("endpoints", report.endpoints.iter().filter_map(|e| e.cost).reduce(|a, b| a + b)),
+        ("reference", report.reference_account.cost),
+        ("control", report.control.account.cost),
+    ];
+    let shares = shares.into_iter().filter_map(|(who, cost)| Some(format!("{who} {}", dollars(cost?))));
+    Some(format!("{} in all: {}", dollars(report.cost()?), shares.collect::<Vec<_>>().join(", ")))
 }
 
 /// Failures by class, the commonest first: `12 rate_limited, 2 reset`.
@@ -262,16 +269,14 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
         out.push(detail("weights", question(&e.questions.computed)));
         out.push(detail("sampling", question(&e.questions.drawn)));
     }
-    out.extend(e.findings.iter().map(|f| detail("fault", fault(f))));
+    out.extend(e.findings.iter().map(|f| detail("fault", fault::fault(f, e))));
     if e.verdict == Verdict::Drifted {
-        out.push(detail("signals", signals(&e.signals, report.alpha)));
+        out.push(detail("signals", signal::signals(&e.signals, report.alpha)));
         out.push(detail("greedy", greedy(e)));
         out.push(detail("probes", most_different(&e.probes)));
     }
-    out.push(detail("errors", errors(e)));
-    let told = e.causes.iter().filter(|c| c.refused || e.unanswered > 0).take(TOLD_CAUSES);
-    out.extend(told.map(|c| detail(if c.refused { "refused" } else { "failed" }, cause(c))));
-    out.push(detail(NEXT, next(e, report)));
+    out.extend(errors::errors(e));
+    out.push(detail(NEXT, next::next(e, report)));
     out.retain(|d| !d.text.is_empty());
     out
 }
@@ -285,100 +290,6 @@ fn question(question: &Question) -> String {
         Verdict::Unmeasured => "not measured",
     };
     question.effect.as_ref().map_or_else(|| verdict.to_owned(), |shown| format!("{verdict}, {}", effect(shown)))
-}
-
-fn fault(finding: &Finding) -> String {
-    let meaning = meaning(&finding.fault).map_or_else(String::new, |m| format!("{m}; "));
-    format!("{} ({}): {meaning}{}", finding.fault, confidence(finding.confidence), finding.evidence)
-}
-
-/// What a fault of the catalogue is, for those who meet its name for the first time.
-fn meaning(fault: &str) -> Option<&'static str> {
-    Some(match fault {
-        "double-bos" => "the prompt begins with two start tokens",
-        "missing-bos" => "the prompt lacks its start token",
-        "hidden-system-prompt" => "the host adds a message of its own to the prompt",
-        "wrong-template" => "the prompt is built by another chat template",
-        "truncated-context" => "long prompts are cut without an error",
-        "max-tokens-ignored" => "answers run on past the cap",
-        "dropped-system-prompt" => "the caller's system message does not reach the model",
-        "tools-dropped" => "the tools do not reach the model",
-        "image-dropped" => "images do not reach the model",
-        "image-downscaled" => "images reach the model smaller than they were sent",
-        "usage-miscounted" => "the host's counts cannot be relied on",
-        "low-output-default" => "the host has a cap of its own where none was sent",
-        "low-output-cap" => "the host cuts answers at a lower cap than was sent",
-        "prompt-differs" => "the prompt that reaches the model is another",
-        "route-not-pinned" => "requests go to several hosts or models; that is no drift",
-        "other-model-name" => "answers name another model than was asked for",
-        "undecoded-tokens" => "tokens stand in the text as the tokenizer keeps them",
-        "unicode-normalised" => "characters are spelt in another normal form; that is no drift",
-        "stop-ignored" => "stop sequences do not stop",
-        "wrong-eos" => "the host takes another token for the end of an answer",
-        "seed-ignored" => "the seed changes nothing",
-        "cached-responses" => "answers are kept and told again, so they are no samples",
-        "tool-parser" => "tool calls do not come out as calls",
-        "schema-not-enforced" => "the answer's schema is not enforced",
-        "reasoning-hidden" => "thoughts are not passed on",
-        "reasoning-effort-ignored" => "it thinks at another effort than asked for",
-        "blank-answers" => "answers are empty",
-        "reasoning-misplaced" => "thoughts and answer are in the wrong place",
-        "corrupted-output" => "characters come that do not belong there",
-        "flaky-host" => "requests fail; that is no drift",
-        "request-refused" => "the host does not take requests that the reference takes; that is no drift",
-        "slow" => "answers are late; that is no drift",
-        "finetuned-variant" => "a variant of the model answers that was tuned for chat",
-        "topk-miscompile" => "the likeliest token is missed now and then, or requests go to different servers",
-        "wrong-rope" => "positions in long prompts are wrong",
-        "quantized-kv" => "what attention remembers has another precision",
-        "leaked-tokens" => "the chat format shows through",
-        "finish-reason-wrong" => "the host does not say rightly why answers end",
-        "swapped-model" => "another model answers",
-        "partial-routing" => "a share of the requests goes to another model",
-        "temperature-ignored" => "the sampling parameters are not those that were sent",
-        "quantized-weights" => "the weights, or the kernels, have another precision",
-        _ => return None,
-    })
-}
-
-/// The signals that failed, each in words.
-fn signals(signals: &[SignalResult], alpha: f64) -> String {
-    let parts: Vec<String> = signals.iter().filter_map(|s| signal(s, alpha)).collect();
-    parts.join("; ")
-}
-
-fn signal(signal: &SignalResult, alpha: f64) -> Option<String> {
-    if signal.name == "presence" {
-        let p = signal.p_value.filter(|p| *p <= alpha)?;
-        return Some(format!("words come more or less often, {}", p_sentence(p)));
-    }
-    let value = signal.statistic?;
-    let prompt_tokens = signal.name == "prompt_tokens" && value > 0.0;
-    if prompt_tokens {
-        return Some(format!("prompt tokens differ on {}", count(value as usize, "probe")));
-    }
-    let p = signal.p_value.filter(|p| *p <= alpha)?;
-    let than = |more: &'static str, less: &'static str| if value > 0.0 { more } else { less };
-    let words = match signal.name.as_str() {
-        "mmd" => format!("texts differ (mmd {value:.4})"),
-        // The kernels behind `mmd`, one by one, say nothing more to a reader; the JSON report has them.
-        name if name.starts_with("mmd_") => return None,
-        "dispersion" => than("less varied texts", "more varied texts").to_owned(),
-        "surprisal" => than("more surprising texts", "less surprising texts").to_owned(),
-        "duplicates" => than("more identical answers", "fewer identical answers").to_owned(),
-        "greedy_divergence" => "greedy answers leave the reference's sooner".to_owned(),
-        "length" => format!("{:.0} characters {}", value.abs(), than("longer", "shorter")),
-        "cut_at_cap" => format!("{} {} cut at the cap", percent(value.abs()), than("more answers", "fewer answers")),
-        "leading_space" => {
-            format!("{} {} begin with white space", percent(value.abs()), than("more answers", "fewer answers"))
-        }
-        "exclamation_marks" => {
-            format!("{:.1} {} exclamation marks an answer", value.abs(), than("more", "fewer"))
-        }
-        "emoji" => format!("{:.1} {} emoji an answer", value.abs(), than("more", "fewer")),
-        name => format!("{name} {value:.4}"),
-    };
-    Some(format!("{words}, {}", p_sentence(p)))
 }
 
 fn greedy(e: &EndpointReport) -> String {
@@ -404,102 +315,6 @@ fn most_different(probes: &[ProbeResult]) -> String {
     if parts.is_empty() { String::new() } else { format!("most different on {}", parts.join(", ")) }
 }
 
-fn errors(e: &EndpointReport) -> String {
-    let mut parts = Vec::new();
-    if e.errors > 0 {
-        let classes = if e.failures.is_empty() { String::new() } else { format!(": {}", failures(&e.failures)) };
-        parts.push(format!("{} of {} failed{classes}", e.errors, count(e.attempts, "attempt")));
-    }
-    if e.unanswered > 0 {
-        parts.push(format!("{} without an answer", count(e.unanswered, "planned request")));
-    }
-    parts.join("; ")
-}
-
-/// A cause with its number and the host's words.
-fn cause(cause: &Cause) -> String {
-    let requests = match cause.requests.as_str() {
-        "" => String::new(),
-        "plain" => " (plain requests)".to_owned(),
-        requests => format!(" (requests {requests})"),
-    };
-    match cause.count {
-        0 => format!("{}{requests}, not asked: {}", cause.class, cause.message),
-        count => format!("{count} × {}{requests}: {}", cause.class, cause.message),
-    }
-}
-
-/// What would settle an open verdict, or let there be one.
-fn next(e: &EndpointReport, report: &Report) -> String {
-    if report.partial.is_some() && matches!(e.verdict, Verdict::Inconclusive | Verdict::Unmeasured) {
-        return "go on with --resume: not all was asked".to_owned();
-    }
-    // More probes do not help where few requests are answered.
-    let asked = e.samples + e.unanswered;
-    if let Some(cause) = e.causes.first().filter(|_| 2 * e.unanswered > asked) {
-        return remedy(&cause.class).to_owned();
-    }
-    let agrees = e.questions.computed.verdict == Verdict::Consistent;
-    let needed = if agrees { e.samples_to_settle } else { e.samples_to_decide };
-    let sampled = needed.filter(|n| *n <= MOST_ANSWERS);
-    let sampled = sampled.map(|n| format!("raise `samples` to about {n} answers for each sampled probe"));
-    let probes = e.greedy_probes_to_decide.filter(|_| !agrees);
-    let greedy = probes.filter(|n| *n <= MOST_PROBES).map(|n| format!("ask about {n} greedy probes"));
-    match (greedy, sampled) {
-        (Some(greedy), Some(sampled)) => format!("{greedy}, or {sampled}"),
-        // A number that nobody would ask for is no advice.
-        (None, None) if needed.is_some() || probes.is_some() => "add probes, or a control".to_owned(),
-        (one, other) => one.or(other).unwrap_or_default(),
-    }
-}
-
-/// What to do next, for all endpoints together: what would settle open verdicts, and what can be sent to a host that differs.
-pub fn next_steps(report: &Report) -> Vec<String> {
-    let mut steps: Vec<(String, Vec<&str>)> = Vec::new();
-    // How to go on with a run that was stopped stands beside why it was.
-    for e in report.endpoints.iter().filter(|_| report.partial.is_none()) {
-        let step = next(e, report);
-        match steps.iter_mut().find(|(there, _)| *there == step) {
-            Some((_, endpoints)) => endpoints.push(&e.endpoint),
-            None if step.is_empty() || !needs_attention(e) => {}
-            None => steps.push((step, vec![&e.endpoint])),
-        }
-    }
-    let mut out: Vec<String> =
-        steps.iter().take(STEPS).map(|(step, endpoints)| format!("{}: {step}", names(endpoints))).collect();
-    let drifted: Vec<&str> =
-        report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted).map(|e| e.endpoint.as_str()).collect();
-    if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
-        out.push(format!("{}: `samemodel report {run} --format markdown` writes this for the host", names(&drifted)));
-    }
-    out
-}
-
-/// The first few names: `a, b, c and 2 more`.
-fn names(all: &[&str]) -> String {
-    let first = all[..all.len().min(STEPS)].join(", ");
-    if all.len() > STEPS { format!("{first} and {} more", all.len() - STEPS) } else { first }
-}
-
-/// What to do about failures of a class.
-fn remedy(class: &str) -> &'static str {
-    match FailureKind::named(class) {
-        Some(FailureKind::Unauthorized) => "check the key: its variable, its provider, and whether it has expired",
-        Some(FailureKind::Forbidden) => "give the key the right that the host names, or leave these requests out",
-        Some(FailureKind::PaymentRequired) => "add credit at the host, or lower the caps",
-        Some(FailureKind::NotFound) => "check `model` and `base_url` against the host's list of models",
-        Some(FailureKind::Rejected) => {
-            "change what the host names: `[provider.….dialect]` says how requests are written there"
-        }
-        Some(FailureKind::Redirect) => "set `base_url` to where the host redirects",
-        Some(FailureKind::RateLimited) => "lower `concurrency` or set `requests_per_minute`, and go on with --resume",
-        Some(FailureKind::Connect) => "check the address in `base_url`, and whether the host is up",
-        Some(FailureKind::Local) => "raise this machine's limit on open files (`ulimit -n`), or lower `concurrency`",
-        Some(FailureKind::Timeout) => "check whether the host is up; `[defaults.timeout]` says how long is waited",
-        _ => "ask again later: what failed may pass",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -520,6 +335,25 @@ mod tests {
     fn effects_on_variety_say_in_which_direction() {
         assert_eq!(shown(EffectName::Dispersion, 0.4, 0.3, 0.5), "variety ↓ 40 % (30 to 50)");
         assert_eq!(shown(EffectName::Dispersion, -0.4, -0.5, -0.3), "variety ↑ 40 % (30 to 50)");
+        assert_eq!(shown(EffectName::Surprisal, -0.046, -0.101, 0.009), "surprisal ↑ 5 % (−1 to 10)");
+    }
+
+    #[test]
+    fn an_effect_that_reads_as_nothing_has_no_direction() {
+        assert_eq!(shown(EffectName::Surprisal, -0.0002, -0.021, 0.02), "surprisal 0 % (−2 to 2.1)");
+        assert_eq!(shown(EffectName::Surprisal, 0.004, -0.12, 0.13), "surprisal 0 % (−13 to 12)");
+        assert_eq!(shown(EffectName::Dispersion, 0.0006, -0.02, 0.02), "variety ↓ 0.1 % (−2 to 2)");
+    }
+
+    #[test]
+    fn the_cost_says_what_it_is_made_of() {
+        let mut report = crate::report::fixture::mixed();
+        assert_eq!(cost(&report).as_deref(), Some("$0.95 in all: endpoints $0.72, reference $0.21, control $0.02"));
+        report.endpoints.clear();
+        report.control.account.cost = None;
+        assert_eq!(cost(&report).as_deref(), Some("$0.21 in all: reference $0.21"));
+        report.reference_account.cost = None;
+        assert_eq!(cost(&report), None);
     }
 
     #[test]
@@ -530,7 +364,8 @@ mod tests {
 
     #[test]
     fn small_costs_do_not_read_as_nothing() {
-        assert_eq!([0.0, 0.0001, 0.04, 12.0].map(dollars), ["$0.00", "<$0.01", "$0.04", "$12.00"]);
+        assert_eq!([0.0, -0.0, 0.0001, 0.04].map(dollars), ["$0.00", "$0.00", "<$0.01", "$0.04"]);
+        assert_eq!(dollars(12.0), "$12.00");
     }
 
     #[test]

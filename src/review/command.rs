@@ -107,10 +107,19 @@ pub const HELP: [(&str, &str); 12] = [
     ("i", "show or hide all that the files say of both"),
     ("d", "show lines that differ, or answers side by side"),
     ("o", "open all of it in $PAGER"),
-    ("q Esc", "stop here: what is left waits on"),
+    ("q Esc", "stop here: what is left waits on; Esc closes this help first"),
 ];
 
 impl Decision {
+    /// What is happening to snapshots that it is on.
+    pub fn present(self) -> &'static str {
+        match self {
+            Self::Accept => "accepting",
+            Self::Reject => "rejecting",
+            Self::Skip => "skipping",
+        }
+    }
+
     /// What has happened to a snapshot that it was on.
     pub fn past(self) -> &'static str {
         match self {

@@ -157,6 +157,11 @@ impl Review {
         self.top = 0;
     }
 
+    /// What Escape asks for: out of the help where that is shown, and else out of the review.
+    pub fn on_escape(&self) -> Command {
+        if self.shown.help == Visibility::Shown { Command::Toggle(Part::Help) } else { Command::Quit }
+    }
+
     /// What has been decided so far.
     pub fn tally(&self) -> Tally {
         let of = |decision| self.decided.iter().filter(|d| **d == decision).count();
@@ -208,6 +213,16 @@ mod tests {
         assert_eq!(review.in_scope(Scope::Rest)[..2], taken);
         review.decided(Decision::Accept, taken.len());
         assert_eq!(review.current(), Some(("m/e/p2", 4)));
+    }
+
+    #[test]
+    fn escape_leaves_the_help_before_the_review() {
+        let mut review = review(1);
+        assert_eq!(review.on_escape(), Command::Quit);
+        review.toggle(Part::Help);
+        assert_eq!(review.on_escape(), Command::Toggle(Part::Help));
+        review.toggle(Part::Help);
+        assert_eq!(review.on_escape(), Command::Quit);
     }
 
     #[test]

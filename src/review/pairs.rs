@@ -1,7 +1,7 @@
 //! Answers side by side: which of the new ones stands beside which of those approved.
 //!
-//! Part of layer 4's review, pure. The same text pairs with itself; what is left pairs with what it is most like; the rest stands
-//! alone.
+//! Part of layer 4's review, pure. The same text pairs with itself; what is left pairs with what it is most like, and the rest by its
+//! rank, so that both columns hold text from the first line on.
 
 use crate::snapshot::{Answer, Snapshot};
 
@@ -11,7 +11,7 @@ const MOST_MATCHED: usize = 40;
 /// Characters of a text that likeness is judged by.
 const LONGEST: usize = 300;
 
-/// Texts less alike than this are better read one after the other.
+/// Of texts less alike than this, marks on the words that differ say nothing.
 const ALIKE: f64 = 0.3;
 
 /// One distinct text and how often it came.
@@ -23,6 +23,17 @@ pub struct Counted {
     pub count: usize,
 }
 
+/// How both sides of a row go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// They are the same text.
+    Same,
+    /// They differ in some words.
+    Alike,
+    /// They stand beside each other by rank alone, or one is missing.
+    Unlike,
+}
+
 /// A row: what was approved and what came, one of which may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
@@ -30,12 +41,18 @@ pub struct Pair {
     pub approved: Option<Counted>,
     /// New.
     pub new: Option<Counted>,
+    /// How they go together.
+    pub likeness: Likeness,
 }
 
 impl Pair {
+    fn of(approved: Counted, new: Counted, likeness: Likeness) -> Self {
+        Self { approved: Some(approved), new: Some(new), likeness }
+    }
+
     /// Whether both sides say the same.
     pub fn is_same(&self) -> bool {
-        matches!((&self.approved, &self.new), (Some(a), Some(b)) if a.text == b.text)
+        self.likeness == Likeness::Same
     }
 }
 
@@ -46,14 +63,20 @@ pub fn pairs(approved: Option<&Snapshot>, new: Option<&Snapshot>) -> Vec<Pair> {
     let mut same = Vec::new();
     old.retain(|a| {
         let Some(at) = fresh.iter().position(|b| b.text == a.text) else { return true };
-        same.push(Pair { approved: Some(a.clone()), new: Some(fresh.remove(at)) });
+        same.push(Pair::of(a.clone(), fresh.remove(at), Likeness::Same));
         false
     });
     let mut rows = alike(&mut old, &mut fresh);
-    rows.extend(old.into_iter().map(|a| Pair { approved: Some(a), new: None }));
-    rows.extend(fresh.into_iter().map(|b| Pair { approved: None, new: Some(b) }));
+    rows.extend(by_rank(old, fresh));
     rows.extend(same);
     rows
+}
+
+/// What is like nothing, side by side in its order; what is more on one side stands alone.
+fn by_rank(old: Vec<Counted>, new: Vec<Counted>) -> Vec<Pair> {
+    let most = old.len().max(new.len());
+    let (mut old, mut new) = (old.into_iter(), new.into_iter());
+    (0..most).map(|_| Pair { approved: old.next(), new: new.next(), likeness: Likeness::Unlike }).collect()
 }
 
 /// Takes the likest pair out of both, again and again.
@@ -72,8 +95,7 @@ fn alike(old: &mut Vec<Counted>, new: &mut Vec<Counted>) -> Vec<Pair> {
             chosen.push((i, j));
         }
     }
-    let rows =
-        chosen.iter().map(|&(i, j)| Pair { approved: Some(old[i].clone()), new: Some(new[j].clone()) }).collect();
+    let rows = chosen.iter().map(|&(i, j)| Pair::of(old[i].clone(), new[j].clone(), Likeness::Alike)).collect();
     let keep = |all: &mut Vec<Counted>, taken: Vec<usize>| {
         let mut at = 0..;
         all.retain(|_| at.next().is_some_and(|i| !taken.contains(&i)));
@@ -123,11 +145,18 @@ mod tests {
             shown(&old, &new),
             [
                 row("1 × the cat sat", "1 × the cat sits"),
-                row("1 × 12345678", ""),
-                row("", "1 × äöüßñçéø"),
+                row("1 × 12345678", "1 × äöüßñçéø"),
                 row("2 × yes", "1 × yes"),
             ]
         );
+    }
+
+    #[test]
+    fn what_is_like_nothing_stands_beside_what_is_as_frequent() {
+        let rows = shown(&["1234", "1234", "5678"], &["äöüß", "ñçéø", "ñçéø", "èàùî"]);
+        assert_eq!(rows, [row("2 × 1234", "2 × ñçéø"), row("1 × 5678", "1 × äöüß"), row("", "1 × èàùî")]);
+        let pairs = pairs(Some(&snapshot(&["1234"])), Some(&snapshot(&["äöüß"])));
+        assert_eq!(pairs[0].likeness, Likeness::Unlike);
     }
 
     #[test]

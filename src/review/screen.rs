@@ -6,13 +6,14 @@
 use similar::{ChangeTag, TextDiff};
 
 use super::command::{HELP, KEYS};
-use super::pairs::{Counted, Pair, pairs};
+use super::pairs::{Counted, Likeness, Pair, pairs};
 use super::summary::summary;
 use super::{Decision, Extent, Review, Shown, Tally, Visibility};
 use crate::report::View;
 use crate::report::diff::{joined, marked};
 use crate::report::escape::{line, short_line};
 use crate::report::layout::{Span, Tone, left, width, wrap, wrap_spans};
+use crate::report::words;
 use crate::signal::contrast::{Change as Words, Side, changes};
 use crate::snapshot::{Snapshot, file};
 
@@ -77,13 +78,24 @@ pub fn render_end(review: &Review, view: View) -> String {
     [view.paint.apply(Tone::Heading, &tally), closing(&[&review.notice], view), closing(&[keys], view)].join("\n")
 }
 
-/// What is done with all that are left when the answer is y: `accept 9 of the 12 that are left? …`.
+/// What is asked before all that are left are decided on: the question and the keys first, and then what else is to be known:
+/// `accept 9 of the 12 that are left? y does, any other key does not; …`.
 pub fn question(decision: Decision, taken: usize, left: usize) -> String {
     let verb = if decision == Decision::Accept { "accept" } else { "reject" };
     let of =
         if taken < left { format!("{taken} of the {left} that are left") } else { format!("all {left} that are left") };
     let rest = if taken < left { "; of the others the run's verdict was not seen yet" } else { "" };
-    format!("{verb} {of}{rest}? y does, any other key does not")
+    format!("{verb} {of}? y does, any other key does not{rest}")
+}
+
+/// A question in as many lines as it needs, for the foot of the screen.
+pub fn asked(question: &str, view: View) -> Vec<String> {
+    wrap(&line(question), view.width)
+}
+
+/// What is said while many are decided on, which takes a moment.
+pub fn under_way(decision: Decision, count: usize) -> String {
+    format!("{} {} …", decision.present(), words::count(count, "snapshot"))
 }
 
 fn closing(parts: &[&str], view: View) -> String {
@@ -167,7 +179,7 @@ fn side_by_side(waiting: Waiting<'_>, view: View) -> Vec<String> {
 
 fn row(pair: &Pair, column: usize, view: View) -> Vec<String> {
     let words = match (&pair.approved, &pair.new) {
-        (Some(a), Some(b)) if a.text != b.text => Some(joined(&changes(&a.text, &b.text))),
+        (Some(a), Some(b)) if pair.likeness == Likeness::Alike => Some(joined(&changes(&a.text, &b.text))),
         _ => None,
     };
     let cell = |counted: Option<&Counted>, side: Side| -> Vec<String> {
@@ -346,6 +358,16 @@ mod tests {
     }
 
     #[test]
+    fn unlike_answers_fill_both_columns_from_the_first_line_on_and_have_no_marks() {
+        let (old, new) = ("frost on the window pane ".repeat(40), "0123 4567 8901 2345 ".repeat(40));
+        let (old, new) = (snapshot(&[&old]), drifted(&[&new]));
+        let text = render(&review(), Waiting { approved: Some(&old), new: &new }, View::default(), 24).text;
+        let row = text.lines().find(|row| row.starts_with("1 × frost")).expect("the first answers");
+        assert!(row.contains("│ 1 × 0123"), "{text}");
+        assert!(!text.contains("{+") && !text.contains("[-"), "{text}");
+    }
+
+    #[test]
     fn info_and_diff_are_shown_where_asked_for() {
         let (old, new) = (snapshot(&OLD), drifted(&NEW));
         let mut review = review();
@@ -361,11 +383,11 @@ mod tests {
         let (mut review, waiting) = (review(), Waiting { approved: Some(&old), new: &new });
         let before = render(&review, waiting, View::default(), 12);
         assert_eq!(before.text.lines().count(), 12, "{}", before.text);
-        assert!(before.text.contains("\nlines 1 to 6 of 8\na accept"), "{}", before.text);
+        assert!(before.text.contains("\nlines 1 to 6 of 7\na accept"), "{}", before.text);
         review.scroll(Scroll::End, before.extent);
         review.notice = "skipped llama/together/core/greeting".into();
         let after = render(&review, waiting, View::default(), 12).text;
-        assert!(after.contains("1 × quiet ") && after.contains("core/greeting · lines 3 to 8 of 8\n"), "{after}");
+        assert!(after.contains("1 × quiet ") && after.contains("core/greeting · lines 2 to 7 of 7\n"), "{after}");
     }
 
     #[test]
@@ -380,7 +402,17 @@ mod tests {
     #[test]
     fn what_is_decided_together_is_told_of_before_it_is_done() {
         assert_eq!(question(Decision::Reject, 12, 12), "reject all 12 that are left? y does, any other key does not");
-        assert!(question(Decision::Accept, 9, 12).starts_with("accept 9 of the 12 that are left; of the others"));
+        let some = "accept 64 of the 130 that are left? y does, any other key does not";
+        let asks = question(Decision::Accept, 64, 130);
+        assert_eq!(asks, format!("{some}; of the others the run's verdict was not seen yet"));
+        for columns in [80, 40] {
+            let lines = asked(&asks, View { width: columns, paint: Paint::Plain });
+            assert!(lines.iter().all(|line| width(line) <= columns), "{lines:?}");
+            assert_eq!(lines.join(" "), asks);
+            let keys = lines.iter().position(|line| line.contains("not;")).expect("what the keys do");
+            assert!(keys < 2, "{lines:?}");
+        }
+        assert_eq!(under_way(Decision::Accept, 66), "accepting 66 snapshots …");
         let mut review = review();
         review.decided(Decision::Reject, 1);
         let text = render_end(&review, View::default());

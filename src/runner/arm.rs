@@ -115,7 +115,9 @@ impl State {
     pub(super) fn gave_up(&self, given_up: &GivenUp<'_>) -> Option<String> {
         self.left.fetch_sub(1, Ordering::Relaxed);
         let failure = given_up.failure;
-        let reason = if failure.kind.is_fatal() {
+        let has_answered = self.seen().answered;
+        // What answers has the right key and the right address: one node of many may be out of order.
+        let reason = if failure.kind.is_fatal() && !has_answered {
             Some(failure.message.clone())
         } else if failure.kind.is_refusal() {
             self.refused(given_up)
@@ -209,6 +211,16 @@ mod tests {
     #[test]
     fn a_wrong_key_takes_it_down_at_once() {
         assert!(give_up(&state(5), FailureKind::Unauthorized, None, 1).is_some());
+    }
+
+    #[test]
+    fn a_wrong_key_or_a_redirect_among_answers_takes_nothing_down_and_many_in_a_row_do() {
+        let state = state(2);
+        state.answered(Some(0));
+        assert_eq!(give_up(&state, FailureKind::Unauthorized, Some(1), 2), None);
+        state.answered(Some(0));
+        assert_eq!(give_up(&state, FailureKind::Redirect, Some(1), 2), None);
+        assert!(give_up(&state, FailureKind::Unauthorized, Some(2), 2).is_some());
     }
 
     #[test]

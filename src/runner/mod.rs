@@ -19,7 +19,7 @@ use crate::charge::charge;
 use crate::client::{Ask, Client, Route};
 use crate::event::Event;
 use crate::plan::{Budget, Plan, PlannedProbe, Request};
-use crate::probe::RequestClass;
+use crate::probe::{Feature, RequestClass};
 use crate::retry::{self, Decision, Spent};
 use crate::stats::rng;
 use crate::store::{Recorded, RunId, Store, StoreError};
@@ -171,17 +171,22 @@ impl Shared<'_> {
                 blip: Duration::try_from_secs_f64(arm.retry.first_wait).unwrap_or_default(),
             },
         );
-        let requests = stream::iter(queue).map(|request| {
+        let asked = |queue: Vec<Request>| {
             let state = &state;
-            async move {
+            stream::iter(queue).map(move |request| async move {
                 let end = self.fulfil(arm, request, state).await?;
                 let took = if let End::Answered(took) = &end { Some(*took) } else { None };
                 self.window.leave(arm.index, request.block, took);
                 Ok::<_, StoreError>((request, end))
-            }
-        });
+            })
+        };
+        // An answer without a cap may take a small host minutes: one at a time, so that the others have its places.
+        let is_uncapped =
+            |r: &Request| RequestClass::of(&self.runner.plan.probes[r.probe].probe).has(Feature::Uncapped);
+        let (uncapped, capped): (Vec<Request>, Vec<Request>) = queue.into_iter().partition(is_uncapped);
         // Unordered and as wide as the cap; the limiter within decides how many really go out.
-        let mut ends = requests.buffer_unordered(arm.concurrency.max(1) as usize);
+        let capped = asked(capped).buffer_unordered(arm.concurrency.max(1) as usize);
+        let mut ends = stream::select(capped, asked(uncapped).buffer_unordered(1));
         while let Some(end) = ends.next().await {
             let (request, end) = end?;
             self.take_note(arm, request, end, &state);

@@ -14,8 +14,8 @@
 //!   uses none up.
 //!
 //! What is refused, beside what does not fit the schema: two answers that give the same endpoint, probe and replicate
-//! (lines with `error` may repeat, since a retry serves the same request), a field given twice in one line, UTF-16, and lines over
-//! [`MAX_LINE_BYTES`].
+//! (lines with `error` may repeat, since a retry serves the same request), a field given twice in one line, UTF-16, compressed files, and
+//! lines over [`MAX_LINE_BYTES`].
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
@@ -31,6 +31,13 @@ use crate::encoding::{UTF_16, is_utf16};
 /// The longest line that is read or written: 32 MiB. An answer of 4,000 tokens with 20 log-probabilities each takes
 /// about 5 MiB.
 pub const MAX_LINE_BYTES: usize = 32 << 20;
+
+/// The length of a line after which no end of it is looked for any more, as in a device that never ends.
+const ENDLESS: usize = 2 * MAX_LINE_BYTES;
+
+/// How compressed files begin, with the name of the format and of the program that unpacks them to its output.
+const COMPRESSED: [(&[u8], &str, &str); 2] =
+    [(&[0x1F, 0x8B], "gzip", "zcat"), (&[0x28, 0xB5, 0x2F, 0xFD], "zstd", "zstdcat")];
 
 /// Why samples could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +96,14 @@ pub enum LineError {
     NotUtf8 {
         /// The byte's number in the line, from 1.
         at: usize,
+    },
+    /// No text yet.
+    #[error("it is compressed by {format}: unpack it on the way, as in `{unpack} FILE | samemodel compare -`")]
+    Compressed {
+        /// The format.
+        format: &'static str,
+        /// The program that unpacks it.
+        unpack: &'static str,
     },
     /// Text in UTF-16.
     #[error("{UTF_16}")]
@@ -208,12 +223,18 @@ impl SampleReader {
         for line in 1.. {
             let length = next_line(&mut reader, &mut buffer)
                 .map_err(|source| SampleFileError::Io { file: name.to_owned(), source })?;
-            let parsed = match length {
-                LineLength::End => break,
-                LineLength::TooLong => Err(LineError::TooLong),
-                LineLength::Whole => parse_line(&buffer, line == 1),
+            let compressed = if line == 1 { compression(&buffer) } else { None };
+            let is_last = compressed.is_some() || matches!(length, LineLength::Endless);
+            let parsed = match (compressed, length) {
+                (_, LineLength::End) => break,
+                (Some(error), _) => Err(error),
+                (None, LineLength::TooLong | LineLength::Endless) => Err(LineError::TooLong),
+                (None, LineLength::Whole) => parse_line(&buffer, line == 1),
             };
             self.take(Place { file: Arc::clone(&file), line }, parsed);
+            if is_last {
+                break;
+            }
         }
         Ok(())
     }
@@ -271,16 +292,25 @@ fn number(lines: &mut [Parsed], taken: &HashMap<Slot, Place>) {
     }
 }
 
+/// What is wrong with a file that begins with these bytes, where it is compressed.
+fn compression(bytes: &[u8]) -> Option<LineError> {
+    let (_, format, unpack) = COMPRESSED.into_iter().find(|(mark, ..)| bytes.starts_with(mark))?;
+    Some(LineError::Compressed { format, unpack })
+}
+
 enum LineLength {
     End,
     Whole,
     TooLong,
+    /// Its end was not looked for.
+    Endless,
 }
 
 /// Fills the buffer with the next line without its end. Of a line over the limit no more than the limit is held.
 fn next_line(reader: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<LineLength> {
     buffer.clear();
     let mut length = LineLength::End;
+    let mut seen = 0;
     loop {
         let available = match reader.fill_buf() {
             Ok(available) => available,
@@ -302,6 +332,10 @@ fn next_line(reader: &mut impl BufRead, buffer: &mut Vec<u8>) -> io::Result<Line
         reader.consume(used);
         if end.is_some() {
             return Ok(length);
+        }
+        seen += used;
+        if seen > ENDLESS {
+            return Ok(LineLength::Endless);
         }
     }
 }

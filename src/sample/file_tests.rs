@@ -92,6 +92,29 @@ fn a_line_over_the_limit_is_refused_and_the_next_one_is_still_seen() {
 }
 
 #[test]
+fn a_line_without_end_is_given_up() {
+    assert!(matches!(
+        read_samples(io::BufReader::new(io::repeat(0)), "zero"),
+        Err(SampleFileError::BadLine { reason: LineError::TooLong, bad_lines: 1, .. })
+    ));
+}
+
+#[test]
+fn a_compressed_file_is_named_with_what_unpacks_it() {
+    for (mark, words) in [
+        (
+            &b"\x1f\x8b\x08\0\n\0\n"[..],
+            "compressed by gzip: unpack it on the way, as in `zcat FILE | samemodel compare -`;",
+        ),
+        (&b"\x28\xb5\x2f\xfd\n\n\xff"[..], "compressed by zstd: unpack it on the way, as in `zstdcat FILE |"),
+    ] {
+        let error = read_samples(mark, "s.jsonl.gz").unwrap_err().to_string();
+        assert!(error.starts_with("s.jsonl.gz:1: it is ") && error.contains(words), "{error}");
+        assert!(error.ends_with("; nothing was read") && !error.contains("more bad"), "{error}");
+    }
+}
+
+#[test]
 fn a_sample_too_long_to_be_read_back_is_not_written() {
     let sample = Sample::new("e", "p", "x".repeat(MAX_LINE_BYTES));
     let error = write_samples(io::sink(), [&sample]).unwrap_err();

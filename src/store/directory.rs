@@ -6,8 +6,25 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
+/// What is in the directory's place, where it is neither a directory nor nothing.
+pub(super) fn instead_of_a_directory(dir: &Path) -> Option<&'static str> {
+    let there = std::fs::symlink_metadata(dir).ok()?;
+    match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some("no folder"),
+        Err(error) if there.is_symlink() && error.kind() == io::ErrorKind::NotFound => {
+            Some("a link that leads nowhere")
+        }
+        Err(_) => None,
+    }
+}
+
 /// Makes the directory and its parents, mode 0700 on Unix, unless it is there.
 pub(super) fn create(dir: &Path) -> io::Result<()> {
+    if let Some(what) = instead_of_a_directory(dir) {
+        let what = format!("it is {what}: move it away, or name another with `--data-dir`");
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
+    }
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

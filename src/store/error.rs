@@ -41,8 +41,8 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The file or its directory cannot be written.
-    #[error("{}: the database or its directory is read-only; make both writable or choose another directory",
-        path.display())]
+    #[error("{}: the database or its directory is read-only, and even reading it writes a log beside it; make both writable or choose \
+         another directory, such as a copy, with `--data-dir`", path.display())]
     ReadOnly {
         /// The database.
         path: PathBuf,

@@ -79,6 +79,14 @@ pub enum LockError {
         /// What it is instead.
         what: &'static str,
     },
+    /// What is to be the data directory is something else.
+    #[error("{} is {what}, and the history is kept in a folder: move it away, or name another with `--data-dir`", dir.display())]
+    NoFolder {
+        /// The data directory.
+        dir: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// The file could not be made, locked or written.
     #[error("{}: cannot take the lock: {source}; see that the directory can be written and has room, or choose another", path.display())]
     Io {
@@ -128,6 +136,9 @@ impl Lock {
     pub fn acquire_for(scope: Scope, dir: &Path, holder: &Holder) -> Result<Self, LockError> {
         let path = dir.join(scope.file());
         let failed = |source| LockError::Io { path: path.clone(), source };
+        if let Some(what) = directory::instead_of_a_directory(dir) {
+            return Err(LockError::NoFolder { dir: dir.to_owned(), what });
+        }
         directory::create(dir).map_err(failed)?;
         if let Some(what) = instead_of_a_file(&path) {
             return Err(LockError::NoFile { path, what });
@@ -252,6 +263,23 @@ mod tests {
         let refused = Lock::acquire(dir.path(), &holder("a")).unwrap_err();
         assert!(refused.to_string().contains("lock: the lock is a symbolic link"), "{refused}");
         assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_file_or_a_link_to_nowhere_in_the_place_of_the_directory_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "kept").unwrap();
+        let refused = Lock::acquire(&file, &holder("a")).unwrap_err();
+        assert!(refused.to_string().contains("file is no folder, and the history"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept");
+        #[cfg(unix)]
+        {
+            let link = dir.path().join("link");
+            std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
+            let refused = Lock::acquire(&link, &holder("a")).unwrap_err();
+            assert!(refused.to_string().contains("link is a link that leads nowhere"), "{refused}");
+        }
     }
 
     #[cfg(unix)]

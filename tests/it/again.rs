@@ -49,5 +49,8 @@ fn a_kept_run_is_judged_again_with_the_same_result_and_nothing_is_asked() {
     assert_eq!(again.json(), first, "{}", again.stderr);
     let id = first["run"].as_str().expect("a run's id").to_owned();
     assert_eq!(project.run(["report", &id, "--format", "json"]).json(), first);
+    let alone = project.run(["report", "-e", "twin", "--format", "json"]).json();
+    assert_eq!(alone["endpoints"], json!([first["endpoints"][0].clone()]));
+    project.run(["report", "-e", "twyn"]).refuses(2, &["did not judge an endpoint `twyn`", "did you mean `twin`?"]);
     project.run(["report", "no-such-run"]).refuses(2, &["no such run", "samemodel history"]);
 }

@@ -1,8 +1,11 @@
 //! The program with `[alert]` configured: checks that find something, checks that fail, and the verbs.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value;
 
 use crate::fixture::{Project, assert_says};
+use crate::host::{Host, Request, delta, end, response, stream};
 use crate::receiver::{Posted, Receiver};
 
 const ALERT: &str = "[alert]\nfail_after = 1\n\
@@ -71,6 +74,35 @@ fn a_check_that_measures_nothing_is_told_at_once_and_again_only_when_it_works() 
     assert_eq!(receiver.got().len(), 5, "{:?}", paths(&receiver));
 }
 
+/// Requests that [`dies`] has had as the reference.
+static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// A host whose reference answers a few times and then no more.
+fn dies(request: &Request) -> Vec<u8> {
+    if request.path.ends_with("/models") {
+        return response("200 OK", &[], r#"{"data":[{"id":"lab"}]}"#);
+    }
+    if request.path.starts_with("/reference/") && ASKED.fetch_add(1, Ordering::SeqCst) >= 12 {
+        return response("503 Service Unavailable", &[], "{}");
+    }
+    stream(&[delta("The sea is wide."), end()])
+}
+
+#[test]
+fn a_reference_that_stops_answering_is_a_check_that_failed() {
+    let (receiver, host) = (receiver(), Host::start(dies));
+    let project = project(&receiver)
+        .with_default("samples", "40")
+        .with_default("retry", "{ tries = 1, down_after = 1 }")
+        .with_endpoint("reference", &host.url("reference"))
+        .with_endpoint("same", &host.url("same"));
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_says(&run.stdout, &["stopped early", "the reference `reference` does not answer"]);
+    assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
+    assert_eq!(events(&receiver.got()[1]), ["checker firing"]);
+    assert_says(&receiver.got()[1].body, &["the reference `reference` stopped answering before the end"]);
+}
+
 #[test]
 fn a_check_that_cannot_begin_is_told_too() {
     let receiver = receiver();
@@ -133,6 +165,30 @@ fn a_receiver_that_is_down_changes_nothing_about_the_check_and_gets_its_message_
     assert!(!run.stderr.contains("canary"), "{}", run.stderr);
     let listed = down.run(["alert", "list"]);
     assert_says(&listed.stdout, &["waits", "127.0.0.1 cannot be reached"]);
+}
+
+#[test]
+fn what_is_not_told_yet_and_who_cannot_be_told_is_said_at_every_check() {
+    let receiver = receiver();
+    let project = Project::new()
+        .with_probe("p", "Tell me of the sea.")
+        .with_file("providers.local.toml", &ALERT.replace("fail_after = 1", "fail_after = 2"))
+        .with_env("PING_URL", &format!("http://{}/canary-ping", receiver.authority()))
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("same", "lab:")
+        .with_endpoint("gone", "http://127.0.0.1:9/v1");
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_says(&run.stderr, &["the receiver `hook` is not told of this check: ", "HOOK_URL"]);
+    assert_says(&run.stderr, &["alert pending: unreachable of gone is told after 1 more failing run (fail_after = 2)"]);
+    let listed = project.run(["alert", "list"]);
+    assert_says(
+        &listed.stdout,
+        &["alerts: 1 pending, ", "m/gone  warning, since ", "last run: unmeasured, no answers"],
+    );
+    assert_says(
+        &listed.stdout,
+        &["1 of 2 failing runs before it is told", "0 silences", "0 messages of the last 7 days"],
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 
 use crate::fixture::{Project, Run, TELLING, assert_says};
-use crate::host::{Host, Request, delta, end, stream};
+use crate::host::{Host, Request, delta, end, response, stream};
 
 /// Probes with which every fault of the lab can be told, and no more than that needs.
 fn telling() -> Project {
@@ -169,6 +169,68 @@ fn a_budget_without_prices_is_refused_before_anything_is_asked() {
     assert!(!history(&project));
 }
 
+#[test]
+fn a_budget_that_covers_no_request_is_refused_with_what_one_may_cost() {
+    let project = Project::new().with_probe("weather", "What is the weather in Rome?").with_default("max_tokens", "4");
+    let project = ["reference", "twin"].into_iter().fold(project, priced);
+    let told = "the budget of $0.50 does not cover one request, which may cost $4.00: raise --budget";
+    project.run(["check", "m", "--budget", "0.5"]).refuses(2, &[told]);
+    assert!(!history(&project));
+}
+
+#[test]
+fn an_older_run_is_gone_on_with_and_the_newer_one_is_told_of() {
+    let project = Project::new().with_probe("weather", "What is the weather in Rome?").with_default("max_tokens", "4");
+    let project = ["reference", "twin"].into_iter().fold(project, priced);
+    project.run(["check", "m", "--budget", "6"]);
+    project.run(["check", "m", "--budget", "999"]);
+    let resumed = project.run(["check", "m", "--resume", "--budget", "999"]);
+    assert_says(
+        &resumed.stderr,
+        &["going on with run ", " of 4 answered; `m` has a newer run, ", "leave out --resume"],
+    );
+}
+
+#[test]
+fn what_was_given_up_is_asked_for_by_a_flag_that_the_refusal_names() {
+    let project = tiny().with_default("retry", "{ tries = 1 }").with_endpoint("gone", "http://127.0.0.1:9/v1");
+    project.run(["check", "m"]);
+    project.run(["check", "m", "--resume"]).refuses(
+        2,
+        &["no run of `m` is unfinished", "2 requests of the latest were given up: --resume --retry-given-up"],
+    );
+    let again = project.run(["check", "m", "--resume", "--retry-given-up"]);
+    assert_says(&again.stderr, &["going on with run ", "4 of 6 answered\n"]);
+}
+
+#[test]
+fn who_leaves_nobody_to_judge_is_told_why() {
+    tiny()
+        .run(["check", "m", "-e", "reference"])
+        .refuses(2, &["--endpoint leaves nobody beside the reference", "`twin`"]);
+    Project::new()
+        .with_probe("weather", "What is the weather in Rome?")
+        .with_keyed_endpoint("reference", "http://127.0.0.1:9/v1", "NO_SUCH_KEY")
+        .run(["test", "m"])
+        .refuses(2, &["nothing to test: no endpoint of `m` can be asked", "NO_SUCH_KEY"]);
+}
+
+fn not_there(request: &Request) -> Vec<u8> {
+    if request.path.starts_with("/reference/") {
+        return response("404 Not Found", &[], r#"{"error":{"message":"no such model"}}"#);
+    }
+    stream(&[delta("Hello"), end()])
+}
+
+#[test]
+fn a_reference_that_is_not_there_is_to_be_mended_before_its_run_is_gone_on_with() {
+    let host = Host::start(not_there);
+    let project = Project::new().with_probe("p", "Hello");
+    let project =
+        ["reference", "twin"].iter().fold(project, |project, name| project.with_endpoint(name, &host.url(name)));
+    project.run(["check", "m"]).refuses(3, &["check `model` and `base_url`", "then go on with --resume"]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_second_run_is_turned_away_and_the_first_stops_cleanly_when_interrupted() {
@@ -216,7 +278,8 @@ fn after_an_interruption_no_more_is_sent_than_what_is_under_way() {
     run.signal("INT");
     let asked = ASKED.load(Ordering::SeqCst);
     let stopped = run.finish();
-    assert_says(&stopped.stdout, &["partial", "--resume"]);
+    assert_says(&stopped.stdout, &["partial", "--resume", "planned requests not asked"]);
+    assert!(!stopped.stdout.contains("what failed may not be like"), "nothing failed: {}", stopped.stdout);
     let late = ASKED.load(Ordering::SeqCst) - asked;
     // A signal takes some milliseconds, in which some answers more come; hundreds were still planned.
     assert!(late < 300, "{late} of {} requests were sent after the interruption", asked + late);

@@ -72,6 +72,36 @@ fn answer(request: &Request) -> Vec<u8> {
                 json!({"error": {"message": "no such call", "type": "invalid_request_error", "status_code": 400}});
             lines(&["event: error".to_owned() + "\n" + &data(&error.to_string())])
         }
+        "tools-501" if has("tools") => refuse("501 Not Implemented", "calls are not implemented"),
+        "tools-wait" if has("tools") => {
+            let error = json!({"error": {"message": "no endpoints support tool use"}});
+            response("404 Not Found", &["retry-after: 3600".to_owned()], &error.to_string())
+        }
+        "tools-200" if has("tools") => {
+            let error = json!({"error": {"message": "no such choice", "type": "invalid_request_error"}});
+            lines(&[data(&error.to_string()), data("[DONE]")])
+        }
+        "plan" if now_and_then => {
+            let retry = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.02s"});
+            let message = "You exceeded your current quota, please check your plan and billing details.";
+            let error = json!([{"error": {"code": 429, "message": message, "details": [retry]}}]);
+            response("429 Too Many Requests", &[], &error.to_string())
+        }
+        "early" if now_and_then => response("425 Too Early", &[], "too early"),
+        "empty-limit" => {
+            let limit = ["limit-requests: 0", "remaining-requests: 0", "reset-requests: 1d"];
+            let body = json!({"choices": [{"message": {"content": said()}, "finish_reason": "stop"}]});
+            response("200 OK", &limit.map(|header| format!("x-ratelimit-{header}")), &body.to_string())
+        }
+        "no-model" => refuse("404 Not Found", "the model does not exist"),
+        "key-200" => {
+            let error = json!({"error": {"message": "this key is not known", "code": "invalid_api_key"}});
+            response("200 OK", &[], &error.to_string())
+        }
+        "base-resp" => {
+            let error = json!({"choices": null, "base_resp": {"status_code": 1008, "status_msg": "nothing is left"}});
+            response("200 OK", &[], &error.to_string())
+        }
         "no-tools" if has("tools") => refuse("404 Not Found", "no endpoints support tool use"),
         "no-uncapped" if !has("max_tokens") => refuse("402 Payment Required", "fewer max_tokens, or more credits"),
         "no-right" => refuse("403 Forbidden", "this key may not use the model"),
@@ -185,8 +215,11 @@ fn named(endpoint: &Value) -> Vec<(&str, &str)> {
 
 #[test]
 fn a_host_that_refuses_one_class_of_requests_is_asked_all_others_and_what_it_refuses_is_told() {
-    let run = check("good", &["no-tools", "status-code", "no-uncapped"]);
+    let run = check("good", &["no-tools", "status-code", "no-uncapped", "tools-501", "tools-wait", "tools-200"]);
     for (name, refused, requests, words) in [
+        ("tools-501", 8, "with tools", "calls are not implemented"),
+        ("tools-wait", 8, "with tools", "no endpoints support tool use"),
+        ("tools-200", 8, "with tools", "no such choice"),
         ("no-tools", 8, "with tools", "no endpoints support tool use"),
         ("status-code", 8, "with tools", "no such call"),
         ("no-uncapped", 2, "without a cap", "fewer max_tokens"),
@@ -203,8 +236,11 @@ fn a_host_that_refuses_one_class_of_requests_is_asked_all_others_and_what_it_ref
 
 #[test]
 fn a_host_that_refuses_every_plain_request_is_out_soon_and_its_words_are_in_the_report() {
-    let run = check("good", &["no-right", "no-credit"]);
+    let run = check("good", &["no-right", "no-credit", "no-model", "key-200", "base-resp"]);
     for (name, class, words) in [
+        ("no-model", "not_found", "the model does not exist"),
+        ("key-200", "unauthorized", "this key is not known"),
+        ("base-resp", "payment_required", "nothing is left"),
         ("no-right", "forbidden", "this key may not use the model"),
         ("no-credit", "payment_required", "Insufficient balance"),
     ] {
@@ -212,12 +248,13 @@ fn a_host_that_refuses_every_plain_request_is_out_soon_and_its_words_are_in_the_
         assert_eq!(found["verdict"], "unmeasured", "{name}: {found:#}");
         assert_says(found["reason"].as_str().expect("a reason"), &[words]);
         assert!(found["failures"][class].as_u64().is_some_and(|n| n < 30), "{name} is asked on and on: {found:#}");
+        assert!(named(found).iter().all(|(fault, _)| *fault != "request-refused"), "{name}: {found:#}");
     }
 }
 
 #[test]
 fn what_passes_is_tried_again_and_nothing_is_lost() {
-    let hosts = ["empty", "html", "done-alone", "garbled", "abort"];
+    let hosts = ["empty", "html", "done-alone", "garbled", "abort", "plan", "early"];
     let run = check("good", &hosts);
     for name in hosts {
         let found = &run.endpoint(&format!("at-{name}"));
@@ -225,6 +262,13 @@ fn what_passes_is_tried_again_and_nothing_is_lost() {
         assert_ne!(found["verdict"], "drifted", "{name}: {found:#}");
         assert!(found["errors"].as_u64().is_some_and(|n| n > 5), "{name}: {found:#}");
     }
+}
+
+#[test]
+fn a_limit_of_nothing_beside_answers_is_none() {
+    let run = check("good", &["empty-limit"]);
+    let found = &run.endpoint("at-empty-limit");
+    assert_eq!((&found["samples"], &found["errors"]), (&json!(PLANNED), &json!(0)), "{found:#}");
 }
 
 #[test]

@@ -2,18 +2,22 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Project, Run, assert_says};
 use crate::host::{Host, Request, response};
+use crate::receiver::Receiver;
 
 const WORDS: [&str; 12] =
     ["amber", "birch", "cloud", "dune", "ember", "fjord", "grove", "harbour", "island", "jetty", "kelp", "lantern"];
 
 /// Requests so far, so that drawn answers differ.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether `fickle` takes no tools now.
+static REFUSES_TOOLS: AtomicBool = AtomicBool::new(false);
 
 fn digest(parts: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -99,6 +103,9 @@ fn answer(request: &Request) -> Vec<u8> {
             refuse("400 Bad Request", "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
         }
         "no-tools" if has("tools") => refuse("404 Not Found", "No endpoints found that support tool use.\u{1b}[2J"),
+        "fickle" if has("tools") && REFUSES_TOOLS.load(Ordering::SeqCst) => {
+            refuse("404 Not Found", &format!("No endpoints found that support tool use for {}", request.key))
+        }
         "no-uncapped" if !has("max_tokens") => refuse("402 Payment Required", "fewer max_tokens, or more credits"),
         "strict" if has("stream_options") => {
             refuse("422 Unprocessable Entity", "extra fields not permitted: stream_options")
@@ -249,6 +256,58 @@ fn a_change_is_told_the_next_time_and_can_fail() {
         &["tools: honoured → refused", "tool choice: honoured → refused", "No endpoints found"],
     );
     assert!(!changed.stdout.contains('\u{1b}'), "{}", changed.stdout);
+}
+
+const HOOK: &str = "[alert.receiver.hook]\nkind = 'webhook'\nurl_env = 'HOOK_URL'\n";
+
+#[test]
+fn a_change_is_told_to_receivers_once_and_not_while_it_is_silenced() {
+    let (host, receiver) = (Host::start(answer), Receiver::start(|_| ("200 OK", "", "ok")));
+    let project = Project::new()
+        .with_probe("p", "Hello")
+        .with_file("providers.local.toml", HOOK)
+        .with_env("HOOK_URL", &format!("http://{}/canary-hook", receiver.authority()))
+        .with_env("E_KEY", "sk-canary-5Lx2Vn8JdYc4HsQm")
+        .with_endpoint("reference", &host.url("good"))
+        .with_keyed_endpoint("e", &host.url("fickle"), "E_KEY");
+    let examine = || {
+        let run = project.run(["doctor", "--endpoint", "e", "--alert", "--quiet"]);
+        assert_eq!(run.code(), 0, "{}", run.stderr);
+    };
+    examine();
+    assert_eq!(receiver.got().len(), 0, "a first examination has nothing to compare with");
+
+    REFUSES_TOOLS.store(true, Ordering::SeqCst);
+    examine();
+    examine();
+    assert_eq!(receiver.got().len(), 1, "what is as it was the last time is not told again");
+    let body = receiver.got()[0].body.clone();
+    assert!(!body.contains("canary"), "{body}");
+    let message: Value = serde_json::from_str(&body).expect("a message");
+    assert_eq!((&message["model"], &message["severity"]), (&json!("m"), &json!("critical")), "{message:#}");
+    let event = &message["events"][0];
+    assert_eq!(event["subject"], json!({"model": "m", "endpoint": "e", "kind": "features-changed"}));
+    assert_eq!(event["change"], "changed");
+    let features = event["facts"]["features"].as_array().expect("features");
+    let tools = features.iter().find(|change| change["feature"] == "tools").expect("tools");
+    assert_eq!((&tools["before"], &tools["now"]), (&json!("honoured"), &json!("refused")), "{event:#}");
+    assert_says(tools["words"].as_str().expect("words"), &["No endpoints found that support tool use"]);
+    assert_says(&project.run(["alert", "list"]).stdout, &["sent", "m: e handles requests differently than before"]);
+
+    assert_eq!(project.run(["alert", "silence", "m/e", "--for", "7d"]).code(), 0);
+    REFUSES_TOOLS.store(false, Ordering::SeqCst);
+    examine();
+    assert_eq!(project.run(["alert", "unsilence", "m/e"]).code(), 0);
+    examine();
+    assert_eq!(receiver.got().len(), 1, "what is silenced is told neither then nor later");
+}
+
+#[test]
+fn alerts_that_would_reach_nobody_are_refused_before_anything_is_asked() {
+    let host = Host::start(answer);
+    let project = Project::new().with_probe("p", "Hello").with_endpoint("reference", &host.url("good"));
+    project.run(["doctor", "--alert"]).refuses(2, &["no receiver is configured", "[alert.receiver.<name>]"]);
+    assert!(!project.path(".samemodel").exists());
 }
 
 #[test]

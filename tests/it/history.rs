@@ -30,7 +30,7 @@ fn a_history_is_listed_charted_exported_queried_and_pruned() {
     let list = project.run(["history"]);
     assert_eq!(list.code(), 0, "{}", list.stderr);
     assert_eq!(list.stdout.lines().count(), 2, "{}", list.stdout);
-    assert_says(&list.stdout, &["1 drifted", "answers", "errors"]);
+    assert_says(&list.stdout, &["1 drifted (double-bos)", "answers", "errors"]);
     chart(&project);
     exports(&project);
     queries(&project);
@@ -43,7 +43,9 @@ fn chart(project: &Project) {
     assert_eq!(chart.stdout.matches("  drifted  ").count(), 2, "{}", chart.stdout);
     let ascii = Project::command(project, &["history", "m", "--endpoint", "double-bos"]).env("LC_ALL", "C").output();
     assert!(ascii.expect("it runs").stdout.is_ascii());
-    project.run(["history", "m", "--endpoint", "tripled"]).refuses(2, &["judged an endpoint `tripled`"]);
+    assert_eq!(project.run(["history", "m/double-bos"]).stdout, chart.stdout, "as alerts name it");
+    let unknown = ["judged an endpoint `tripled`", "known here: ", "`double-bos`"];
+    project.run(["history", "m", "--endpoint", "tripled"]).refuses(2, &unknown);
     project.run(["history", "n"]).refuses(2, &["no run of `n`"]);
     let json = project.run(["history", "--limit", "1", "--format", "json"]).json();
     assert_eq!(json["schema"], "samemodel.history/1");

@@ -21,6 +21,7 @@ mod fixture;
 mod formats;
 #[cfg(feature = "lab")]
 mod history;
+mod honest;
 mod host;
 mod layers;
 #[cfg(feature = "lab")]

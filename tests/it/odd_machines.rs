@@ -34,12 +34,29 @@ fn assert_unasked(project: &Project) {
 #[test]
 fn an_output_that_cannot_be_written_or_is_the_configuration_is_refused_before_anything_is_asked() {
     let host = Host::start(answer);
-    let project = project(&host);
+    let other = "\n[model.n]\nreference = { samples = 'recorded.jsonl' }\nprobes = ['prompts']\n\
+                 [[model.n.endpoint]]\nname = 'e'\nprovider = 'keyed'\nmodel = 'e'\n";
+    let project = project(&host)
+        .with_keyed_endpoint("keyed", &host.url("up"), "HOST_KEY")
+        .with_tables(other)
+        .with_env("HOST_KEY_FILE", "key")
+        .with_file("key", "sk-0123456789")
+        .with_file("recorded.jsonl", "");
+    fs::create_dir_all(project.path("snapshots/m")).expect("a folder");
     for (output, said) in [
         ("absent/report", "cannot write absent/report"),
         ("prompts", "it is a folder"),
         ("providers.toml", "is providers.toml, which is read"),
         ("./prompts/../providers.toml", "which is read"),
+        ("prompts/p.md", "which is read"),
+        ("prompts/new.md", "is among the probes of prompts"),
+        ("recorded.jsonl", "is recorded.jsonl, which is read"),
+        ("key", "is key, which is read"),
+        ("snapshots/m/a.snap", "where snapshots are kept"),
+        ("elsewhere.snap", "where snapshots are kept"),
+        (".samemodel/history.db", "where the history is kept"),
+        (".samemodel/history.db-wal", "where the history is kept"),
+        (".samemodel/lock", "where the history is kept"),
     ] {
         let run = project.run(["check", "m", "--quiet", "-o", output]);
         assert_eq!(run.code(), 2, "{}", run.stderr);
@@ -50,6 +67,83 @@ fn an_output_that_cannot_be_written_or_is_the_configuration_is_refused_before_an
     let report = fs::read(project.path("report.json")).expect("a report");
     assert!(serde_json::from_slice::<Value>(&report).is_ok(), "{}", run.stderr);
     assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn no_verb_writes_over_the_history_or_a_probe() {
+    let host = Host::start(answer);
+    let project = project(&host);
+    project.run(["check", "m", "--quiet"]);
+    let (history, probe) = (project.path(".samemodel/history.db"), project.path("prompts/p.md"));
+    #[cfg(unix)]
+    for (target, link) in [(&probe, "soft.md"), (&history, "soft.db")] {
+        std::os::unix::fs::symlink(target, project.path(link)).expect("a link");
+    }
+    let before = (fs::read(&history).expect("a history"), fs::read(&probe).expect("a probe"));
+    let links: &[&str] = if cfg!(unix) { &["soft.md", "soft.db"] } else { &[] };
+    for output in [".samemodel/history.db", "prompts/p.md"].iter().chain(links) {
+        for verb in [
+            &["check", "m"][..],
+            &["test", "m"],
+            &["report"],
+            &["export"],
+            &["metrics"],
+            &["doctor", "m"],
+            &["compare", "none.jsonl", "--reference", "r"],
+            &["lab", "power", "--seeds", "1"],
+            &["lab", "export", "--model", "small", "--force"],
+        ] {
+            let run = project.run_as_is(&[verb, &["--output", *output]].concat());
+            run.refuses(2, &["the output", "name another file"]);
+        }
+    }
+    assert!(fs::read(&history).expect("a history") == before.0, "the history is as it was");
+    assert!(fs::read(&probe).expect("a probe") == before.1, "the probe is as it was");
+}
+
+#[test]
+fn a_file_of_metrics_that_is_read_or_kept_is_refused_before_anything_is_asked() {
+    let host = Host::start(answer);
+    for file in ["providers.toml", ".samemodel/history.db", "prompts/p.md", "snapshots/metrics"] {
+        let project = project(&host).with_tables(&format!("\n[metrics]\nfile = '{file}'\n"));
+        fs::create_dir_all(project.path(".samemodel")).expect("a folder");
+        fs::create_dir_all(project.path("snapshots")).expect("a folder");
+        let run = project.run(["check", "m", "--quiet"]);
+        run.refuses(2, &["the file of [metrics]", "name another file"]);
+        assert_unasked(&project);
+        let text = fs::read_to_string(project.path("providers.toml")).expect("there");
+        assert!(text.starts_with("[defaults]"), "{text}");
+    }
+    let times = "\n[metrics]\nfile = 'providers.toml'\n[watch.full]\ncron = '@daily'\n";
+    let watched = project(&host).with_tables(times);
+    watched.run(["watch", "--once"]).refuses(2, &["the file of [metrics]"]);
+    assert_unasked(&watched);
+}
+
+#[test]
+fn a_data_directory_that_is_none_and_a_configuration_without_models_are_told() {
+    let host = Host::start(answer);
+    let project = project(&host).with_file(".samemodel", "mine");
+    project.run(["check", "m", "--quiet"]).refuses(2, &[".samemodel is no folder"]);
+    for verb in ["history", "report", "export", "metrics"] {
+        project.run_as_is(&[verb]).refuses(2, &[".samemodel is no folder"]);
+    }
+    assert_eq!(fs::read_to_string(project.path(".samemodel")).expect("there"), "mine");
+    fs::write(project.path("providers.toml"), "").expect("written");
+    for arguments in [&["plan", "m"][..], &["plan"], &["check"]] {
+        project.run_as_is(arguments).refuses(2, &["the configuration has no model: add one under [model.<name>]"]);
+    }
+}
+
+#[test]
+fn samples_that_are_compressed_or_have_no_end_are_refused_with_what_to_do() {
+    let project = Project::new();
+    fs::write(project.path("s.jsonl.gz"), b"\x1f\x8b\x08\0\0\0\n\0\xff\n\0").expect("written");
+    let run = project.run_as_is(&["compare", "s.jsonl.gz", "--reference", "r"]);
+    run.refuses(2, &["compressed by gzip", "zcat FILE | samemodel compare -"]);
+    assert!(!run.stderr.contains("more bad"), "{}", run.stderr);
+    #[cfg(unix)]
+    project.run_as_is(&["compare", "/dev/zero", "--reference", "r"]).refuses(2, &["the line is longer than"]);
 }
 
 #[test]

@@ -278,6 +278,78 @@ fn an_address_that_receivers_echo_in_any_encoding_is_in_no_file_report_or_line()
     }
 }
 
+/// Where hosts put a key that mean ill, or that change its case.
+const ODD: [&str; 8] =
+    ["small-text", "capital-text", "small-model", "header-name", "comments", "events", "ids", "names"];
+
+/// Answers as the first part of the path says, which is one of [`ODD`].
+fn odd_answer(request: &Request) -> Vec<u8> {
+    let key = request.key.as_str();
+    let pieces: Vec<String> =
+        key.as_bytes().chunks(5).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect();
+    let said = |content: &str| choice(&json!({"content": content}));
+    let whole = |value: &Value| response("200 OK", &[], &value.to_string());
+    let stream = |begin: &str| {
+        let event = json!({"model": "m", "choices": [{"index": 0, "delta": {"content": "yes"}}]});
+        let body = format!("{begin}data: {event}\n\n{END}");
+        response("200 OK", &["content-type: text/event-stream".to_owned()], &body)
+    };
+    let lines = |format: &dyn Fn(&str) -> String| {
+        let begin: String = pieces.iter().map(|piece| format(piece)).collect();
+        stream(&begin)
+    };
+    match request.path.split('/').nth(1).unwrap_or_default() {
+        "small-text" => whole(&said(&format!("you are {}", key.to_lowercase()))),
+        "capital-text" => whole(&said(&format!("you are {}", key.to_uppercase()))),
+        "small-model" => {
+            let mut value = said("yes");
+            value["model"] = json!(key.to_lowercase());
+            whole(&value)
+        }
+        "header-name" => {
+            let name = key.split('/').next().unwrap_or_default();
+            response("200 OK", &[format!("x-ratelimit-{name}: 1")], &said("yes").to_string())
+        }
+        "comments" => lines(&|piece| format!(": {piece}\n\n")),
+        "events" => lines(&|piece| format!("event: {piece}\ndata: {{}}\n\n")),
+        "ids" => lines(&|piece| format!("id: {piece}\ndata: {{}}\n\n")),
+        "names" => {
+            let debug: serde_json::Map<String, Value> =
+                pieces.iter().map(|piece| (piece.clone(), json!("v"))).collect();
+            stream(&format!("data: {}\n\n", json!({"choices": [], "debug": debug})))
+        }
+        _ => whole(&said("yes")),
+    }
+}
+
+#[test]
+fn a_key_in_another_case_in_the_name_of_a_header_or_in_pieces_beside_the_data_is_in_no_file_report_or_line() {
+    let host = Host::start(odd_answer);
+    let mut project = Project::new()
+        .with_probe("p", "Who am I?")
+        .with_default("retry", "{ tries = 1, down_after = 100, first_wait = 0.01 }")
+        .with_default("permutations", "99")
+        .with_env("HOST_KEY", KEY)
+        .with_env("SAMEMODEL_LOG", "trace")
+        .with_keyed_endpoint("reference", &host.url("good"), "HOST_KEY");
+    for name in ODD {
+        project = project.with_keyed_endpoint(name, &host.url(name), "HOST_KEY");
+    }
+    let mut runs = vec![project.run(["check", "m", "--format", "json", "-o", "report.json"])];
+    for what in ["samples", "attempts", "results"] {
+        runs.push(project.run_as_is(&["export", "--what", what, "-o", &format!("{what}.jsonl")]));
+    }
+    let samples = std::fs::read_to_string(project.path("samples.jsonl")).expect("samples");
+    for name in ODD {
+        assert!(samples.contains(&format!("\"endpoint\":\"{name}\"")), "{name} was asked: {samples}");
+    }
+    for masked in ["you are [redacted]", "\"response_model\":\"[redacted]\"", "\"x-ratelimit-[redacted]\""] {
+        assert!(samples.contains(masked), "{masked} is not in {samples}");
+    }
+    let (small, capital) = (KEY.to_lowercase(), KEY.to_uppercase());
+    assert_kept(&project, &runs, &leaks(&[KEY, &small, &capital]));
+}
+
 fn parts_of(number: usize) -> &'static str {
     [USER, PASSWORD, ROUTE, QUERY, SIGNING, "whsec_Y2FuYXJ5LXNpZ25pbmcta2V5IQ=="][number]
 }

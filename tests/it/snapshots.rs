@@ -158,6 +158,52 @@ fn a_check_whose_snapshots_cannot_be_written_is_gone_on_with_and_asks_nothing_ag
 }
 
 #[test]
+fn a_report_on_a_test_is_held_against_the_snapshots_of_then_and_against_nothing_else() {
+    let project = Project::new()
+        .with_default("samples", "8")
+        .with_shipped_probes(&PROBES)
+        .with_endpoint("reference", "lab:")
+        .with_endpoint("host", "lab:swapped-model");
+    project.run(["test", "--seed", "1", "--accept"]);
+    let tested = project.run(["test", "--seed", "2", "--format", "json"]);
+    assert_ne!(tested.verdict("host"), "drifted", "{:#}", tested.endpoint("host"));
+    let again = project.run(["report", "--format", "json"]);
+    assert_eq!(again.json()["reference"], "snapshot", "{}", again.stderr);
+    assert_eq!(again.json()["endpoints"], tested.json()["endpoints"]);
+    assert_eq!(again.stderr, "", "it writes nothing, and says nothing of writing");
+    fs::remove_dir_all(project.path("snapshots/m/host")).expect("it goes");
+    project.run(["report"]).refuses(2, &["held against approved snapshots", "are others now", "samemodel test m"]);
+    project.run(["test", "--seed", "3", "--accept"]);
+    project.run(["report"]).refuses(2, &["held against approved snapshots", "approved since it began"]);
+}
+
+#[test]
+fn what_is_not_there_is_told_from_what_does_not_wait() {
+    let project = project("lab:");
+    project.run(["test", "--seed", "1", "--accept"]);
+    project.run(["accept", "m/host"]).refuses(2, &["nothing of `m/host` waits for review, nor of others"]);
+    project.run(["accept", "m/hots"]).refuses(2, &["nothing is named `m/hots`: nothing waits for review"]);
+}
+
+#[test]
+fn a_test_that_was_stopped_is_gone_on_with_as_a_test() {
+    let price = "price = { input = 0.0, output = 1000000.0 }\n";
+    let project = Project::new()
+        .with_probe("weather", "What is the weather in Rome?")
+        .with_default("max_tokens", "4")
+        .with_endpoint_and("reference", "lab:", "", price)
+        .with_endpoint_and("twin", "lab:", "", price);
+    project.run(["test", "m", "--budget", "6"]);
+    project
+        .run(["check", "m", "--resume", "--budget", "999"])
+        .refuses(2, &["no run of `m`", "samemodel test --resume"]);
+    let whole = project.run(["test", "m", "--resume", "--budget", "999", "--format", "json"]);
+    assert_eq!(whole.json()["partial"], serde_json::Value::Null, "{}", whole.stderr);
+    assert_eq!(whole.json()["reference"], "snapshot");
+    assert_says(&whole.stderr, &["going on with run ", " of 4 answered"]);
+}
+
+#[test]
 fn a_broken_snapshot_is_an_error_and_never_left_out() {
     let project = project("lab:");
     project.run(["test", "--seed", "1", "--accept"]);

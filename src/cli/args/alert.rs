@@ -46,7 +46,7 @@ pub struct Silence {
     #[arg(long = "for", value_name = "TIME", value_parser = length)]
     pub length: Duration,
     /// Why.
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub comment: String,
 }
 

@@ -21,6 +21,9 @@ pub struct Doctor {
     /// Exit with 1 when something is another than at the last examination.
     #[arg(long)]
     pub fail_on_change: bool,
+    /// Tell the receivers in `[alert]` of what is another than at the last examination.
+    #[arg(long)]
+    pub alert: bool,
     /// The form of what is told.
     #[arg(long, short, value_enum, default_value_t = DoctorFormat::Table)]
     pub format: DoctorFormat,

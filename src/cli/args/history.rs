@@ -14,7 +14,7 @@ pub struct History {
     /// What else to do with it.
     #[command(subcommand)]
     pub verb: Option<HistoryVerb>,
-    /// Only runs of this model.
+    /// Only runs of this model; MODEL/ENDPOINT does what --endpoint does.
     #[arg(value_name = "MODEL", add = names::models())]
     pub model: Option<String>,
     /// This endpoint's effect over time, as a chart.
@@ -61,6 +61,9 @@ pub struct Report {
     /// The latest run of this model.
     #[arg(long, value_name = "NAME", conflicts_with = "run", add = names::models())]
     pub model: Option<String>,
+    /// Only the part of these endpoints, and nothing of others but the reference: to be sent to a host. May be given several times.
+    #[arg(long, short, value_name = "NAME", add = names::endpoints())]
+    pub endpoint: Vec<String>,
     /// Settings of the comparison.
     #[command(flatten)]
     pub comparing: Comparing,

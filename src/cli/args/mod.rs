@@ -59,7 +59,7 @@ pub struct Global {
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
     Auto,
     /// Always.
     Always,
@@ -173,20 +173,28 @@ pub struct Asked {
     pub budget: Option<f64>,
 }
 
+/// Whether a run is gone on with.
+#[derive(Debug, Args)]
+pub struct GoingOn {
+    /// Go on with the latest run of this model that did not finish: only what has no answer is sent.
+    #[arg(long, conflicts_with_all = ["endpoint", "samples"])]
+    pub resume: bool,
+    /// With --resume: go on with the latest run even if it ended, and ask once more for what was given up.
+    #[arg(long, requires = "resume")]
+    pub retry_given_up: bool,
+}
+
 /// `samemodel check`
 #[derive(Debug, Args)]
 pub struct Check {
     /// Who is asked, and how much.
     #[command(flatten)]
     pub asked: Asked,
-    /// Go on with the latest run of this model that did not finish: only what has no answer is sent.
-    #[arg(long, conflicts_with_all = ["dry_run", "endpoint", "samples"])]
-    pub resume: bool,
-    /// With --resume: go on with the latest run even if it ended, and ask once more for what was given up.
-    #[arg(long, requires = "resume")]
-    pub retry_given_up: bool,
+    /// Whether a run is gone on with.
+    #[command(flatten)]
+    pub going_on: GoingOn,
     /// Show what would be sent and what it would cost, and send nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
     /// Settings of the comparison.
     #[command(flatten)]
@@ -231,9 +239,21 @@ pub struct Plan {
     /// Answers per sampled probe and endpoint.
     #[arg(long, value_name = "COUNT")]
     pub samples: Option<u32>,
-    /// Print JSON instead of a table.
+    /// Print JSON instead of a table, as --format json does.
     #[arg(long)]
     pub json: bool,
+    /// The form of the plan.
+    #[arg(long, short, value_enum, default_value_t = PlanFormat::Terminal)]
+    pub format: PlanFormat,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// A table, for people
+    Terminal,
+    /// `samemodel.plan-report/1`, for programs
+    Json,
 }
 
 /// `samemodel import`
@@ -246,7 +266,7 @@ pub struct Import {
     #[arg(long, value_name = "NAME", add = names::models())]
     pub model: Option<String>,
     /// The endpoint that serves as reference in this run.
-    #[arg(long, short, value_name = "NAME", default_value = "")]
+    #[arg(long, short, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub reference: String,
 }
 

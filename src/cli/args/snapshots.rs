@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{Asked, Comparing, Output};
+use super::{Asked, Comparing, GoingOn, Output};
 use crate::cli::names;
 
 /// `samemodel test`
@@ -11,6 +11,9 @@ pub struct Test {
     /// Who is asked, and how much.
     #[command(flatten)]
     pub asked: Asked,
+    /// Whether a run is gone on with.
+    #[command(flatten)]
+    pub going_on: GoingOn,
     /// Take what changed as approved, without review.
     #[arg(long, conflicts_with_all = ["review", "check"])]
     pub accept: bool,

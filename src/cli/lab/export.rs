@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Code;
+use crate::cli::args::Global;
 use crate::cli::args::lab::{LabExport, ModelChoice, WeightsChoice};
+use crate::cli::inputs::Inputs;
 use crate::cli::{UsageError, note};
 use crate::lab::ModelKind;
 use crate::lab::engine::WeightFormat;
 
-pub fn export(args: &LabExport) -> anyhow::Result<Code> {
+pub fn export(args: &LabExport, global: &Global) -> anyhow::Result<Code> {
     let (model, weights) = (model(args.model), weights(args.weights));
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("lab-{}-{weights}.gguf", model.name())));
+    Inputs::of(global, &[]).refuse("the output", &path)?;
     if !args.force && path.exists() {
         let what = format!("{} is there already: nothing was written; `--force` writes over it", path.display());
         return Err(UsageError(what).into());

@@ -27,6 +27,6 @@ pub(super) fn lab(args: &Lab, global: &Global) -> anyhow::Result<Code> {
         LabVerb::List(args) => list::list(args),
         LabVerb::Serve(args) => super::on_runtime(serve::serve(args)),
         LabVerb::Power(args) => super::on_runtime(power::power(args, global)),
-        LabVerb::Export(args) => export::export(args),
+        LabVerb::Export(args) => export::export(args, global),
     }
 }

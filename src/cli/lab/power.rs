@@ -12,7 +12,7 @@ use crate::cli::args::lab::{LabPower, PowerFormat, SeverityChoice};
 use crate::cli::session::data_dir;
 use crate::cli::signals::stop_on_signals;
 use crate::cli::sink::Sink;
-use crate::cli::{UsageError, init, note};
+use crate::cli::{UsageError, init, is_dumb, note};
 use crate::config::Price;
 use crate::event::Event;
 use crate::power::{Case, Happening, PowerError, Severities, Study, chart, table};
@@ -95,7 +95,7 @@ impl Progress {
     fn new(global: &Global) -> Self {
         let form = match () {
             () if global.quiet => Form::Silent,
-            () if std::io::stderr().is_terminal() => Form::Bar,
+            () if std::io::stderr().is_terminal() && !is_dumb() => Form::Bar,
             () => Form::Lines,
         };
         let target = if form == Form::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

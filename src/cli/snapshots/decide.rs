@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
-use super::{beside, folder, selection, waiting};
+use super::{beside, by_endpoint, folder, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::{Accept, Which};
 use crate::cli::{clock, emit, note};
@@ -22,27 +22,31 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
     let folder = folder(global);
     folder.tidy()?;
     let which = which(&args.which);
-    let names = waiting(&folder, &which)?;
+    let names = waiting(&folder, &which, global)?;
     let found = beside(&folder, &names)?;
     let cautions = cautions(&found);
     let is_left = |name: &str| {
         let caution = cautions.get(name).filter(|caution| !(args.drifted && **caution == Caution::Drifted))?;
         (!which.means_alone(name)).then_some(*caution)
     };
-    let (mut taken, mut left, mut why) = (String::new(), String::new(), Vec::new());
+    let (mut taken, mut left, mut why) = (Vec::new(), String::new(), Vec::new());
     for (name, snapshot) in found.iter().filter(|(name, _)| names.contains(name)) {
         if let Some(caution) = is_left(name) {
             let _ = writeln!(left, "left {}: {}", line(name), line(&reason(caution, &judged(&snapshot.head))));
             why.push(caution);
         } else if folder.accept(name, snapshot, clock::now())?.is_some() {
-            let _ = writeln!(taken, "accepted {name}");
+            taken.push(name.as_str());
         } else {
             let _ = writeln!(left, "left {}: it has changed meanwhile", line(name));
             why.push(Caution::Superseded);
         }
     }
-    let text = taken + &left;
+    let text = taken.iter().fold(String::new(), |out, name| out + "accepted " + name + "\n") + &left;
     emit(if text.is_empty() { NOTHING } else { &text })?;
+    if !taken.is_empty() {
+        let (all, path) = (by_endpoint(taken.iter().copied()), folder.path().display());
+        note(&format!("accepted {all}: git add {path}"));
+    }
     if let Some(how) = how_to_take(&why) {
         note(&how);
     }
@@ -54,7 +58,7 @@ pub(in crate::cli) fn reject(args: &Which, global: &Global) -> anyhow::Result<Co
     let folder = folder(global);
     folder.tidy()?;
     let mut text = String::new();
-    for name in waiting(&folder, &which(args))? {
+    for name in waiting(&folder, &which(args), global)? {
         if folder.reject(&name)?.is_some() {
             let _ = writeln!(text, "rejected {name}");
         }

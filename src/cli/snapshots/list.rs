@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
-use super::{beside, folder, in_order_of_review, selection, waiting};
+use super::{beside, by_endpoint, folder, in_order_of_review, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::{Names, Pending, PendingFormat};
-use crate::cli::{FILE_WIDTH, UsageError, emit, paint, terminal_width};
+use crate::cli::{FILE_WIDTH, UsageError, emit, note, paint, terminal_width};
 use crate::exit::ExitCode;
 use crate::report::View;
 use crate::report::escape::line;
@@ -21,7 +21,7 @@ use crate::snapshot::{ChangeKind, Folder, Snapshot, State};
 /// Lists what waits, a line each; with `--check` anything that waits is a failure.
 pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result<Code> {
     let folder = folder(global);
-    let names = waiting(&folder, &selection(&args.which.names))?;
+    let names = waiting(&folder, &selection(&args.which.names), global)?;
     let all = beside(&folder, &names)?;
     let cautions = cautions(&all);
     let found = in_order_of_review(&folder, names)?;
@@ -29,6 +29,10 @@ pub(in crate::cli) fn pending(args: &Pending, global: &Global) -> anyhow::Result
         PendingFormat::Terminal => lines(&folder, &found, &cautions),
         PendingFormat::Json => pretty(&listed::Pending::new(&found, &cautions)),
     })?;
+    if args.format == PendingFormat::Terminal && !found.is_empty() {
+        let all = by_endpoint(found.iter().map(|(name, _)| name.as_str()));
+        note(&format!("waiting for review: {all}: samemodel review"));
+    }
     let waits = args.check && !found.is_empty();
     Ok(if waits { ExitCode::Drifted } else { ExitCode::Consistent }.into())
 }

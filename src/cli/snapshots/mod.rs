@@ -1,15 +1,17 @@
 //! The verbs on snapshots: `test`, `review`, `accept`, `reject`, `pending`, `show`.
 
 pub(super) mod decide;
+mod keys;
 pub(super) mod list;
 pub(super) mod review;
 pub(super) mod test;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::Global;
-use super::{UsageError, session};
-use crate::snapshot::selection::Selection;
+use super::{UsageError, names, session};
+use crate::report::words::count;
+use crate::snapshot::selection::{Selection, Unmatched};
 use crate::snapshot::{ChangeKind, Entry, Folder, Snapshot, State};
 
 /// The folder of snapshots beside the configuration, whether that can be loaded or not.
@@ -23,14 +25,43 @@ fn selection(names: &[String]) -> Selection {
 }
 
 /// The names of the snapshots that wait and are meant, in the order of the folder.
-fn waiting(folder: &Folder, selection: &Selection) -> anyhow::Result<Vec<String>> {
+fn waiting(folder: &Folder, selection: &Selection, global: &Global) -> anyhow::Result<Vec<String>> {
     let entries = folder.entries()?;
     let names: Vec<&str> = entries.iter().filter(|e| e.state == State::Waiting).map(|e| e.name.as_str()).collect();
-    let chosen = selection.of(&names).map_err(|error| {
-        let next = if names.is_empty() { "nothing waits for review" } else { "`samemodel pending` lists what waits" };
-        UsageError(format!("{error}: {next}"))
+    let chosen = selection.of(&names).map_err(|Unmatched(filters)| {
+        let endpoints = names::configured(global.config.as_deref()).into_iter().flat_map(|(model, endpoints)| {
+            let named = endpoints.into_iter().map(move |endpoint| Folder::name_of_endpoint(&model, &endpoint));
+            named.collect::<Vec<_>>()
+        });
+        let known: Vec<String> = entries.iter().map(|e| e.name.clone()).chain(endpoints).collect();
+        UsageError(why_nothing_is_meant(filters, &known, names.len()))
     })?;
     Ok(chosen.into_iter().map(str::to_owned).collect())
+}
+
+/// Why these filters mean nothing that waits, given all names that there are and how much waits: there is no such name, or nothing of
+/// it waits.
+fn why_nothing_is_meant(filters: Vec<String>, known: &[String], waiting: usize) -> String {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let exists = |filter: &String| Selection::Filters(vec![filter.clone()]).of(&known).is_ok();
+    let (there, unknown): (Vec<String>, Vec<String>) = filters.into_iter().partition(exists);
+    let next = if waiting == 0 { "nothing waits for review" } else { "`samemodel pending` lists what waits" };
+    match (unknown.is_empty(), waiting) {
+        (false, _) => format!("{}: {next}", Unmatched(unknown)),
+        (true, 0) => format!("nothing of `{}` waits for review, nor of others", there.join("`, `")),
+        (true, _) => format!("nothing of `{}` waits for review: {next}", there.join("`, `")),
+    }
+}
+
+/// How many of these snapshots there are of each endpoint, and of all: `3 snapshots (m/alpha 2, m/beta 1)`.
+fn by_endpoint<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in names {
+        *counts.entry(Folder::endpoint_of(name)).or_default() += 1;
+    }
+    let all = count(counts.values().sum(), "snapshot");
+    let each: Vec<String> = counts.iter().map(|(endpoint, n)| format!("{endpoint} {n}")).collect();
+    format!("{all} ({})", each.join(", "))
 }
 
 /// All that waits of the endpoints of these names, read.
@@ -62,4 +93,26 @@ fn in_order_of_review(folder: &Folder, names: Vec<String>) -> anyhow::Result<Vec
         order.then_with(|| a.cmp(b))
     });
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_counted_by_endpoint() {
+        let names = ["m/alpha/a", "m/beta/core/b", "m/alpha/core/c"];
+        assert_eq!(by_endpoint(names), "3 snapshots (m/alpha 2, m/beta 1)");
+    }
+
+    #[test]
+    fn a_name_that_there_is_and_nothing_waits_of_is_told_from_one_that_there_is_not() {
+        let known = ["m/alpha/haiku", "m/beta"].map(str::to_owned);
+        let why = |filters: &[&str], waiting| {
+            why_nothing_is_meant(filters.iter().map(|f| (*f).to_owned()).collect(), &known, waiting)
+        };
+        assert_eq!(why(&["m/alpha"], 0), "nothing of `m/alpha` waits for review, nor of others");
+        assert_eq!(why(&["m/beta"], 7), "nothing of `m/beta` waits for review: `samemodel pending` lists what waits");
+        assert_eq!(why(&["m/alpha", "m/x"], 0), "nothing is named `m/x`: nothing waits for review");
+    }
 }

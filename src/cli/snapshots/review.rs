@@ -6,11 +6,12 @@ use std::process::{Command as Process, ExitCode as Code, Stdio};
 use anyhow::Context as _;
 use console::{Key, Term};
 
+use super::keys::Keys;
 use super::{beside, folder, in_order_of_review, selection, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::Names;
-use crate::cli::{UsageError, clock, emit, paint};
-use crate::report::{Paint, View, layout, words};
+use crate::cli::{UsageError, clock, emit, is_dumb, paint};
+use crate::report::{Paint, View, words};
 use crate::review::screen::{self, Screen, Waiting};
 use crate::review::{Command, Decision, Extent, Review, Scope, Scroll, Shown, Tally, Visibility};
 use crate::snapshot::folder::Before;
@@ -19,20 +20,21 @@ use crate::snapshot::{Folder, Snapshot, State};
 
 /// Goes through what waits on the terminal.
 pub(in crate::cli) fn review(args: &Names, global: &Global) -> anyhow::Result<Code> {
-    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) || is_dumb() {
         let what = "a review needs a terminal. Without one, `samemodel pending` lists what waits, `samemodel show` shows it, and \
                     `samemodel accept` and `samemodel reject` decide, by name or with --all";
         return Err(UsageError(what.into()).into());
     }
     let folder = folder(global);
-    let found = in_order_of_review(&folder, waiting(&folder, &selection(&args.names))?)?;
+    let found = in_order_of_review(&folder, waiting(&folder, &selection(&args.names), global)?)?;
     if found.is_empty() {
         emit("nothing waits for review\n")?;
         return Ok(Code::SUCCESS);
     }
     let names = found.into_iter().map(|(name, _)| name).collect();
     let term = Term::stdout();
-    let mut session = Session { term, folder, review: Review::new(names), taken_back: Vec::new(), global };
+    let keys = Keys::of(&term);
+    let mut session = Session { term, keys, folder, review: Review::new(names), taken_back: Vec::new(), global };
     session.go_through()?;
     emit(&summary(session.review.tally()))?;
     Ok(Code::SUCCESS)
@@ -41,11 +43,22 @@ pub(in crate::cli) fn review(args: &Names, global: &Global) -> anyhow::Result<Co
 /// A review under way.
 struct Session<'a> {
     term: Term,
+    keys: Keys,
     folder: Folder,
     review: Review,
     /// What the files held before each step, for taking it back.
     taken_back: Vec<Vec<Before>>,
     global: &'a Global,
+}
+
+/// What a wait for a key came to.
+enum Heard {
+    /// A key that asks for something.
+    Command(Command),
+    /// One that has no meaning.
+    Nothing,
+    /// The screen has another size, and is to be shown again.
+    Resized,
 }
 
 impl Session<'_> {
@@ -67,17 +80,23 @@ impl Session<'_> {
             };
             let approved = self.folder.read(&name, State::Approved)?;
             let extent = self.show(&new, approved.as_ref())?;
-            let command = self.command()?;
+            let command = match self.heard()? {
+                Heard::Resized => continue,
+                Heard::Nothing => {
+                    self.review.notice = "that key does nothing here; ? says what the others do".into();
+                    continue;
+                }
+                Heard::Command(command) => command,
+            };
             self.review.notice.clear();
             match command {
-                None => self.review.notice = "that key does nothing here; ? says what the others do".into(),
-                Some(Command::Quit) => break,
-                Some(Command::Toggle(part)) => self.review.toggle(part),
-                Some(Command::Scroll(by)) => self.review.scroll(by, extent),
-                Some(Command::Undo) => self.undo()?,
-                Some(Command::Decide(decision, Scope::This)) => self.decide(decision, &new)?,
-                Some(Command::Decide(decision, Scope::Rest)) => self.decide_the_rest(decision, &new)?,
-                Some(Command::Pager) => self.page(&name, &new, approved.as_ref())?,
+                Command::Quit => break,
+                Command::Toggle(part) => self.review.toggle(part),
+                Command::Scroll(by) => self.review.scroll(by, extent),
+                Command::Undo => self.undo()?,
+                Command::Decide(decision, Scope::This) => self.decide(decision, &new)?,
+                Command::Decide(decision, Scope::Rest) => self.decide_the_rest(decision, &new)?,
+                Command::Pager => self.page(&name, &new, approved.as_ref())?,
             }
         }
         Ok(self.term.clear_screen()?)
@@ -85,13 +104,18 @@ impl Session<'_> {
 
     /// Shows that all is decided; says whether the last step was taken back then.
     fn takes_back_at_the_end(&mut self) -> anyhow::Result<bool> {
-        self.term.clear_screen()?;
-        self.term.write_str(&screen::render_end(&self.review, self.view().0))?;
-        let goes_back = self.command()? == Some(Command::Undo);
-        if goes_back {
-            self.undo()?;
+        loop {
+            self.term.clear_screen()?;
+            self.term.write_str(&screen::render_end(&self.review, self.view().0))?;
+            match self.heard()? {
+                Heard::Resized => {}
+                Heard::Command(Command::Undo) => {
+                    self.undo()?;
+                    return Ok(true);
+                }
+                Heard::Command(_) | Heard::Nothing => return Ok(false),
+            }
         }
-        Ok(goes_back)
     }
 
     fn view(&self) -> (View, usize) {
@@ -108,21 +132,27 @@ impl Session<'_> {
         Ok(extent)
     }
 
-    /// What the next key asks for; nothing where it has no meaning.
-    fn command(&self) -> anyhow::Result<Option<Command>> {
-        Ok(match self.term.read_key() {
-            Ok(Key::Char(key)) => Command::of_key(key),
-            Ok(Key::Escape | Key::CtrlC) => Some(Command::Quit),
-            Ok(Key::ArrowDown) => Some(Command::Scroll(Scroll::Lines(1))),
-            Ok(Key::ArrowUp) => Some(Command::Scroll(Scroll::Lines(-1))),
-            Ok(Key::PageDown) => Some(Command::Scroll(Scroll::Pages(1))),
-            Ok(Key::PageUp) => Some(Command::Scroll(Scroll::Pages(-1))),
-            Ok(Key::Home) => Some(Command::Scroll(Scroll::Beginning)),
-            Ok(Key::End) => Some(Command::Scroll(Scroll::End)),
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Some(Command::Quit),
+    /// What the next key asks for.
+    fn heard(&mut self) -> anyhow::Result<Heard> {
+        let key = match self.keys.next() {
+            Ok(Some(key)) => key,
+            Ok(None) => return Ok(Heard::Resized),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Heard::Command(Command::Quit)),
             Err(error) => return Err(error).context("the terminal cannot be read; what was decided is kept"),
-        })
+        };
+        let command = match key {
+            Key::Char(key) => Command::of_key(key),
+            Key::Escape => Some(self.review.on_escape()),
+            Key::CtrlC => Some(Command::Quit),
+            Key::ArrowDown => Some(Command::Scroll(Scroll::Lines(1))),
+            Key::ArrowUp => Some(Command::Scroll(Scroll::Lines(-1))),
+            Key::PageDown => Some(Command::Scroll(Scroll::Pages(1))),
+            Key::PageUp => Some(Command::Scroll(Scroll::Pages(-1))),
+            Key::Home => Some(Command::Scroll(Scroll::Beginning)),
+            Key::End => Some(Command::Scroll(Scroll::End)),
+            _ => None,
+        };
+        Ok(command.map_or(Heard::Nothing, Heard::Command))
     }
 
     /// Decides on the snapshot on the screen.
@@ -156,6 +186,9 @@ impl Session<'_> {
             self.review.notice = "nothing was decided".into();
             return Ok(());
         }
+        if decision != Decision::Skip {
+            self.foot(&[screen::under_way(decision, taken.len())])?;
+        }
         let mut before = Vec::new();
         for (name, snapshot) in &taken {
             match decision {
@@ -183,13 +216,27 @@ impl Session<'_> {
         };
     }
 
-    /// Asks in the last line but one.
-    fn confirms(&self, question: &str) -> anyhow::Result<bool> {
-        let (view, rows) = self.view();
-        self.term.move_cursor_to(0, rows.saturating_sub(2))?;
-        self.term.clear_line()?;
-        self.term.write_str(layout::left(question, view.width).trim_end())?;
-        Ok(matches!(self.term.read_key(), Ok(Key::Char('y' | 'Y'))))
+    /// Asks above the last line.
+    fn confirms(&mut self, question: &str) -> anyhow::Result<bool> {
+        loop {
+            self.foot(&screen::asked(question, self.view().0))?;
+            match self.keys.next() {
+                Ok(None) => self.term.clear_screen()?,
+                Ok(Some(key)) => return Ok(matches!(key, Key::Char('y' | 'Y'))),
+                Err(_) => return Ok(false),
+            }
+        }
+    }
+
+    /// Shows lines above the last one, in place of what stands there.
+    fn foot(&self, lines: &[String]) -> io::Result<()> {
+        let first = self.view().1.saturating_sub(lines.len() + 1);
+        for (at, line) in lines.iter().enumerate() {
+            self.term.move_cursor_to(0, first + at)?;
+            self.term.clear_line()?;
+            self.term.write_str(line)?;
+        }
+        Ok(())
     }
 
     fn undo(&mut self) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::Global;
 use super::args::watch::Watch;
+use super::metrics::Configured;
 use super::signals::stop_on_signals;
 use super::{UsageError, clock, code_of, emit, in_a_line, note, prune, session};
 use crate::config::{Config, Environment};
@@ -38,6 +39,8 @@ pub(super) async fn watch(args: &Watch, global: &Global) -> anyhow::Result<Code>
         let what = "there are no times to watch at: add [watch.pulse] or [watch.full] with a `cron` expression";
         return Err(UsageError(what.into()).into());
     }
+    // What each check would refuse is refused before the first.
+    Configured::of(&loaded, global)?;
     let times = |name: String| {
         let times = Times::new(&loaded.config.watch, &name).context("the times were read before")?;
         anyhow::Ok((name, times))

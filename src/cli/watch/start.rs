@@ -9,12 +9,14 @@ use super::super::session::{Overrides, Session};
 use super::super::{clock, emit, in_a_line};
 use super::Watcher;
 use crate::redact::Redactor;
+use crate::report::history::few;
 use crate::report::{Report, escape, words};
 use crate::schedule::suspicion::{Cause, Caution, Finding, suspects};
 use crate::schedule::{Due, Last, Tier};
 use crate::store::{
     LockError, RecordedStart, RunId, SqliteStore, StartCause, StartEnd, Store as _, StoreError, WatchStart, WatchStore,
 };
+use crate::verdict::Verdict;
 
 /// What is known of a model's earlier starts, the latest first.
 pub(super) struct Known {
@@ -180,13 +182,20 @@ impl Watcher<'_> {
     }
 }
 
+/// Who has drifted, by name.
+fn drifted(report: &Report) -> String {
+    let drifted = report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted);
+    let names: Vec<&str> = drifted.map(|e| e.endpoint.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!(" (drifted: {})", few(&names)) }
+}
+
 /// One line for the check on standard output.
 fn tell(claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
     let what = match checked {
         Ok(report) => {
             let partial = if report.partial.is_some() { ", stopped before the end" } else { "" };
             let run = report.run.as_deref().map_or_else(String::new, |run| format!("  run {run}"));
-            format!("{}{partial}{run}", words::tally(report))
+            format!("{}{}{partial}{run}", words::tally(report), drifted(report))
         }
         Err(error) => format!("failed: {}", in_a_line(error)),
     };

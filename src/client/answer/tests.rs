@@ -353,3 +353,136 @@ fn tokens_of_thinking_are_found_where_hosts_count_them() {
         assert_eq!(answer.unwrap().usage.and_then(|usage| usage.reasoning_tokens), Some(4), "{usage}");
     }
 }
+
+/// The outcome of a stream of these events, each a name and its data.
+fn events(events: &[(&str, &str)]) -> Result<Answer, Failure> {
+    let mut assembly = Assembly::new(&[]);
+    for (name, data) in events {
+        let event = sse::Event { name: (*name).to_owned(), data: data.as_bytes().to_vec() };
+        if assembly.event(&event)? == Progress::Done {
+            break;
+        }
+    }
+    assembly.end(&sse::Ending::Clean)
+}
+
+const A: &str = r#"{"choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+
+#[test]
+fn an_error_within_a_stream_is_one_in_every_form_and_half_an_answer_is_none() {
+    for (name, data) in [
+        ("error", "overloaded"),
+        ("error", ""),
+        ("error", "null"),
+        ("error", "{}"),
+        ("Error", "overloaded_error"),
+        ("", "Timeout"),
+        ("", "Error: overloaded"),
+        ("", r#"{"choices":[{"index":0,"delta":{"content":"","error":{"message":"no"}}}]}"#),
+        ("", r#"{"type":"error","data":{"error":{"message":"no","code":503}}}"#),
+        ("", r#"{"type":"response.failed","response":{"status":"failed","error":{"message":"no"}}}"#),
+        ("", r#"{"message":"no capacity left"}"#),
+        ("", "come again later"),
+    ] {
+        assert_eq!(kind(events(&[("", A), (name, data), ("", "[DONE]")])), FailureKind::Server, "{name}: {data}");
+    }
+    let told = events(&[("", A), ("", r#"{"detail":"no capacity left"}"#), ("", "[DONE]")]).unwrap_err().message;
+    assert!(told.contains("no capacity left"), "{told}");
+}
+
+#[test]
+fn what_is_no_chunk_and_no_error_costs_no_answer() {
+    for (name, data) in [
+        ("heartbeat", r#"{"message":"processing","ts":12}"#),
+        ("", r#"{"status":"queued","message":"Waiting for a worker","position":3}"#),
+        ("", r#"{"detail":"queued"}"#),
+        ("", r#"{"code":0,"message":"ok"}"#),
+        ("", r#"{"message":"we are busy"}"#),
+        ("", "12:00:01"),
+        ("", "still working 3"),
+        ("", "[]"),
+        ("", "<ping>"),
+    ] {
+        let answer = events(&[(name, data), ("", A), (name, data), ("", A), ("", "[DONE]")]).unwrap();
+        assert_eq!((answer.text.as_str(), answer.response_id), ("aa", None), "{data}");
+    }
+    let usage = r#"{"choices":[],"usage":{"completion_tokens":2}}"#;
+    for behind in [r#"{"type":"done","message":"finished"}"#, "\"[DONE]\"", "[done]", "end of stream", "error", "{\"a"]
+    {
+        let answer = events(&[("", A), ("", STOP), ("", usage), ("", behind)]).unwrap();
+        assert_eq!(answer.usage.and_then(|usage| usage.completion_tokens), Some(2), "{behind}");
+    }
+    assert_eq!(kind(events(&[("", A), ("", r#"{"choices":[{"ind"#), ("", "[DONE]")])), FailureKind::Malformed);
+}
+
+#[test]
+fn an_empty_error_beside_an_answer_is_none() {
+    let errors = [
+        json!(false),
+        json!(""),
+        json!({}),
+        json!(0),
+        json!([]),
+        json!({"message": null, "code": null}),
+        json!({"code": 0, "message": "success"}),
+        json!({"code": "0", "message": "ok"}),
+    ];
+    for error in errors {
+        let whole = json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}], "error": error});
+        assert_eq!(read(&whole).unwrap().text, "a", "{error}");
+        let mut chunks = [delta(&json!({"content": "a"})), finish(&json!("stop")), json!({"choices": [], "usage": {}})];
+        for chunk in &mut chunks {
+            chunk["error"] = error.clone();
+        }
+        assert_eq!(stream(&chunks, &[]).unwrap().text, "a", "{error}");
+    }
+}
+
+#[test]
+fn a_text_that_its_last_piece_says_again_is_read_once() {
+    let last = |text: &str| json!({"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]});
+    let piece = |text: &str| delta(&json!({"content": text}));
+    for chunks in [
+        vec![piece("Heath island"), last("Heath island")],
+        vec![piece(" Heath"), piece(" island"), last("Heath island")],
+        ["Heath", "Heath i", "Heath isl", "Heath island"]
+            .iter()
+            .map(|text| piece(text))
+            .chain([last("Heath island")])
+            .collect(),
+    ] {
+        assert_eq!(stream(&chunks, &[]).unwrap().text, "Heath island");
+    }
+    assert_eq!(stream(&[piece("ha"), last("ha")], &[]).unwrap().text, "haha");
+}
+
+#[test]
+fn odd_forms_of_a_choice_are_read() {
+    let stop = json!({"choices": [{"index": 1, "finish_reason": "stop"}]});
+    for chunk in [
+        json!({"choices": [{"index": 1, "delta": {"content": "a"}}]}),
+        json!({"choices": [{"text": "a"}]}),
+        delta(&json!({"content": {"type": "text", "text": "a"}})),
+        delta(&json!({"content": {"text": "a"}})),
+    ] {
+        let mut stop = stop.clone();
+        stop["choices"][0]["index"] = chunk["choices"][0]["index"].clone();
+        assert_eq!(stream(&[chunk.clone(), stop], &[]).unwrap().text, "a", "{chunk}");
+    }
+    let two = json!({"choices": [{"index": 1, "delta": {"content": "b"}}]});
+    let chunks = [delta(&json!({"content": "a"})), two, finish(&json!("stop"))];
+    assert_eq!(stream(&chunks, &[]).unwrap().text, "a", "of several answers the first is read");
+}
+
+#[test]
+fn a_body_of_a_document_a_line_is_a_stream() {
+    let read = |lines: &[&str]| whole(lines.join("\n").as_bytes(), Assembly::new(&[]));
+    assert_eq!(read(&[A, A, STOP]).unwrap().text, "aa");
+    assert_eq!(read(&[A, STOP, "data: [DONE]", ""]).unwrap().text, "a");
+    assert_eq!(kind(read(&[A, A, ""])), FailureKind::CutStream);
+    assert_eq!(kind(read(&[A, r#"{"cho"#, A, STOP])), FailureKind::Malformed);
+    assert_eq!(kind(read(&["{", " \"choices\": ["])), FailureKind::Malformed);
+    let failed = read(&[r#"{"error":{"message":"engine died"}}"#, "data: [DONE]", ""]).unwrap_err();
+    assert!(failed.kind == FailureKind::Server && failed.message.contains("engine died"), "{failed:?}");
+}

@@ -1,0 +1,177 @@
+//! `samemodel alert list`: how alerts stand beside what the latest run says, what is silenced, and what waits to be sent.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode as Code;
+
+use super::{SHOWN, shown};
+use crate::alert::{Alert, Kind, Phase, Policy, Scope};
+use crate::cli::{clock, emit};
+use crate::config::Alerting;
+use crate::deliver::words;
+use crate::exit::ExitCode;
+use crate::report::escape;
+use crate::report::words::count;
+use crate::store::{AlertStore as _, EndpointResult, OutboxEntry, Silence, SqliteStore, State, Store as _, StoreError};
+
+/// What the latest concluded run of each model came to.
+type Latest = BTreeMap<String, Vec<EndpointResult>>;
+
+pub(super) async fn list(store: &SqliteStore, config: &Alerting) -> anyhow::Result<Code> {
+    let now = clock::now();
+    let alerts = store.alerts().await?;
+    let silences = store.silences(now).await?;
+    let told: Vec<&Alert> = alerts.iter().filter(|alert| !matches!(alert.phase, Phase::Quiet)).collect();
+    let latest = latest(store, &told).await?;
+    let policy = Policy::of(config);
+    let mut out = totals(&alerts) + "\n";
+    for alert in told {
+        let is_silenced = silences.iter().any(|silence| scope(silence).holds(&alert.subject));
+        let silenced = if is_silenced { ", silenced" } else { "" };
+        let _ = writeln!(out, "{}", escape::line(&row(alert, silenced)));
+        if let Some(line) = since_then(alert, &latest, &policy) {
+            let _ = writeln!(out, "          {}", escape::line(&line));
+        }
+    }
+    let _ = writeln!(out, "\n{}", count(silences.len(), "silence"));
+    for silence in silences {
+        let Silence { id, model, endpoint, until, comment, .. } = silence;
+        let line = format!("{id}  {model}/{endpoint}  until {}  {comment}", shown(until));
+        let _ = writeln!(out, "{}", escape::line(&line));
+    }
+    let entries = store.outbox(now - SHOWN).await?;
+    let _ = writeln!(out, "\n{} of the last 7 days", count(entries.len(), "message"));
+    for entry in entries {
+        let _ = writeln!(out, "{}", escape::line(&message(&entry)));
+    }
+    emit(&out)?;
+    Ok(ExitCode::Consistent.into())
+}
+
+/// How many alerts stand how: there is one for each endpoint and each thing that may be wrong with it.
+fn totals(alerts: &[Alert]) -> String {
+    let of = |phase: &str| alerts.iter().filter(|alert| alert.phase.as_str() == phase).count();
+    let phases = ["firing", "pending", "resolved", "quiet"].map(|phase| (of(phase), phase));
+    let parts: Vec<String> =
+        phases.into_iter().filter(|(n, _)| *n > 0).map(|(n, phase)| format!("{n} {phase}")).collect();
+    if parts.is_empty() { "no alerts yet".to_owned() } else { format!("alerts: {}", parts.join(", ")) }
+}
+
+fn scope(silence: &Silence) -> Scope {
+    Scope { model: silence.model.clone(), endpoint: silence.endpoint.clone() }
+}
+
+fn row(alert: &Alert, silenced: &str) -> String {
+    let Alert { subject, phase, facts, .. } = alert;
+    let about = match subject.kind {
+        Kind::Checker => subject.model.clone(),
+        _ => format!("{}/{}", subject.model, subject.endpoint),
+    };
+    let flapping = matches!(phase, Phase::Firing(firing) if firing.flapping);
+    let word = if flapping { "flapping" } else { phase.as_str() };
+    let since = phase.since().map(shown).unwrap_or_default();
+    let (kind, severity) = (subject.kind.as_str(), facts.severity.as_str());
+    format!("{word:<9} {kind:<15} {about}  {severity}{silenced}, since {since}  {}", facts.reason)
+}
+
+/// What the latest run says of an endpoint whose alert is about an earlier one, and what the alert waits for.
+fn since_then(alert: &Alert, latest: &Latest, policy: &Policy) -> Option<String> {
+    let subject = &alert.subject;
+    let results = latest.get(&subject.model).map_or(&[][..], Vec::as_slice);
+    let is_of_endpoint = matches!(subject.kind, Kind::Drift | Kind::Unreachable);
+    let result = results.iter().find(|result| is_of_endpoint && result.endpoint == subject.endpoint);
+    let last = result.map(|result| format!("last run: {}, {}", result.verdict, result.reason));
+    let waits = match &alert.phase {
+        Phase::Firing(firing) => {
+            let needed = policy.pass_after(subject.kind);
+            let passes = if needed == 1 { "pass" } else { "passes" };
+            Some(format!("{} of {needed} {passes} to resolve", firing.passes))
+        }
+        Phase::Pending { failures, .. } => {
+            let needed = count(policy.fail_after(subject.kind) as usize, "failing run");
+            Some(format!("{failures} of {needed} before it is told"))
+        }
+        Phase::Quiet | Phase::Resolved { .. } => None,
+    };
+    let parts: Vec<String> = last.into_iter().chain(waits).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+async fn latest(store: &SqliteStore, alerts: &[&Alert]) -> Result<Latest, StoreError> {
+    let mut out = Latest::new();
+    for run in store.runs().await? {
+        let is_asked_for = alerts.iter().any(|alert| alert.subject.model == run.model);
+        if !is_asked_for || out.contains_key(&run.model) {
+            continue;
+        }
+        let results = store.results(&run.id).await?;
+        if !results.is_empty() {
+            out.insert(run.model, results);
+        }
+    }
+    Ok(out)
+}
+
+fn message(entry: &OutboxEntry) -> String {
+    let notification = &entry.notification;
+    let about = serde_json::from_str(&notification.event).map(|message| words::headline(&message)).unwrap_or_default();
+    let (state, at) = match entry.state {
+        State::Sent(at) => ("sent", at),
+        State::Waiting(at) => ("waits", at),
+        State::GivenUp(at) => ("given up", at),
+    };
+    let why = entry.failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    format!("{state:<9} {}  {}  {about}{why}", shown(at), notification.receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::alert::{Firing, Subject};
+    use crate::verdict::Verdict;
+
+    fn alert(phase: Phase) -> Alert {
+        let subject = Subject { model: "m".into(), endpoint: "alpha".into(), kind: Kind::Drift };
+        Alert { phase, ..Alert::new(subject) }
+    }
+
+    fn latest() -> Latest {
+        let result = EndpointResult {
+            endpoint: "alpha".into(),
+            verdict: Verdict::Inconclusive,
+            reason: "weights 0 %".into(),
+            p_value: None,
+            q_value: None,
+            e_value: None,
+            effect: None,
+            tolerance: 0.05,
+            samples: 10,
+            attempts: 10,
+            errors: 0,
+            cost: None,
+            findings: Vec::new(),
+        };
+        Latest::from([("m".to_owned(), vec![result])])
+    }
+
+    #[test]
+    fn an_alert_stands_beside_what_the_latest_run_says_and_what_it_waits_for() {
+        let policy = Policy::of(&Alerting { fail_after: 3, pass_after: 2, ..Alerting::default() });
+        let since = Timestamp::UNIX_EPOCH;
+        let firing = alert(Phase::Firing(Firing { since, passes: 1, flapping: false, told: None }));
+        let line = since_then(&firing, &latest(), &policy);
+        assert_eq!(line.as_deref(), Some("last run: inconclusive, weights 0 %; 1 of 2 passes to resolve"));
+        let pending = alert(Phase::Pending { since, failures: 1 });
+        let line = since_then(&pending, &Latest::new(), &policy);
+        assert_eq!(line.as_deref(), Some("1 of 3 failing runs before it is told"));
+        let resolved = alert(Phase::Resolved { since, at: since });
+        assert_eq!(since_then(&resolved, &Latest::new(), &policy), None);
+        assert!(row(&firing, ", silenced").contains("m/alpha  warning, silenced, since 1970-01-01"));
+        assert_eq!(
+            totals(&[firing, pending, resolved, alert(Phase::Quiet)]),
+            "alerts: 1 firing, 1 pending, 1 resolved, 1 quiet"
+        );
+    }
+}

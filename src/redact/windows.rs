@@ -1,0 +1,209 @@
+//! Windows: runs of a secret as numbers, and the one way through a text that finds them in each of its encodings.
+//!
+//! Part of layer 1's redaction, pure. For each byte a window may end with it in four readings: as it is, without white space, in Base64
+//! and in hexadecimal digits. Each is one look-up in a filter that nearly always says no.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::{Visit, WINDOW};
+
+/// Runs of up to eight bytes, each as a number: filters that nearly always say no, and the exact set behind them.
+#[derive(Default)]
+pub(super) struct Windows {
+    exact: HashSet<(usize, u64)>,
+    filter: Filter,
+    /// The bits of whole windows that are the same in Base64 wherever they begin within a digit, see [`Windows::in_base64`].
+    base64: Filter,
+    /// The lengths that occur, in bytes.
+    lengths: Vec<usize>,
+}
+
+/// Where the bits of Base64 that follow a window begin: within its last digit, or behind it.
+const OVER: [usize; 3] = [0, 2, 4];
+
+/// As many bits as are looked up of a run of Base64: 60.
+const COMMON: u64 = u64::MAX >> 4;
+
+impl Windows {
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.exact.len()
+    }
+
+    /// Adds a run of at most [`WINDOW`] bytes.
+    pub fn add(&mut self, window: &[u8]) {
+        let value = window.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
+        self.filter.add(value);
+        if window.len() == WINDOW {
+            for over in OVER {
+                self.base64.add((value >> (4 - over)) & COMMON);
+            }
+        }
+        self.exact.insert((window.len(), value));
+        if !self.lengths.contains(&window.len()) {
+            self.lengths.push(window.len());
+        }
+    }
+
+    /// Whether the last `length` bytes of this number are a window.
+    fn holds(&self, value: u64, length: usize) -> bool {
+        let value = value & (u64::MAX >> (64 - 8 * length));
+        self.filter.may_have(value) && self.exact.contains(&(length, value))
+    }
+
+    /// Whether a whole window may lie at the end of these bits of Base64. It ends with the last of them, or with 2 or 4 bits of another
+    /// byte behind it; in each case bits 4 to 64 are bits of the window alone, so that one look-up answers for all three.
+    fn in_base64(&self, bits: u128) -> bool {
+        self.base64.may_have((bits as u64) >> 4)
+    }
+
+    /// Tells each place of a window: plain, with white space in between, in Base64 and in hexadecimal digits.
+    pub fn visit(&self, bytes: &[u8], found: &mut dyn FnMut(Range<usize>) -> Visit) -> Visit {
+        if self.is_empty() {
+            return Visit::GoOn;
+        }
+        let (mut plain, mut tight, mut base64, mut hex) = (0_u64, Run::new(8), Run::new(6), Run::new(4));
+        for (at, &byte) in bytes.iter().enumerate() {
+            plain = plain << 8 | u64::from(byte);
+            if !byte.is_ascii_whitespace() {
+                tight.push(byte, at);
+            }
+            match SIXES[usize::from(byte)] {
+                BREAK => base64.count = 0,
+                SKIP => {}
+                six => base64.push(six, at),
+            }
+            hex_digit(&mut hex, bytes, at);
+            for &length in &self.lengths {
+                let begins = [
+                    (at + 1 >= length && self.holds(plain, length)).then(|| at + 1 - length),
+                    // Without white space among the last bytes it is the same once more.
+                    (tight.bits as u64 != plain).then(|| tight.find(self, length, at)).flatten(),
+                    (length < WINDOW || self.in_base64(base64.bits)).then(|| base64.find(self, length, at)).flatten(),
+                    hex.find(self, length, at),
+                ];
+                let end = at + 1;
+                for begin in begins.into_iter().flatten() {
+                    if found(begin..end) == Visit::Stop {
+                        return Visit::Stop;
+                    }
+                }
+            }
+        }
+        Visit::GoOn
+    }
+}
+
+/// The bits of a filter, as a power of two.
+const FILTER_BITS: u32 = 16;
+
+/// Numbers of which some were added: of any other it nearly always knows that it was not.
+struct Filter {
+    bits: Box<[u64; 1 << (FILTER_BITS - 6)]>,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { bits: Box::new([0; 1 << (FILTER_BITS - 6)]) }
+    }
+}
+
+impl Filter {
+    fn add(&mut self, value: u64) {
+        let bit = Self::bit(value);
+        self.bits[bit >> 6] |= 1 << (bit & 63);
+    }
+
+    fn may_have(&self, value: u64) -> bool {
+        let bit = Self::bit(value);
+        self.bits[bit >> 6] & (1 << (bit & 63)) != 0
+    }
+
+    fn bit(value: u64) -> usize {
+        (value.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FILTER_BITS)) as usize
+    }
+}
+
+/// Digits in a row, of a few bits each, and where the last of them stood.
+struct Run {
+    width: usize,
+    bits: u128,
+    count: usize,
+    places: [usize; Run::KEPT],
+}
+
+impl Run {
+    /// As many places as the digits of a window: at most 16, in hexadecimal.
+    const KEPT: usize = 16;
+
+    fn new(width: usize) -> Self {
+        Self { width, bits: 0, count: 0, places: [0; Self::KEPT] }
+    }
+
+    fn push(&mut self, digit: u8, at: usize) {
+        self.bits = self.bits << self.width | u128::from(digit);
+        self.places[self.count % Self::KEPT] = at;
+        self.count += 1;
+    }
+
+    /// Takes the last digit back.
+    fn pop(&mut self) {
+        self.bits >>= self.width;
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// Where a window begins that ends with the digit at `at`, which was the last to come.
+    fn find(&self, windows: &Windows, length: usize, at: usize) -> Option<usize> {
+        if self.count == 0 || self.places[(self.count - 1) % Self::KEPT] != at {
+            return None;
+        }
+        // A byte may end within a digit of Base64: what follows it in there belongs to the next one.
+        let over: &[usize] = if self.width == 6 { &OVER } else { &[0] };
+        over.iter().find_map(|over| {
+            let digits = (8 * length + over).div_ceil(self.width);
+            let seen = self.count >= digits && windows.holds((self.bits >> over) as u64, length);
+            seen.then(|| self.places[(self.count - digits) % Self::KEPT])
+        })
+    }
+}
+
+/// Takes the byte at `at` into a run of hexadecimal digits, over the marks that stand between bytes: `73:6b`, `73 6b`, `\x73\x6b`,
+/// `0x73, 0x6b`.
+fn hex_digit(run: &mut Run, bytes: &[u8], at: usize) {
+    let byte = bytes[at];
+    let before = at.checked_sub(1).map(|before| bytes[before]);
+    match (byte, char::from(byte).to_digit(16)) {
+        (_, Some(digit)) => run.push(digit as u8, at),
+        (b'x' | b'X', _) if before == Some(b'0') => run.pop(),
+        (b'x' | b'X', _) if before == Some(b'\\') => {}
+        (b' ' | b'\t' | b'\r' | b'\n' | b':' | b',' | b'-' | b'\\', _) => {}
+        _ => run.count = 0,
+    }
+}
+
+/// The value of each character of Base64, in either alphabet; [`SKIP`] for what breaks lines, [`BREAK`] for everything else.
+const SIXES: [u8; 256] = sixes();
+const SKIP: u8 = 64;
+const BREAK: u8 = 65;
+
+const fn sixes() -> [u8; 256] {
+    let mut table = [BREAK; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut value = 0;
+    while value < 64 {
+        table[alphabet[value] as usize] = value as u8;
+        value += 1;
+    }
+    table[b'-' as usize] = 62;
+    table[b'_' as usize] = 63;
+    table[b' ' as usize] = SKIP;
+    table[b'\t' as usize] = SKIP;
+    table[b'\r' as usize] = SKIP;
+    table[b'\n' as usize] = SKIP;
+    table
+}

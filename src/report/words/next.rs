@@ -1,0 +1,154 @@
+//! What to do next: what would settle a verdict, what mends a failure, and what can be sent to a host.
+//!
+//! Part of layer 4's words, pure.
+
+use super::needs_attention;
+use crate::attempt::FailureKind;
+use crate::compare::{MOST_ANSWERS, MOST_PROBES};
+use crate::report::{EndpointReport, Report};
+use crate::verdict::Verdict;
+
+/// Steps that are named at the end of a report, and endpoints that are named with one.
+const STEPS: usize = 3;
+
+/// What would settle an open verdict, or let there be one.
+pub(super) fn next(e: &EndpointReport, report: &Report) -> String {
+    if report.partial.is_some() && matches!(e.verdict, Verdict::Inconclusive | Verdict::Unmeasured) {
+        return "go on with --resume: not all was asked".to_owned();
+    }
+    // More probes do not help where few requests are answered.
+    let failed = e.unanswered.saturating_sub(e.not_asked);
+    if let Some(cause) = e.causes.first().filter(|_| 2 * failed > e.samples + failed) {
+        return remedy(&cause.class).to_owned() + how_to_ask_again(&cause.class, report);
+    }
+    let agrees = e.questions.computed.verdict == Verdict::Consistent;
+    let needed = if agrees { e.samples_to_settle } else { e.samples_to_decide };
+    let sampled = needed.filter(|n| *n <= MOST_ANSWERS);
+    let sampled = sampled.map(|n| format!("raise `samples` to about {n} answers for each sampled probe"));
+    let probes = e.greedy_probes_to_decide.filter(|_| !agrees);
+    let greedy = probes.filter(|n| *n <= MOST_PROBES).map(|n| format!("ask about {n} greedy probes"));
+    match (greedy, sampled) {
+        (Some(greedy), Some(sampled)) => format!("{greedy}, or {sampled}"),
+        // A number that nobody would ask for is no advice.
+        (None, None) if needed.is_some() || probes.is_some() => "add probes, or a control".to_owned(),
+        (one, other) => one.or(other).unwrap_or_default(),
+    }
+}
+
+/// A step to take, and the command that takes it where there is one, to be copied whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What to do.
+    pub text: String,
+    /// The command.
+    pub command: Option<String>,
+}
+
+/// What to do next, for all endpoints together: what would settle open verdicts, and what can be sent to a host that differs.
+pub fn next_steps(report: &Report) -> Vec<Step> {
+    let mut steps: Vec<(String, Vec<&str>)> = Vec::new();
+    // How to go on with a run that was stopped stands beside why it was.
+    for e in report.endpoints.iter().filter(|_| report.partial.is_none()) {
+        let step = next(e, report);
+        match steps.iter_mut().find(|(there, _)| *there == step) {
+            Some((_, endpoints)) => endpoints.push(&e.endpoint),
+            None if step.is_empty() || !needs_attention(e) => {}
+            None => steps.push((step, vec![&e.endpoint])),
+        }
+    }
+    let of_endpoints = |(step, endpoints): &(String, Vec<&str>)| format!("{}: {step}", names(endpoints));
+    let mut out: Vec<Step> =
+        steps.iter().take(STEPS).map(|step| Step { text: of_endpoints(step), command: None }).collect();
+    let drifted: Vec<&str> =
+        report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted).map(|e| e.endpoint.as_str()).collect();
+    if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
+        let command = format!("samemodel report {} --format markdown", short_id(run));
+        out.push(Step {
+            text: format!("{}: write this down for the host with", names(&drifted)),
+            command: Some(command),
+        });
+    }
+    out
+}
+
+/// Characters of the id of a run that tell it from others, as the history shows them.
+const SHORT_ID: usize = 13;
+
+/// The beginning of the id of a run, by which commands find it.
+fn short_id(run: &str) -> String {
+    run.chars().take(SHORT_ID).collect()
+}
+
+/// The first few names: `a, b, c and 2 more`.
+fn names(all: &[&str]) -> String {
+    let first = all[..all.len().min(STEPS)].join(", ");
+    if all.len() > STEPS { format!("{first} and {} more", all.len() - STEPS) } else { first }
+}
+
+/// How a run is gone on with whose requests failed for something that passes: a whole one only for what was given up.
+fn how_to_ask_again(class: &str, report: &Report) -> &'static str {
+    let passes = FailureKind::named(class) == Some(FailureKind::RateLimited) && report.run.is_some();
+    match (passes, report.partial.is_some()) {
+        (false, _) => "",
+        (true, true) => ", and go on with --resume",
+        (true, false) => ", and go on with --resume --retry-given-up",
+    }
+}
+
+/// What to do about failures of a class.
+pub fn remedy(class: &str) -> &'static str {
+    match FailureKind::named(class) {
+        Some(FailureKind::Unauthorized) => "check the key: its variable, its provider, and whether it has expired",
+        Some(FailureKind::Forbidden) => "give the key the right that the host names, or leave these requests out",
+        Some(FailureKind::PaymentRequired) => "add credit at the host, or lower the caps",
+        Some(FailureKind::NotFound) => "check `model` and `base_url` against the host's list of models",
+        Some(FailureKind::Rejected) => {
+            "change what the host names: `[provider.….dialect]` says how requests are written there"
+        }
+        Some(FailureKind::Redirect) => "set `base_url` to where the host redirects",
+        Some(FailureKind::RateLimited) => "lower `concurrency` or set `requests_per_minute`",
+        Some(FailureKind::Connect) => "check the address in `base_url`, and whether the host is up",
+        Some(FailureKind::Local) => "raise this machine's limit on open files (`ulimit -n`), or lower `concurrency`",
+        Some(FailureKind::Timeout) => "check whether the host is up; `[defaults.timeout]` says how long is waited",
+        _ => "ask again later: what failed may pass",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn what_was_given_up_is_asked_for_again_by_the_flags_that_the_run_needs() {
+        let mut report = fixture::mixed();
+        report.run = Some("01a22418-ab6b-7c02-a4bd-9b66c9b52b88".into());
+        let mut e = report.endpoints[0].clone();
+        (e.verdict, e.samples, e.unanswered) = (Verdict::Unmeasured, 1, 20);
+        e.causes = vec![crate::report::cause::Cause {
+            class: "rate_limited".into(),
+            requests: String::new(),
+            refused: false,
+            message: "HTTP 429".into(),
+            count: 20,
+        }];
+        assert!(next(&e, &report).ends_with("and go on with --resume --retry-given-up"), "{}", next(&e, &report));
+        e.not_asked = 19;
+        assert!(!next(&e, &report).contains("--retry-given-up"), "little failed: {}", next(&e, &report));
+        report.partial = Some("stopped".into());
+        assert_eq!(next(&e, &report), "go on with --resume: not all was asked");
+        (e.verdict, e.not_asked) = (Verdict::Drifted, 0);
+        assert!(next(&e, &report).ends_with("and go on with --resume"), "{}", next(&e, &report));
+    }
+
+    #[test]
+    fn what_is_for_the_host_is_a_command_with_the_beginning_of_the_runs_id() {
+        let mut report = fixture::mixed();
+        report.run = Some("01a22418-ab6b-7c02-a4bd-9b66c9b52b88".into());
+        let steps = next_steps(&report);
+        assert_eq!(steps.len(), 2);
+        assert!(steps[0].text.starts_with("novita: ") && steps[0].command.is_none(), "{steps:?}");
+        assert_eq!(steps[1].text, "deepinfra-via-openrouter: write this down for the host with");
+        assert_eq!(steps[1].command.as_deref(), Some("samemodel report 01a22418-ab6b --format markdown"));
+    }
+}
