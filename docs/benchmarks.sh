@@ -21,7 +21,7 @@ fi
 # The published package, for the table that compares with it; it brings 5 GB of others.
 if [[ -z "${MET_PYTHON:-}" ]]; then
     python3 -m venv target/met
-    target/met/bin/pip install --quiet model-equality-testing==0.0.2 tqdm
+    target/met/bin/pip install --quiet model-equality-testing==0.0.2 tqdm transformers
     export MET_PYTHON="$PWD/target/met/bin/python"
 fi
 
