@@ -6,7 +6,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection as _, Sqlite, SqliteConnection};
@@ -19,10 +18,6 @@ use super::{Recorded, StoreError, sql};
 /// The most records in one transaction: enough that the wait for the disk no longer counts, few enough that the first
 /// of them does not wait long.
 pub(super) const MAX_BATCH: usize = 128;
-
-/// How long is waited for more where several records came at once: far less than any host takes, and far cheaper than a transaction
-/// for each few of them.
-const GATHERING: Duration = Duration::from_millis(5);
 
 /// One record on its way into the database.
 pub(super) struct Write {
@@ -42,14 +37,6 @@ pub(super) struct Writer {
 pub(super) async fn run(writer: Arc<Writer>, mut incoming: mpsc::Receiver<Write>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while incoming.recv_many(&mut batch, MAX_BATCH).await > 0 {
-        if batch.len() > 1 {
-            tokio::time::sleep(GATHERING).await;
-            while batch.len() < MAX_BATCH
-                && let Ok(write) = incoming.try_recv()
-            {
-                batch.push(write);
-            }
-        }
         writer.commit(std::mem::take(&mut batch)).await;
     }
 }
