@@ -168,14 +168,11 @@ struct Matches {
 
 /// The texts with normalised white space; `None` where that changes nothing in what the kernel sees.
 fn normalised(texts: &[&str]) -> Option<Symbols> {
-    let normal: Vec<(String, usize)> = texts.iter().map(|t| normalise_white_space(t, MIDDLE)).collect();
-    let is_same = |(text, (normal, characters)): (&&str, &(String, usize))| {
-        text.strip_prefix(normal.as_str()).is_some_and(|rest| rest.is_empty() || *characters == MIDDLE)
-    };
-    if texts.iter().zip(&normal).all(is_same) {
+    if texts.iter().all(|text| is_normal(text, MIDDLE)) {
         return None;
     }
-    let normal: Vec<&str> = normal.iter().map(|(text, _)| text.as_str()).collect();
+    let normal: Vec<String> = texts.iter().map(|text| normalise_white_space(text, MIDDLE)).collect();
+    let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
     Some(Symbols::new(&normal, MIDDLE))
 }
 
@@ -326,8 +323,21 @@ fn count_different<S: Copy + PartialEq>(a: &[S], b: &[S]) -> u16 {
     counts.iter().map(|&count| u16::from(count)).sum()
 }
 
-/// The text with single spaces between its words and none around them, cut to at most so many characters; and how many it has.
-fn normalise_white_space(text: &str, length: usize) -> (String, usize) {
+/// Whether the text is its own normal form as far as so many characters go; in doubt it is not.
+fn is_normal(text: &str, length: usize) -> bool {
+    let mut after_space = true;
+    for c in text.chars().take(length + 1) {
+        let is_space = c.is_whitespace();
+        if is_space && (after_space || c != ' ') {
+            return false;
+        }
+        after_space = is_space;
+    }
+    !after_space
+}
+
+/// The text with single spaces between its words and none around them, cut to at most so many characters.
+fn normalise_white_space(text: &str, length: usize) -> String {
     let mut out = String::with_capacity(length + char::MAX_LEN_UTF8);
     let (mut characters, mut after_space) = (0, false);
     for c in text.chars() {
@@ -345,7 +355,7 @@ fn normalise_white_space(text: &str, length: usize) -> (String, usize) {
         out.push(c);
         characters += 1;
     }
-    (out, characters)
+    out
 }
 
 #[cfg(test)]

@@ -22,18 +22,18 @@ const ORDER: usize = 3;
 
 /// The mean surprisal of each answer's pieces, in nats a piece, at least 0: for each probe, in the order of its answers.
 pub fn surprisals(texts: &Interned) -> Vec<Vec<f64>> {
-    let mut counts = Counts::new(texts);
-    let mut runs = Vec::with_capacity(texts.probes.len());
-    for probe in &texts.probes {
-        runs.push(probe.iter().map(|answer| counts.enter(answer)).collect::<Vec<Vec<Run>>>());
-    }
+    let (mut counts, runs) = Counts::of(texts);
     texts.probes.iter().zip(&runs).map(|(probe, runs)| counts.of_probe(probe, runs)).collect()
 }
 
-/// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before.
+/// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before, and
+/// where a run cannot occur but here: without its own answer nothing of it is left to count.
 type Run = [u32; ORDER + 1];
 
 const NONE: u32 = u32::MAX;
+
+/// The runs at each position of one probe's answers.
+type ProbeRuns = Vec<Vec<Run>>;
 
 /// How often a run occurs. Every piece but the end mark is followed by one, and no run goes on after the end mark, so this
 /// is also how often something followed it.
@@ -44,10 +44,8 @@ struct Count {
     here: u32,
 }
 
-/// Counts of all runs of up to four pieces.
+/// Counts of all runs of up to four pieces that occur more than once.
 struct Counts {
-    /// The node of a run that goes on with one more piece, by the node of the run and the piece.
-    longer: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
     /// By node; the runs of one piece stand first, numbered as their pieces.
     nodes: Vec<Count>,
     /// All pieces.
@@ -57,41 +55,41 @@ struct Counts {
 }
 
 impl Counts {
-    fn new(texts: &Interned) -> Self {
+    fn of(texts: &Interned) -> (Self, Vec<ProbeRuns>) {
         let pieces: usize = texts.probes.iter().flatten().map(Vec::len).sum();
-        Self {
-            // Most runs of more than one piece are new; a table that grows is filled several times.
-            longer: HashMap::with_capacity_and_hasher(pieces, BuildHasherDefault::default()),
+        let mut counts = Self {
             nodes: vec![Count::default(); texts.distinct],
-            total: 0,
+            total: pieces as u32,
             uniform: 1.0 / (texts.distinct as f64 + 1.0),
+        };
+        let of_one_piece = |answer: &Vec<u32>| answer.iter().map(|&piece| [piece, NONE, NONE, NONE]).collect();
+        let mut runs: Vec<ProbeRuns> =
+            texts.probes.iter().map(|probe| probe.iter().map(of_one_piece).collect()).collect();
+        runs.iter().flatten().flatten().for_each(|run| counts.nodes[run[0] as usize].everywhere += 1);
+        let mut longer = Longer::default();
+        for order in 0..ORDER {
+            longer.clear();
+            runs.iter_mut().flatten().for_each(|answer| counts.lengthen(answer, order, &mut longer));
         }
+        (counts, runs)
     }
 
-    /// Counts an answer's runs.
-    fn enter(&mut self, answer: &[u32]) -> Vec<Run> {
-        let mut before: Run = [NONE; ORDER + 1];
-        let mut out = Vec::with_capacity(answer.len());
-        for &piece in answer {
-            let mut run: Run = [NONE; ORDER + 1];
-            run[0] = piece;
-            for order in (0..ORDER).take_while(|&order| before[order] != NONE) {
+    /// Counts the runs of an answer that are one piece longer than those of `order`. Of those only what occurs more than once can
+    /// be part of a longer run that does, at its end as at its beginning, and most text does not.
+    fn lengthen(&mut self, answer: &mut [Run], order: usize, longer: &mut Longer) {
+        for at in 1..answer.len() {
+            let (before, end) = (answer[at - 1][order], answer[at][order]);
+            let occurs_again = |node: u32| self.nodes.get(node as usize).is_some_and(|count| count.everywhere > 1);
+            if occurs_again(before) && occurs_again(end) {
                 let next = self.nodes.len() as u32;
-                let key = u64::from(before[order]) << 32 | u64::from(piece);
-                let node = *self.longer.entry(key).or_insert(next);
+                let node = *longer.entry(u64::from(before) << 32 | u64::from(answer[at][0])).or_insert(next);
                 if node == next {
                     self.nodes.push(Count::default());
                 }
-                run[order + 1] = node;
-            }
-            for &node in run.iter().take_while(|&&node| node != NONE) {
                 self.nodes[node as usize].everywhere += 1;
+                answer[at][order + 1] = node;
             }
-            self.total += 1;
-            out.push(run);
-            before = run;
         }
-        out
     }
 
     /// The scores of one probe's answers, each without what it adds to the counts itself.
@@ -154,8 +152,13 @@ fn shared_prefixes(probe: &ProbePieces, answer: usize) -> Vec<u32> {
 
 /// The share `c` of `n` observations, smoothed by `q` for [`SMOOTHING`] of them.
 fn smooth(q: f64, n: u32, c: u32) -> f64 {
-    if n == 0 { q } else { (f64::from(c) + SMOOTHING * q) / (f64::from(n) + SMOOTHING) }
+    // Multiplied by the reciprocal, which need not wait for `q`.
+    let each = 1.0 / (f64::from(n) + SMOOTHING);
+    if n == 0 { q } else { (f64::from(c) + SMOOTHING * q) * each }
 }
+
+/// The node of a run that goes on with one more piece, by the node of the run and the piece.
+type Longer = HashMap<u64, u32, BuildHasherDefault<Mixed>>;
 
 /// A hash of one number by multiplication (Knuth, *The Art of Computer Programming* 3, § 6.4). The keys are our own
 /// numbering, not anything that a host chose.
