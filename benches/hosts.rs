@@ -12,8 +12,12 @@ use body::Body;
 use check::{Ending, Project, REFERENCE};
 use server::{Manner, Server};
 
+#[path = "hosts/bare.rs"]
+mod bare;
 #[path = "hosts/body.rs"]
 mod body;
+#[path = "shared/busy.rs"]
+mod busy;
 #[path = "hosts/check.rs"]
 mod check;
 #[path = "hosts/server.rs"]
@@ -24,7 +28,7 @@ const LIMIT_MEGABYTES: f64 = 300.0;
 /// How many times as long healthy endpoints may take beside a silent one.
 const LIMIT_RATIO: f64 = 1.2;
 
-/// The processor time of an answer, in milliseconds: said, and not enforced.
+/// What an answer may take beside its request, in milliseconds: said, and not enforced.
 const AIM_MILLISECONDS: f64 = 0.1;
 
 /// Good answers that a host gives before it sends too much: as many as it takes until eight requests are under way at once.
@@ -244,33 +248,37 @@ fn waited(healthy: &Healthy, silent: Option<&str>) -> Waited {
     Waited { since_first_request: since(log.first_request), since_first_question: since(log.first_question) }
 }
 
-/// The processor time that one more answer takes.
+/// The processor time that one more answer takes, and how much of that the bare requests take.
 fn overhead(load: &Load) -> Vec<Row> {
     let Crowd { others, few, many } = load.crowd;
     let [less, more] = [few, many].map(|answers| busy(others, answers));
     let endpoints = others + 1;
     let added = endpoints * (many - few);
-    let both = less.asking.zip(more.asking);
-    let each = both.map(|(less, more)| 1e3 * more.saturating_sub(less).as_secs_f64() / added as f64);
-    let all = more.all.map(|busy| busy.as_secs_f64());
+    let each = |busy: Duration| 1e3 * busy.as_secs_f64() / added as f64;
+    let asking = less.asking.zip(more.asking).map(|(less, more)| each(more.saturating_sub(less)));
+    let bare = each(more.bare.saturating_sub(less.bare));
+    let row =
+        |what: &str, measured: String| Row {
+            what: what.to_owned(), measured, limit: "–".to_owned(), is_beyond: false
+        };
+    let (many, few) = (endpoints * many, endpoints * few);
     vec![
-        Row {
-            what: format!(
-                "processor time of an answer: {} instead of {} at {endpoints} endpoints, until the last is given and \
-                 without judging",
-                endpoints * many,
-                endpoints * few
+        row(
+            &format!(
+                "processor time of an answer: {many} instead of {few} at {endpoints} endpoints, until the last is given and \
+                 without judging"
             ),
-            measured: told(each, 3, "ms"),
-            limit: format!("{AIM_MILLISECONDS} ms, not enforced"),
-            is_beyond: false,
-        },
+            told(asking, 3, "ms"),
+        ),
+        row("of that the same requests by a client that only reads the answers", told(Some(bare), 3, "ms")),
         Row {
-            what: format!("processor time of the whole check of {} answers, judging included", endpoints * many),
-            measured: told(all, 2, "s"),
-            limit: "–".to_owned(),
-            is_beyond: false,
+            limit: format!("{AIM_MILLISECONDS} ms, not enforced"),
+            ..row("and what comes on top of it", told(asking.map(|asking| asking - bare), 3, "ms"))
         },
+        row(
+            &format!("processor time of the whole check of {many} answers, judging included"),
+            told(more.all.map(|busy| busy.as_secs_f64()), 2, "s"),
+        ),
     ]
 }
 
@@ -279,6 +287,8 @@ struct Busy {
     /// Until the last question was answered.
     asking: Option<Duration>,
     all: Option<Duration>,
+    /// Of a client that asks as much and does nothing else.
+    bare: Duration,
 }
 
 fn busy(others: usize, answers: usize) -> Busy {
@@ -288,12 +298,13 @@ fn busy(others: usize, answers: usize) -> Busy {
     let planned = (all.len() * answers) as u64;
     let defaults = format!("samples = {answers}\nstream = false\npermutations = 99\n");
     let project = Project::new(&server, &all, &defaults);
+    let urls: Vec<String> = all.iter().map(|host| server.url(host)).collect();
     let mut check = project.start();
     check.wait_until(|| server.log().answers >= planned);
     check.look();
     let asking = check.busy;
     assert_eq!(check.finish(), Ending::Own, "a check of small answers takes too much");
-    Busy { asking, all: check.busy }
+    Busy { asking, all: check.busy, bare: bare::asked(&urls, answers) }
 }
 
 /// A number with its unit; `unknown` where there is none.

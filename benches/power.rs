@@ -16,6 +16,8 @@ use samemodel::verdict::{Effect, EffectName, Verdict};
 
 use trials::{Asked, Data, Mixture, PERMUTATIONS, Trial, judged, mixture, pairs, split};
 
+#[path = "shared/busy.rs"]
+mod busy;
 #[cfg(feature = "lab")]
 #[path = "power/lab.rs"]
 mod lab;
@@ -65,7 +67,7 @@ struct Effort {
     repeats: usize,
 }
 
-const FULL: Effort = Effort { splits: 10_000, verdicts: 5000, mixtures: 200, package: 40, repeats: 7 };
+const FULL: Effort = Effort { splits: 10_000, verdicts: 5000, mixtures: 200, package: 25, repeats: 7 };
 const SHORT: Effort = Effort { splits: 2, verdicts: 2, mixtures: 2, package: 1, repeats: 1 };
 
 fn share(showing: usize, all: usize) -> String {
