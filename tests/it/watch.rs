@@ -186,7 +186,13 @@ fn after_a_clock_was_set_back_far_what_is_due_by_the_new_time_is_checked_at_once
         project = project.with_env("SAMEMODEL_NOW", now);
         let run = project.run(["watch", "--once", "--quiet"]);
         ended(&run, &[0, 3]);
-        assert_says(&run.stdout, &[&format!("{now}  m  pulse  ")]);
+        // The clock goes on from there, and on a busy machine by more than a second.
+        let minute = &now[..now.len() - "00Z".len()];
+        assert!(
+            run.stdout.lines().any(|line| line.starts_with(minute) && line.contains("Z  m  pulse  ")),
+            "{}",
+            run.stdout
+        );
     }
     let run = project.run(["watch", "--once", "--quiet"]);
     assert_says(&run.stdout, &["nothing is due; next: pulse of m at 2027-01-01T00:00:00Z"]);
