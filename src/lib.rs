@@ -15,7 +15,7 @@
 //! | 4 | [`runner`], [`report`], [`review`], [`deliver`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
 //! | 2, pure | [`plan`], [`charge`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`], [`doctor`] |
-//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`visible`], [`encoding`] |
+//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`plural`], [`visible`], [`encoding`] |
 
 pub mod alert;
 pub mod attempt;
@@ -33,6 +33,7 @@ pub mod exit;
 #[cfg(feature = "lab")]
 pub mod lab;
 pub mod plan;
+pub mod plural;
 #[cfg(feature = "lab")]
 pub mod power;
 pub mod probe;

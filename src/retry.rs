@@ -11,6 +11,7 @@ use rand::{Rng, RngExt as _};
 
 use crate::attempt::{Failure, FailureKind};
 use crate::config::Retry;
+use crate::plural::count;
 
 /// What has been spent on one planned request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ impl fmt::Display for GiveUp {
         match self {
             Self::Permanent(kind) => write!(f, "not tried again: waiting does not mend {kind}"),
             Self::HostDeclines => f.write_str("not tried again: the host says that a retry makes no sense"),
-            Self::TriesUsed(tries) => write!(f, "given up after {tries} tries"),
+            Self::TriesUsed(tries) => write!(f, "given up after {}", count(*tries as usize, "try")),
             Self::AskedTooLong { asked, longest } => write!(
                 f,
                 "given up: the host asks to wait {} s, and retry.longest_asked_wait is {} s",

@@ -158,7 +158,7 @@ async fn unsilence(args: &Unsilence, store: &SqliteStore) -> anyhow::Result<Code
     for silence in &silences {
         store.end_silence(silence.id, now).await?;
     }
-    emit(&format!("{} ended\n", silences.len()))?;
+    emit(&format!("{} ended\n", count(silences.len(), "silence")))?;
     Ok(ExitCode::Consistent.into())
 }
 

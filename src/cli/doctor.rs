@@ -19,6 +19,7 @@ use crate::deliver::{Known, Receivers};
 use crate::doctor::{Examination, Examined, Subject};
 use crate::exit::ExitCode;
 use crate::plan::{KnownRefusal, LeftOut, Plan};
+use crate::plural;
 use crate::probe;
 use crate::report::doctor::{DoctorPlan, DoctorReport, PlannedExamination, Unasked};
 use crate::report::{Paint, View};
@@ -205,9 +206,10 @@ pub(super) async fn known_refusals(store: &SqliteStore, session: &Session) -> an
 /// Says on standard error what a run does not send.
 pub(super) fn say_what_is_left_out(plan: &Plan) {
     for LeftOut { endpoint, requests, count, since, .. } in &plan.left_out {
-        let since = since.strftime("%Y-%m-%d");
+        let (since, left_out) = (since.strftime("%Y-%m-%d"), plural::count(*count as usize, "request"));
+        let are = if *count == 1 { "is" } else { "are" };
         note(&format!(
-            "{endpoint}: {count} requests {requests} are left out, since it refused them on {since} \
+            "{endpoint}: {left_out} {requests} {are} left out, since it refused such on {since} \
              (`samemodel doctor` looks again)"
         ));
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode as Code;
 
 use super::args::{Global, Import};
 use super::{UsageError, clock, note, samples, session};
+use crate::plural::count;
 use crate::redact::Redactor;
 use crate::store::{Ending, Holder, Lock, RunEnd, RunId, RunRecord, SqliteStore, Store as _};
 
@@ -39,6 +40,6 @@ pub(super) async fn import(args: &Import, global: &Global) -> anyhow::Result<Cod
     };
     store.import(&run, &samples).await?;
     store.close().await?;
-    note(&format!("imported {} samples of `{}` as run {}", samples.len(), run.model, run.id));
+    note(&format!("imported {} of `{}` as run {}", count(samples.len(), "sample"), run.model, run.id));
     Ok(Code::SUCCESS)
 }

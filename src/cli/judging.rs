@@ -285,7 +285,12 @@ impl Judging<'_> {
         let current: Vec<Sample> = self.asking.recorded.iter().filter(is_current).cloned().collect();
         let stale = self.asking.recorded.len() - current.len();
         if stale > 0 {
-            note(&format!("{stale} recorded answers of the reference were left out: their probes have changed since"));
+            note(&match stale {
+                1 => "1 recorded answer of the reference was left out: its probe has changed since".to_owned(),
+                _ => {
+                    format!("{stale} recorded answers of the reference were left out: their probes have changed since")
+                }
+            });
         }
         current
     }

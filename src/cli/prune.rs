@@ -9,6 +9,7 @@ use super::args::history::Prune;
 use super::history::open;
 use super::{UsageError, clock, in_a_line, note, session};
 use crate::config::{Config, Environment};
+use crate::plural::count;
 use crate::redact::Redactor;
 use crate::retention::{Level, Policy};
 use crate::store::{Holder, Lock, LockError, RetentionStore as _, RunId, SqliteStore, StoreError};
@@ -72,9 +73,9 @@ async fn reduce(store: &SqliteStore, planned: &[(RunId, Level)]) -> Result<(), S
 }
 
 fn described(planned: &[(RunId, Level)]) -> String {
-    let count = |level| planned.iter().filter(|(_, to)| *to == level).count();
-    let (raw, samples) = (count(Level::WithoutRaw), count(Level::ResultsOnly));
-    format!("{raw} runs without what hosts sent, {samples} runs down to their results")
+    let runs = |level| count(planned.iter().filter(|(_, to)| *to == level).count(), "run");
+    let (raw, samples) = (runs(Level::WithoutRaw), runs(Level::ResultsOnly));
+    format!("{raw} without what hosts sent, {samples} down to results alone")
 }
 
 fn size(bytes: u64) -> String {

@@ -229,7 +229,7 @@ impl Shelf {
 
     fn tell(&self, counts: SnapshotCounts) {
         let SnapshotCounts { waiting, approved: written, unwritten: left, earlier } = counts;
-        let of = |n: usize| if n == 1 { "1 snapshot".to_owned() } else { format!("{n} snapshots") };
+        let of = |n| count(n, "snapshot");
         let wait = |n: usize| if n == 1 { "waits" } else { "wait" };
         let path = self.folder.path().display();
         if written > 0 {

@@ -19,6 +19,7 @@ use super::lenient::{self, join_halves};
 use super::sse;
 use super::toolcall::ToolCalls;
 use crate::attempt::{Answer, Failure, FailureKind};
+use crate::plural::count;
 use crate::sample::Usage;
 use crate::signal::finish::Ended;
 
@@ -221,7 +222,8 @@ impl Assembly {
         }
         let length = self.answer.text.chars().count();
         if !(self.done || self.answer.finish_reason.is_some()) {
-            let message = format!("the stream ended after {length} characters, with neither finish reason nor [DONE]");
+            let length = count(length, "character");
+            let message = format!("the stream ended after {length}, with neither finish reason nor [DONE]");
             return Err(failure(FailureKind::CutStream, message));
         }
         if self.index.is_none() {
@@ -361,14 +363,14 @@ enum Position {
 
 /// Why an answer that came to its end is none after all.
 fn withheld(answer: &Answer, refusal: &str) -> Option<Failure> {
-    let length = || answer.text.chars().count();
+    let length = || count(answer.text.chars().count(), "character");
     let (kind, message) = match answer.finish_reason.as_deref() {
         Some("content_filter") => {
-            (FailureKind::Filtered, format!("the content filter cut the answer after {} characters", length()))
+            (FailureKind::Filtered, format!("the content filter cut the answer after {}", length()))
         }
         Some(reason) if Ended::read(Some(reason)) == Ended::Interrupted => {
             let reason = fault::one_line(reason);
-            let message = format!("the host broke off after {} characters, with finish reason `{reason}`", length());
+            let message = format!("the host broke off after {}, with finish reason `{reason}`", length());
             (FailureKind::Server, message)
         }
         _ if answer.text.is_empty() && !refusal.is_empty() => {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::view::Disclosure;
+use crate::plural::count;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::blank::{Blank, blanks};
 use crate::stats::exact::Share;
@@ -68,16 +69,24 @@ impl Side {
         match kind {
             _ if self.missing().showing == 0 => None,
             Some(Blank::Thought) if n >= self.unanswered => Some(self.advice()),
-            Some(kind) if n >= self.unanswered => Some(format!("{n} of {} answers {}", self.answers, kind.words())),
-            _ => Some(format!("{} of {} requests have no answer", self.unanswered, self.missing().all)),
+            Some(kind) if n >= self.unanswered => {
+                Some(format!("{n} of {} {}", count(self.answers, "answer"), kind.words()))
+            }
+            _ => {
+                let all = count(self.missing().all, "request");
+                let have = if self.unanswered == 1 { "has" } else { "have" };
+                Some(format!("{} of {all} {have} no answer", self.unanswered))
+            }
         }
     }
 
     /// How many answers used up their cap by thinking, and what to set.
     fn advice(&self) -> String {
-        let cap = self.cap.map_or_else(|| "their cap".to_owned(), |cap| format!("their cap of {cap} tokens"));
+        let cap = self
+            .cap
+            .map_or_else(|| "their cap".to_owned(), |cap| format!("their cap of {}", count(cap as usize, "token")));
         let n = self.blanks.get(&Blank::Thought).copied().unwrap_or(0);
-        format!("{n} of {} answers used up {cap} by thinking: set `reasoning.allowance`", self.answers)
+        format!("{n} of {} used up {cap} by thinking: set `reasoning.allowance`", count(self.answers, "answer"))
     }
 }
 

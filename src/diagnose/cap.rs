@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::{FEWEST, Tally};
 use super::{Evidence, completion, ending, finding};
+use crate::plural::count;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::stats::exact::Share;
@@ -72,7 +73,8 @@ fn default(evidence: &Evidence<'_>) -> Option<Finding> {
     let elsewhere = || ending::ends_early(evidence).is_some();
     let tokens =
         counts.first().copied().flatten().filter(|_| constant && tally.reference.showing == 0 && !elsewhere())?;
-    let evidence = format!("no cap was sent, and all {} answers have {tokens} tokens", tally.endpoint.all);
+    let tokens = count(tokens as usize, "token");
+    let evidence = format!("no cap was sent, and all {} answers have {tokens}", tally.endpoint.all);
     Some(finding("low-output-default", Certain, evidence))
 }
 

@@ -29,7 +29,7 @@ fn names(evidence: &Evidence<'_>) -> Option<Finding> {
     let other = news.iter().find(|(name, _)| !asked.iter().any(|asked| may_be_same_model(asked, name)));
     let ((name, n), asked) = (other?, asked.first()?);
     let total: usize = theirs.values().sum();
-    let seen = format!("asked for `{asked}`, and {n} of {total} answers say that they are from `{name}`");
+    let seen = format!("asked for `{asked}`, and {}", say(*n, total, name));
     if are_other_sizes(asked, name) {
         return Some(finding(if *n < total { "partial-routing" } else { "swapped-model" }, Likely, seen));
     }
@@ -39,6 +39,14 @@ fn names(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding("other-model-name", Possible, seen))
 }
 
+/// How many answers say of themselves that they are from a model.
+fn say(n: usize, total: usize, name: &str) -> String {
+    if total == 1 {
+        return format!("1 answer says that it is from `{name}`");
+    }
+    format!("{n} of {total} answers say that they are from `{name}`")
+}
+
 /// A model that answers by its own word under a name that the user does not expect.
 fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Option<Finding> {
     let patterns = evidence.expected_models;
@@ -46,8 +54,7 @@ fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Opti
     let (name, _) = others().max_by_key(|(_, n)| **n)?;
     let (n, total): (usize, usize) = (others().map(|(_, n)| n).sum(), models.values().sum());
     let expected: Vec<String> = patterns.iter().map(|pattern| format!("`{pattern}`")).collect();
-    let seen =
-        format!("{} is expected, and {n} of {total} answers say that they are from `{name}`", expected.join(" or "));
+    let seen = format!("{} is expected, and {}", expected.join(" or "), say(n, total, name));
     Some(finding(if n < total { "partial-routing" } else { "swapped-model" }, Likely, seen))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::FEWEST;
+use crate::plural::count;
 use crate::sample::Traits;
 use crate::signal::tokens::{ProbeTokens, PromptTokens, Text};
 use crate::stats::exact::Share;
@@ -159,9 +160,9 @@ impl<'a> Pattern<'a> {
         let (reference, endpoint) = example.unwrap_or_default();
         let (touched, all) = self.answers;
         let whole = self.differing.iter().all(|p| p.differences().count() == p.seen.len());
-        let share = if whole { String::new() } else { format!(", in {touched} of {all} answers") };
-        let (differing, probes) = (self.differing.len(), self.all.len());
-        format!("prompt_tokens {endpoint} against {reference} on {differing} of {probes} probes{share}")
+        let share = if whole { String::new() } else { format!(", in {touched} of {}", count(all, "answer")) };
+        let (differing, probes) = (self.differing.len(), count(self.all.len(), "probe"));
+        format!("prompt_tokens {endpoint} against {reference} on {differing} of {probes}{share}")
     }
 
     fn kinds_without_tools(&self) -> Kinds<'a> {

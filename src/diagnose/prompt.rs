@@ -11,6 +11,7 @@ use super::pattern::{Pattern, has_system, line};
 use super::reading::Reading;
 use super::tally::{FEWEST, Tally};
 use super::{Evidence, counting, finding, tools};
+use crate::plural::count;
 use crate::signal::tokens::{ProbeTokens, Text};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::{Confidence, Finding};
@@ -226,8 +227,8 @@ fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Findi
     if pattern.differing.iter().all(large) && endpoint.value() <= HARDLY * reference.value() {
         let never = match (endpoint.showing, reference.showing) {
             (_, 0) => String::new(),
-            (0, n) => format!(", and no call comes back, where the reference has one in {n} answers"),
-            (few, n) => format!(", and a call comes back in {few} answers, the reference's in {n}"),
+            (0, n) => format!(", and no call comes back, where the reference has one in {}", count(n, "answer")),
+            (few, n) => format!(", and a call comes back in {}, the reference's in {n}", count(few, "answer")),
         };
         return Some(finding("tools-dropped", Certain, format!("{seen}, all that offer tools{never}")));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tally::FEWEST;
 use super::{Evidence, finding as told};
+use crate::plural::count;
 use crate::sample::Sample;
 use crate::signal::answers::Answers;
 use crate::verdict::Confidence::{Certain, Likely, Possible};
@@ -82,7 +83,7 @@ impl Values {
         let mut counts: Vec<(&String, &usize)> = self.counts.iter().collect();
         counts.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
         let words: Vec<String> =
-            counts.into_iter().take(NAMED).map(|(value, n)| format!("`{value}` {n} times")).collect();
+            counts.into_iter().take(NAMED).map(|(value, n)| format!("`{value}` {}", count(*n, "time"))).collect();
         words.join(", ")
     }
 }

@@ -4,6 +4,7 @@ use super::tally::{FEWEST, HARDLY_CHANCE, Tally};
 use super::{Evidence, channels, finding};
 use crate::compare::thinking::Side;
 use crate::compare::view::Disclosure;
+use crate::plural::count;
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::blank::Blank;
@@ -84,7 +85,7 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
     // Without a count it may as well not think, or think within its answers, unless its answers take more tokens than
     // they show.
     let theirs = &evidence.thinking.endpoint;
-    let seen = format!("thoughts in {} of {} answers; {against}", theirs.with_thought, theirs.answers);
+    let seen = format!("thoughts in {} of {}; {against}", theirs.with_thought, count(theirs.answers, "answer"));
     Some(match unseen_tokens(evidence) {
         Some((counted, shown)) => {
             let seen = format!("{seen}; {counted} tokens are counted for text that takes about {shown:.0}");

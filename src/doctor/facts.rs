@@ -7,6 +7,7 @@ use super::read::{Thought, thought_of};
 use super::{Feature, Finding, State};
 use crate::attempt::Answer;
 use crate::config::ExpectedModel;
+use crate::plural::count;
 use crate::signal::metadata::{fits, may_be_same_model};
 
 /// The most limits that are told.
@@ -35,7 +36,8 @@ pub(super) fn answers(ex: &Examination<'_>) -> Finding {
         0 => String::new(),
         failed => format!("; {failed} failed without being refused"),
     };
-    let evidence = format!("{} of {} requests, typically in {median} ms{failed}", answered.len(), ex.asked.len());
+    let requests = count(ex.asked.len(), "request");
+    let evidence = format!("{} of {requests}, typically in {median} ms{failed}", answered.len());
     found(State::Honoured, evidence)
 }
 
@@ -109,7 +111,7 @@ pub(super) fn usage(ex: &Examination<'_>) -> Finding {
     } else if whole.iter().all(|asked| is_counted(asked)) {
         found(State::Ignored, "token counts come with whole answers, and not with streams")
     } else {
-        found(State::Ignored, &format!("token counts come with {counted} of {} answers", answered.len()))
+        found(State::Ignored, &format!("token counts come with {counted} of {}", count(answered.len(), "answer")))
     }
 }
 
@@ -191,12 +193,9 @@ pub(super) fn thinking(ex: &Examination<'_>) -> Finding {
     match (whole.get(whole.len() / 2), whole.last(), thoughts.last()) {
         (_, _, None) => found(State::Noted, "no answer thinks first".to_owned()).with_value("0"),
         (Some(median), Some(longest), _) => {
-            let many = whole.len();
-            found(
-                State::Noted,
-                format!("typically {median} tokens before an answer, {longest} at most in {many} answers"),
-            )
-            .with_value(median.to_string())
+            let many = count(whole.len(), "answer");
+            found(State::Noted, format!("typically {median} tokens before an answer, {longest} at most in {many}"))
+                .with_value(median.to_string())
         }
         (_, _, Some(cut)) => {
             found(State::Noted, format!("more than {} tokens: no thought ended before its cap", cut.tokens))

@@ -12,6 +12,7 @@ use super::read::{agree, choices, common, is_stream, said, visible};
 use super::{Feature, Finding, State};
 use crate::attempt::{Answer, FailureKind};
 use crate::config::MaxTokensField;
+use crate::plural::count;
 use crate::probe::Check;
 use crate::sample::ToolCall;
 use crate::signal::finish::Ended;
@@ -218,7 +219,7 @@ fn seed(ex: &Examination<'_>) -> Finding {
     let other = ex.answer(Question::OtherSeed).map(said);
     let length = first.chars().count().min(again.chars().count());
     if length < TELLING {
-        return found(State::Unknown, format!("answers of {length} characters are too short to tell"));
+        return found(State::Unknown, format!("answers of {} are too short to tell", count(length, "character")));
     }
     let alike = common(&first, &again);
     match other {
@@ -327,7 +328,8 @@ fn cap(ex: &Examination<'_>) -> Finding {
     if let Some(over) = ex.asked.iter().find(|asked| is_over(asked)) {
         let words = over.answer().map_or(0, |answer| said(answer).split_whitespace().count());
         let cap = over.inquiry.cap().unwrap_or(0);
-        return found(State::Ignored, format!("an answer has {words} words at a cap of {cap} tokens")).with_value(name);
+        let evidence = format!("an answer has {} at a cap of {}", count(words, "word"), count(cap as usize, "token"));
+        return found(State::Ignored, evidence).with_value(name);
     }
     if let Some(asked) = ex.asked.iter().rev().find(|asked| is_capped(asked)) {
         let cap = asked.inquiry.cap().unwrap_or(0);
@@ -348,7 +350,7 @@ fn no_cap(ex: &Examination<'_>) -> Finding {
         return unanswered(ex, Feature::NoCap, Question::Uncapped);
     };
     let tokens = answer.usage.and_then(|usage| usage.completion_tokens);
-    let after = tokens.map_or_else(String::new, |tokens| format!(" after {tokens} tokens"));
+    let after = tokens.map_or_else(String::new, |tokens| format!(" after {}", count(tokens as usize, "token")));
     if is_at_cap(answer) {
         // A model that rambles on is ended by its context too, which is hardly as round as a default.
         return if tokens.is_some_and(is_round) {
@@ -380,7 +382,7 @@ fn temperature_0(ex: &Examination<'_>) -> Finding {
         return unanswered(ex, Feature::Temperature0, Question::Whole);
     };
     if shortest < TELLING {
-        return found(State::Unknown, format!("answers of {shortest} characters are too short to tell"));
+        return found(State::Unknown, format!("answers of {} are too short to tell", count(shortest, "character")));
     }
     let pairs = || texts.iter().enumerate().flat_map(|(i, a)| texts[i + 1..].iter().map(move |b| (a, b)));
     let many = texts.len();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::plural::count;
 use crate::sample::SampleParameters;
 
 /// What the configuration sends with a probe and its digest does not cover.
@@ -47,7 +48,9 @@ impl AskedWith {
             return Some(format!("at temperature {temperature}"));
         }
         if then.max_tokens != self.max_tokens {
-            let cap = then.max_tokens.map_or_else(|| "no cap".to_owned(), |cap| format!("a cap of {cap} tokens"));
+            let cap = then
+                .max_tokens
+                .map_or_else(|| "no cap".to_owned(), |cap| format!("a cap of {}", count(cap as usize, "token")));
             return Some(format!("with {cap}"));
         }
         if then.reasoning_effort != self.reasoning_effort {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::summary::{PowerReport, Rate, Row, Visibility};
+use crate::plural::count;
 
 /// A table for a terminal, honest hosts first.
 pub fn terminal(report: &PowerReport) -> String {
@@ -57,8 +58,9 @@ fn heading(report: &PowerReport) -> String {
         if report.trials == 1 { format!("seed {last}") } else { format!("seeds {} to {last}", report.first_seed) };
     let (input, output) = (report.price.input, report.price.output);
     format!(
-        "{} trials of each endpoint, {seeds}; {} probes to choose from; tokens at {input} and {output} USD a million\n",
-        report.trials, report.probes
+        "{} of each endpoint, {seeds}; {} to choose from; tokens at {input} and {output} USD a million\n",
+        count(report.trials as usize, "trial"),
+        count(report.probes, "probe")
     )
 }
 

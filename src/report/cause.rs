@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::FailureKind;
 use crate::plan::LeftOut;
+use crate::plural;
 use crate::verdict::{Confidence, Finding};
 
 /// Why attempts failed.
@@ -30,12 +31,12 @@ impl Cause {
     /// Of requests that were not sent, since they are known to be refused.
     pub fn left_out(left_out: &LeftOut) -> Self {
         let LeftOut { requests, count, words, since, .. } = left_out;
-        let day = since.strftime("%Y-%m-%d");
+        let (day, requests_left_out) = (since.strftime("%Y-%m-%d"), plural::count(*count as usize, "request"));
         Self {
             class: FailureKind::Rejected.as_str().to_owned(),
             requests: requests.clone(),
             refused: true,
-            message: format!("{words} (found by `samemodel doctor` on {day}; {count} requests left out)"),
+            message: format!("{words} (found by `samemodel doctor` on {day}; {requests_left_out} left out)"),
             count: 0,
         }
     }

@@ -17,6 +17,7 @@ use super::terminal::View;
 use crate::config::KeyPath;
 use crate::doctor::{Advice, Change, Examined, Finding, MOST_REQUESTS, Place, Setting, State};
 use crate::plan::Estimate;
+use crate::plural::count;
 
 /// The schema name of an examination as JSON.
 pub const SCHEMA: &str = "samemodel.doctor/1";
@@ -129,7 +130,7 @@ impl EndpointExamination {
     fn table(&self, view: &View) -> String {
         let Examined { endpoint, requests, cost, findings, .. } = &self.examined;
         let spent = cost.map_or_else(|| "no price is known".to_owned(), |cost| dollars(Some(cost)));
-        let head = format!("{}: {requests} requests, {spent}", escape::line(endpoint));
+        let head = format!("{}: {}, {spent}", escape::line(endpoint), count(*requests, "request"));
         let mut out = view.paint.apply(Tone::Heading, &head) + "\n";
         for finding in findings {
             out += &row(finding, view);
@@ -252,10 +253,12 @@ impl DoctorPlan {
             (false, 0) => format!("{} at most", dollars(Some(known.iter().sum()))),
             (false, _) => format!("{} at most, and {unpriced} without a price", dollars(Some(known.iter().sum()))),
         };
-        let many = self.endpoints.len();
-        let s = if many == 1 { "" } else { "s" };
+        let to = match self.endpoints.len() {
+            1 => "1 endpoint".to_owned(),
+            many => format!("each of {many} endpoints"),
+        };
         format!(
-            "{}: at most {MOST_REQUESTS} requests to each of {many} endpoint{s}, one after the other, about {}; cost: {cost}\n",
+            "{}: at most {MOST_REQUESTS} requests to {to}, one after the other, about {}; cost: {cost}\n",
             escape::line(&self.model),
             duration(seconds)
         )

@@ -180,9 +180,9 @@ impl HistoryReport {
                 left(run.run.get(..13).unwrap_or(&run.run), 13),
                 left(run.tier.as_deref().unwrap_or(""), 5),
             );
-            let _ = write!(line, "  {} answers", run.answers);
+            let _ = write!(line, "  {}", words::count(run.answers as usize, "answer"));
             if run.errors > 0 {
-                let _ = write!(line, ", {} errors", run.errors);
+                let _ = write!(line, ", {}", words::count(run.errors as usize, "error"));
             }
             if let Some(cost) = run.cost {
                 let _ = write!(line, "  {}", words::dollars(cost));

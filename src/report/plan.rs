@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::plan::{Estimate, Plan};
+use crate::plural::count;
 use crate::sample::Asking;
 
 /// What a check would send.
@@ -61,11 +62,11 @@ impl PlanReport {
     pub fn table(&self) -> String {
         let wide = self.endpoints.iter().map(|e| console::measure_text_width(&e.endpoint)).max().unwrap_or(0).max(8);
         let mut out = format!(
-            "{}: {} sampled and {} greedy probes to {} endpoints, reference {}\n\n",
+            "{}: {} sampled and {} to {}, reference {}\n\n",
             self.model,
             self.sampled_probes,
-            self.greedy_probes,
-            self.endpoints.len(),
+            count(self.greedy_probes, "greedy probe"),
+            count(self.endpoints.len(), "endpoint"),
             self.reference
         );
         let head = ("endpoint", "requests", "prompt tokens", "answer tokens", "cost at most", "time");
@@ -95,7 +96,8 @@ impl PlanReport {
         let requests: u64 = asked.iter().map(|e| e.estimate.requests).sum();
         let seconds = asked.iter().map(|e| e.estimate.seconds).fold(0.0, f64::max);
         let known: Vec<f64> = asked.iter().filter_map(|e| e.estimate.worst_cost).collect();
-        let mut out = format!("\n{requests} requests, about {} if an answer takes 2 s\n", duration(seconds));
+        let requests = count(requests as usize, "request");
+        let mut out = format!("\n{requests}, about {} if an answer takes 2 s\n", duration(seconds));
         if known.is_empty() {
             out +=
                 "no prices are configured: add `price = { input = …, output = … }` to see costs and to hold a budget\n";

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Account;
 use crate::compare::{Comparison, EndpointComparison};
 use crate::config::Reference;
+use crate::plural::count;
 
 /// What speaks against trusting the numbers.
 pub(super) fn warnings(comparison: &Comparison) -> Vec<String> {
@@ -65,8 +66,9 @@ pub(super) fn gaps(accounts: &BTreeMap<String, Account>) -> impl Iterator<Item =
         let share = account.samples as f64 / asked.max(1) as f64;
         (account.samples > 0 && share < FULL_ENOUGH).then(|| {
             format!(
-                "`{name}` answered {} of {asked} requests ({:.0} %): what failed may not be like what did not",
+                "`{name}` answered {} of {} ({:.0} %): what failed may not be like what did not",
                 account.samples,
+                count(asked, "request"),
                 100.0 * share
             )
         })

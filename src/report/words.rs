@@ -7,6 +7,7 @@ mod fault;
 mod next;
 mod signal;
 
+pub use crate::plural::count;
 pub use next::{Step, next_steps, remedy};
 
 use std::collections::BTreeMap;
@@ -107,11 +108,6 @@ pub fn dollars(cost: f64) -> String {
     // A sum of nothing may be a negative zero.
     let cost = if cost <= 0.0 { 0.0 } else { cost };
     if cost > 0.0 && cost < 0.005 { "<$0.01".to_owned() } else { format!("${cost:.2}") }
-}
-
-/// A number of things: `1 answer`, `2 answers`.
-pub fn count(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// What is compared, by name: samples need not say which model they are of.

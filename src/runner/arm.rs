@@ -134,8 +134,11 @@ impl State {
         let n = seen.refused.len();
         let out = if seen.answered_plain { REFUSED_SINCE } else { REFUSED.min(self.limits.plain_probes.max(1)) };
         let answered = if seen.answered_plain { "since one was answered" } else { "and none was ever answered" };
-        (n >= out)
-            .then(|| format!("{n} different plain requests were refused {answered}: {}", given_up.failure.message))
+        (n >= out).then(|| {
+            let were =
+                if n == 1 { "1 plain request was".to_owned() } else { format!("{n} different plain requests were") };
+            format!("{were} refused {answered}: {}", given_up.failure.message)
+        })
     }
 
     fn in_a_row(&self, given_up: &GivenUp<'_>) -> Option<String> {
@@ -151,8 +154,10 @@ impl State {
             seen.last_counted = Some(now);
         }
         let (n, Failure { kind, message, .. }) = (seen.given_up_in_a_row, given_up.failure);
-        (n >= self.limits.down_after)
-            .then(|| format!("{n} requests in a row were given up, the last one with {kind}: {message}"))
+        (n >= self.limits.down_after).then(|| match n {
+            1 => format!("a request was given up, with {kind}: {message}"),
+            n => format!("{n} requests in a row were given up, the last one with {kind}: {message}"),
+        })
     }
 
     /// Requests that have neither been answered nor given up.

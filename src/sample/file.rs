@@ -27,6 +27,7 @@ use super::unique::{TWICE, Unique};
 use super::{SCHEMA, Sample};
 use crate::attempt::Slot;
 use crate::encoding::{UTF_16, is_utf16};
+use crate::plural::count;
 
 /// The longest line that is read or written: 32 MiB. An answer of 4,000 tokens with 20 log-probabilities each takes
 /// about 5 MiB.
@@ -66,7 +67,7 @@ fn others(bad_lines: usize) -> String {
     match bad_lines {
         0 | 1 => String::new(),
         2 => " (and 1 more bad line)".to_owned(),
-        n => format!(" (and {} more bad lines)", n - 1),
+        n => format!(" (and {})", count(n - 1, "more bad line")),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::text::{escape, unescape};
 use super::{Answer, Facets, Head, SCHEMA, Snapshot};
+use crate::plural::count;
 
 /// What is wrong with the text of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +86,8 @@ pub fn parse(text: &str) -> Result<Snapshot, FormatError> {
     let answers = body.finish();
     let counted: usize = answers.iter().map(|a| a.count).fold(0, usize::saturating_add);
     if counted != head.samples {
-        let what = format!("the head says {} samples and the answers below are {counted}", head.samples);
+        let said = count(head.samples, "sample");
+        let what = format!("the head says {said} and the answers below are {counted}");
         return Err(at(end + 1, &what));
     }
     Ok(Snapshot { head, answers })

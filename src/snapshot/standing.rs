@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::{Change, ChangeKind, Snapshot};
 use crate::compare::{Comparison, EndpointComparison, Settings};
 use crate::plan::{AskedWith, Plan, PlannedProbe};
+use crate::plural::count;
 use crate::sample::{Purpose, Sample};
 use crate::verdict::{EffectName, Verdict};
 
@@ -100,7 +101,7 @@ impl Tally {
 
     /// What is missing, in words that follow an endpoint's name; nothing when nothing is.
     pub fn gaps(&self) -> Option<String> {
-        let of = |n: usize| if n == 1 { "1 probe".to_owned() } else { format!("{n} probes") };
+        let of = |n| count(n, "probe");
         let stale = || format!("{} {}", of(self.stale), self.why.as_ref().map_or(String::new(), |w| format!("({w})")));
         match (self.stale, self.unseen) {
             (0, 0) => None,

@@ -335,7 +335,7 @@ fn a_dry_run_shows_the_cost_and_sends_nothing() {
         Project::new().with_probe("p", "Hello").with_endpoint_and("reference", &host.url("locked"), "", price);
     let run = project.run(["doctor", "--dry-run"]);
     assert_eq!(run.code(), 0, "{}", run.stderr);
-    assert_says(&run.stdout, &["m: at most 15 requests to each of 1 endpoint", "cost: $0.0"]);
+    assert_says(&run.stdout, &["m: at most 15 requests to 1 endpoint,", "cost: $0.0"]);
     let json = project.run(["doctor", "--dry-run", "--format", "json"]).json();
     assert_eq!(json["endpoints"][0]["estimate"]["requests"], 15, "{json:#}");
     assert!(!project.path(".samemodel").exists());

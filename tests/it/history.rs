@@ -122,11 +122,11 @@ fn pruning(project: &Project) {
     prune(&[]).refuses(2, &["everything is kept", "raw_days"]);
     policy("\n[history]\nraw_days = 0\nsample_days = 0\n");
     let dry = prune(&["--dry-run"]);
-    assert_says(&dry.stderr, &["1 runs down to their results", "nothing was dropped"]);
+    assert_says(&dry.stderr, &["1 run down to results alone", "nothing was dropped"]);
     let before = project.run(["history", "--format", "json"]).json();
     let run = prune(&[]);
     assert_eq!(run.code(), 0, "{}", run.stderr);
-    assert_says(&run.stderr, &["1 runs down to their results", "the database went from "]);
+    assert_says(&run.stderr, &["1 run down to results alone", "the database went from "]);
     let after = project.run(["history", "--format", "json"]).json();
     assert_eq!(after["runs"][0], before["runs"][0], "the latest run stays whole");
     assert_eq!(after["runs"][1]["results"], before["runs"][1]["results"], "results stay");

@@ -210,7 +210,7 @@ fn a_watch_drops_what_the_policy_no_longer_keeps() {
     let (project, said) = at(project, "2026-06-01T00:00:00Z");
     assert!(!said.contains("dropped"), "the only run is kept whole: {said}");
     let (project, said) = at(project, "2027-02-01T00:00:00Z");
-    assert_says(&said, &["dropped by [history]: 1 runs without what hosts sent, 0 runs down to their results"]);
+    assert_says(&said, &["dropped by [history]: 1 run without what hosts sent, 0 runs down to results alone"]);
     let (_, said) = at(project, "2027-02-01T00:05:00Z");
     assert!(!said.contains("dropped"), "nothing was checked: {said}");
 }

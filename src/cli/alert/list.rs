@@ -83,9 +83,8 @@ fn since_then(alert: &Alert, latest: &Latest, policy: &Policy) -> Option<String>
     let last = result.map(|result| format!("last run: {}, {}", result.verdict, result.reason));
     let waits = match &alert.phase {
         Phase::Firing(firing) => {
-            let needed = policy.pass_after(subject.kind);
-            let passes = if needed == 1 { "pass" } else { "passes" };
-            Some(format!("{} of {needed} {passes} to resolve", firing.passes))
+            let needed = count(policy.pass_after(subject.kind) as usize, "pass");
+            Some(format!("{} of {needed} to resolve", firing.passes))
         }
         Phase::Pending { failures, .. } => {
             let needed = count(policy.fail_after(subject.kind) as usize, "failing run");

@@ -31,7 +31,7 @@ fn signal(signal: &SignalResult, alpha: f64) -> Option<String> {
         "surprisal" => than("more surprising texts", "less surprising texts").to_owned(),
         "duplicates" => than("more identical answers", "fewer identical answers").to_owned(),
         "greedy_divergence" => "greedy answers leave the reference's sooner".to_owned(),
-        "length" => sized(amount(value, 0).map(|n| format!("{n} characters")), than("longer", "shorter")),
+        "length" => sized(amount(value, 0).map(characters), than("longer", "shorter")),
         "cut_at_cap" => sized(share(value), than("more answers cut at the cap", "fewer answers cut at the cap")),
         "leading_space" => {
             sized(share(value), than("more answers begin with white space", "fewer answers begin with white space"))
@@ -48,6 +48,10 @@ fn signal(signal: &SignalResult, alpha: f64) -> Option<String> {
 /// What differs, behind its size where that can be shown.
 fn sized(size: Option<String>, what: &str) -> String {
     size.map_or_else(|| what.to_owned(), |size| format!("{size} {what}"))
+}
+
+fn characters(amount: String) -> String {
+    if amount == "1" { "1 character".to_owned() } else { amount + " characters" }
 }
 
 /// The most digits after the point that an amount is given.
@@ -80,6 +84,7 @@ mod tests {
         assert_eq!(told("exclamation_marks", 1.26), "1.3 more exclamation marks an answer, p = 0.032");
         assert_eq!(told("emoji", -1e-7), "fewer emoji an answer, p = 0.032");
         assert_eq!(told("length", 0.3), "0.3 characters longer, p = 0.032");
+        assert_eq!(told("length", 1.2), "1 character longer, p = 0.032");
         assert_eq!(told("length", -41.4), "41 characters shorter, p = 0.032");
         assert_eq!(told("cut_at_cap", -0.18), "18 % fewer answers cut at the cap, p = 0.032");
         assert_eq!(told("leading_space", 0.0003), "0.03 % more answers begin with white space, p = 0.032");
