@@ -298,7 +298,8 @@ impl Judging<'_> {
 
 /// Takes the advice to ask more from the reason of a verdict: of a run that was stopped, what it had planned comes first.
 fn leave_out_advice(endpoint: &mut EndpointComparison) {
-    const ADVICE: [&str; 3] = ["would settle it", "probe would decide", "probes would decide"];
+    const ADVICE: [&str; 4] =
+        ["would settle it", "probe would decide", "probes would decide", "held against would decide"];
     let given = ADVICE.iter().any(|end| endpoint.reason.ends_with(*end));
     if let Some((found, _)) = endpoint.reason.rsplit_once(": ").filter(|_| given) {
         endpoint.reason = format!("{found}: not all was asked");
@@ -351,6 +352,9 @@ mod tests {
             format!("{settled}: not all was asked")
         );
         assert_eq!(told("too few answers: about 90 greedy probes would decide"), "too few answers: not all was asked");
+        let of_short =
+            "too few answers: about 50 for each sampled probe instead of the 4 that it is held against would decide";
+        assert_eq!(told(of_short), "too few answers: not all was asked");
         let of_kernels = "too few answers: honest kernels may differ, so a control or a declared twin would decide";
         assert_eq!(told(of_kernels), of_kernels);
         assert_eq!(told(settled), settled);

@@ -65,7 +65,7 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     if computed.verdict == Verdict::Consistent && drawn.verdict != Verdict::Consistent && is_asked {
         let how = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive).map(|n| {
             if n <= MOST_ANSWERS {
-                format!(": about {n} answers for each sampled probe would settle it")
+                format!(": about {n} answers for each sampled probe{} would settle it", instead_of(n, endpoint))
             } else {
                 ": more sampled probes would settle it".to_owned()
             }
@@ -175,10 +175,18 @@ fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &
     }
     match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
         (Some(n), _) if n <= MOST_PROBES => format!("{few}: about {n} greedy probes would decide"),
-        (_, Some(n)) if n <= MOST_ANSWERS => format!("{few}: about {n} for each sampled probe would decide"),
+        (_, Some(n)) if n <= MOST_ANSWERS => {
+            format!("{few}: about {n} for each sampled probe{} would decide", instead_of(n, endpoint))
+        }
         (None, None) if endpoint.greedy.is_none() => format!("{few}: greedy probes show most"),
         _ => format!("{few}: more greedy probes would decide"),
     }
+}
+
+/// How few there are of what an endpoint is held against, where these are the reason why so many answers are needed.
+fn instead_of(needed: u32, endpoint: &EndpointComparison) -> String {
+    let short = endpoint.depth.filter(|depth| depth.is_reference_short(needed));
+    short.map_or_else(String::new, |depth| format!(" instead of the {:.0} that it is held against", depth.reference))
 }
 
 /// Whether greedy answers are farther than the tolerance and no farther than honest kernels may be: more of them show the same.

@@ -298,7 +298,9 @@ pub fn samples_to_settle(answers_per_probe: f64, effects: &[Sized], settings: &S
         (room > 0.0).then_some((half / room).powi(2))
     });
     let factor = factors.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)?;
-    Some((answers_per_probe * factor).ceil().min(f64::from(u32::MAX)) as u32)
+    // An interval that leans to one side may ask for no more than there is, and more it must be.
+    let more = answers_per_probe.floor() + 1.0;
+    Some((answers_per_probe * factor).ceil().max(more).min(f64::from(u32::MAX)) as u32)
 }
 
 /// Greedy probes with which the interval of the divergence would lie within the tolerance, if the estimate stays what it

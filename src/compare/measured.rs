@@ -5,7 +5,7 @@ use super::control::{Pace, Unit};
 use super::effect::Sized;
 use super::thinking::Thinking;
 use super::view::{Disclosure, View, pairs};
-use super::{Against, EndpointComparison, GreedySummary, Known, Observed, Settings, effect, test_settings};
+use super::{Against, Depth, EndpointComparison, GreedySummary, Known, Observed, Settings, effect, test_settings};
 use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
@@ -192,6 +192,7 @@ impl<'a> Measured<'a> {
             effects,
             samples_to_decide: self.samples_to_decide,
             samples_to_settle: self.samples_to_settle,
+            depth: self.depth(),
             is_sampled: [self.reference, self.answers].iter().any(|a| a.with_blanks(Asking::Sampled).next().is_some()),
             band: self.band,
             signals: self.signals(),
@@ -202,6 +203,13 @@ impl<'a> Measured<'a> {
             findings,
             ..EndpointComparison::unmeasured(&self.endpoint, "")
         }
+    }
+
+    fn depth(&self) -> Option<Depth> {
+        let view = self.sampled.as_ref()?.view;
+        let pairs = pairs(self.reference, self.answers, Asking::Sampled, view);
+        let mean = |of: fn(&Pair<'_>) -> usize| pairs.iter().map(of).sum::<usize>() as f64 / pairs.len().max(1) as f64;
+        Some(Depth { reference: mean(|p| p.reference.len()), endpoint: mean(|p| p.endpoint.len()) })
     }
 
     fn signals(&self) -> Vec<SignalResult> {

@@ -25,7 +25,7 @@ pub mod thinking;
 pub mod view;
 
 pub use decide::{MOST_ANSWERS, MOST_PROBES};
-pub use outcome::{Comparison, EndpointComparison, GreedySummary, Observed, Question, Questions, SelfCheck};
+pub use outcome::{Comparison, Depth, EndpointComparison, GreedySummary, Observed, Question, Questions, SelfCheck};
 
 use band::{Band, Fleet, apart_in_time};
 use control::{Control, Pace};

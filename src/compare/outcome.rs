@@ -66,6 +66,8 @@ pub struct EndpointComparison {
     pub samples_to_decide: Option<u32>,
     /// Answers per sampled probe with which it would be settled how answers are drawn.
     pub samples_to_settle: Option<u32>,
+    /// How many answers to a sampled probe were compared; absent where none were.
+    pub depth: Option<Depth>,
     /// What is said of each of both questions: what is computed, and how answers are drawn.
     pub questions: Questions,
     /// Whether sampled answers of either side were to be compared.
@@ -88,6 +90,23 @@ pub struct EndpointComparison {
     pub observed: Observed,
     /// What both sides show of their thinking, and what is missing of their answers.
     pub thinking: Thinking,
+}
+
+/// How many answers to a sampled probe were compared, on average.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Depth {
+    /// Of what the endpoint is held against.
+    pub reference: f64,
+    /// Of the endpoint.
+    pub endpoint: f64,
+}
+
+impl Depth {
+    /// Whether it is the reference that has too few, so that asking the endpoint for more would decide nothing.
+    pub fn is_reference_short(&self, needed: u32) -> bool {
+        let needed = f64::from(needed);
+        self.reference < needed && needed <= self.endpoint
+    }
 }
 
 /// A verdict in its two parts: greedy answers see what is computed (weights, prompt, kernels) and cannot see how answers are drawn
@@ -154,6 +173,7 @@ impl EndpointComparison {
             answers: 0,
             samples_to_decide: None,
             samples_to_settle: None,
+            depth: None,
             questions: Questions::default(),
             is_sampled: false,
             band: Band::default(),

@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::band::Band;
 use crate::compare::thinking::Thinking;
-use crate::compare::{Comparison, EndpointComparison, GreedySummary, Observed, Questions, SelfCheck};
+use crate::compare::{Comparison, Depth, EndpointComparison, GreedySummary, Observed, Questions, SelfCheck};
 use crate::diagnose::availability::{self, Failing};
 use crate::sample::Sample;
 use crate::signal::contrast::Contrast;
@@ -283,6 +283,9 @@ pub struct EndpointReport {
     /// Answers per sampled probe with which it would be settled how answers are drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples_to_settle: Option<u32>,
+    /// How many answers to a sampled probe were compared; absent where none were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Depth>,
     /// What greedy answers of honest hosts may show.
     #[serde(default)]
     pub band: Band,
@@ -441,6 +444,7 @@ impl EndpointReport {
             thinking: e.thinking,
             questions: e.questions,
             samples_to_settle: e.samples_to_settle,
+            depth: e.depth,
             band: e.band,
             causes: account.causes,
         }

@@ -1,6 +1,7 @@
 //! What effects, p-values and findings come to, and with which words.
 
 use super::*;
+use crate::compare::Depth;
 use crate::compare::band::Source;
 use crate::verdict::{Confidence, ProbeResult};
 
@@ -142,6 +143,7 @@ fn what_is_not_settled_is_said_with_what_would_settle_it() {
         let found = EndpointComparison {
             greedy_probes_to_decide: greedy,
             samples_to_decide: sampled,
+            depth: Some(Depth { reference: 4.0, endpoint: 60.0 }),
             ..endpoint(Some(0.9), &[(Substitution, -0.02, 0.09)])
         };
         judged(found).reason
@@ -149,6 +151,8 @@ fn what_is_not_settled_is_said_with_what_would_settle_it() {
     let begin = "weights are not settled (3.5 %, −2 to 9; tolerance 5 %): ";
     assert_eq!(reason(Some(480), Some(90)), format!("{begin}about 480 greedy probes would decide"));
     assert_eq!(reason(Some(9000), Some(90)), format!("{begin}about 90 for each sampled probe would decide"));
+    let short = "about 50 for each sampled probe instead of the 4 that it is held against would decide";
+    assert_eq!(reason(Some(9000), Some(50)), format!("{begin}{short}"));
     assert_eq!(reason(Some(9000), Some(4000)), format!("{begin}more greedy probes would decide"));
 }
 

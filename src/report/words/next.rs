@@ -5,6 +5,7 @@
 use super::needs_attention;
 use crate::attempt::FailureKind;
 use crate::compare::{MOST_ANSWERS, MOST_PROBES};
+use crate::config::Reference;
 use crate::report::{EndpointReport, Report};
 use crate::verdict::Verdict;
 
@@ -23,8 +24,7 @@ pub(super) fn next(e: &EndpointReport, report: &Report) -> String {
     }
     let agrees = e.questions.computed.verdict == Verdict::Consistent;
     let needed = if agrees { e.samples_to_settle } else { e.samples_to_decide };
-    let sampled = needed.filter(|n| *n <= MOST_ANSWERS);
-    let sampled = sampled.map(|n| format!("raise `samples` to about {n} answers for each sampled probe"));
+    let sampled = needed.filter(|n| *n <= MOST_ANSWERS).map(|n| more_answers(n, e, report));
     let probes = e.greedy_probes_to_decide.filter(|_| !agrees);
     let greedy = probes.filter(|n| *n <= MOST_PROBES).map(|n| format!("ask about {n} greedy probes"));
     match (greedy, sampled) {
@@ -32,6 +32,23 @@ pub(super) fn next(e: &EndpointReport, report: &Report) -> String {
         // A number that nobody would ask for is no advice.
         (None, None) if needed.is_some() || probes.is_some() => "add probes, or a control".to_owned(),
         (one, other) => one.or(other).unwrap_or_default(),
+    }
+}
+
+/// Of whom so many answers to each sampled probe are to be had: of the side that has fewer. Both are asked in every run, unless one is
+/// of the past.
+fn more_answers(needed: u32, e: &EndpointReport, report: &Report) -> String {
+    let is_approved = report.reference == Reference::SNAPSHOT;
+    match e.depth {
+        Some(depth) if is_approved && depth.reference < f64::from(needed) => format!(
+            "approve a longer run, of about {needed} answers for each sampled probe (`samples`): {:.0} are approved",
+            depth.reference
+        ),
+        Some(depth) if depth.is_reference_short(needed) => format!(
+            "get about {needed} answers of the reference for each sampled probe: {:.0} are there",
+            depth.reference
+        ),
+        _ => format!("raise `samples` to about {needed} answers for each sampled probe"),
     }
 }
 
@@ -117,6 +134,7 @@ pub fn remedy(class: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Depth;
     use crate::report::fixture;
 
     #[test]
@@ -139,6 +157,27 @@ mod tests {
         assert_eq!(next(&e, &report), "go on with --resume: not all was asked");
         (e.verdict, e.not_asked) = (Verdict::Drifted, 0);
         assert!(next(&e, &report).ends_with("and go on with --resume"), "{}", next(&e, &report));
+    }
+
+    #[test]
+    fn more_answers_are_to_be_had_of_the_side_that_has_too_few() {
+        let mut report = fixture::mixed();
+        let mut e = report.endpoints[0].clone();
+        (e.verdict, e.samples_to_decide, e.greedy_probes_to_decide) = (Verdict::Inconclusive, Some(20), None);
+        let mut told = |reference, endpoint, of: &str| {
+            e.depth = Some(Depth { reference, endpoint });
+            report.reference = of.to_owned();
+            next(&e, &report)
+        };
+        let raise = "raise `samples` to about 20 answers for each sampled probe";
+        assert_eq!(told(10.0, 10.0, "together"), raise);
+        assert_eq!(told(30.0, 4.0, Reference::SNAPSHOT), raise);
+        let get = "get about 20 answers of the reference for each sampled probe: 4 are there";
+        assert_eq!(told(4.0, 30.0, "together"), get);
+        let approve = "approve a longer run, of about 20 answers for each sampled probe (`samples`): 10 are approved";
+        for asked in [10.0, 30.0] {
+            assert_eq!(told(10.0, asked, Reference::SNAPSHOT), approve);
+        }
     }
 
     #[test]
