@@ -71,7 +71,7 @@ fn table(report: &Report) -> String {
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     let legends: Vec<String> = words::legends(report).iter().map(|(about, text)| format!("{about}: {text}")).collect();
-    let legend = format!("{}. p adj.: p-value, corrected over endpoints (Holm).", legends.join("; "));
+    let legend = format!("{}. p adj.: {}.", legends.join("; "), words::ADJUSTED_LEGEND);
     paragraph(&mut out, &format!("\n<sub>{}</sub>", markdown_text(&legend)));
     out
 }
@@ -148,7 +148,7 @@ mod tests {
         | `novita` | ❔ inconclusive | 3.4 % (0 to 7.1) | 0.31 | – | 250 | 0 | \$0.20 |
         | `azure` | ⚠️ unmeasured | – | – | – | 0 | 0 | – |
 
-        <sub>effect: share of answers as if from another model, with its 95 % interval. p adj.: p-value, corrected over endpoints (Holm).</sub>
+        <sub>effect: share of answers as if from another model, with its 95 % interval. p adj.: p-value, corrected over all endpoints that were compared (Holm).</sub>
 
         <details open><summary>❌ <code>deepinfra-via-openrouter</code>, drifted</summary>
 

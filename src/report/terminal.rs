@@ -151,10 +151,9 @@ impl Page {
     }
 
     fn legend(&mut self, report: &Report) {
-        let tested = report.endpoints.iter().filter(|e| e.q_value.is_some()).count();
-        let p = format!("p-value, corrected for {} (Holm)", words::count(tested, "endpoint"));
         let mut legends = words::legends(report);
-        legends.extend((tested > 0).then_some(("p adj.", p.as_str())));
+        let is_tested = report.endpoints.iter().any(|e| e.q_value.is_some());
+        legends.extend(is_tested.then_some(("p adj.", words::ADJUSTED_LEGEND)));
         if !legends.is_empty() {
             self.line("");
         }

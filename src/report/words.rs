@@ -24,6 +24,9 @@ const NAMED_PROBES: usize = 3;
 /// What drift is an effect of, as the legend of a table says it.
 const EFFECT_LEGEND: &str = "share of answers as if from another model, with its 95 % interval";
 
+/// What the adjusted p-value is: of a report on some of the endpoints, too, the correction is over all.
+pub const ADJUSTED_LEGEND: &str = "p-value, corrected over all endpoints that were compared (Holm)";
+
 /// What a detail is about that says what to do.
 pub const NEXT: &str = "next";
 

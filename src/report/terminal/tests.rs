@@ -78,14 +78,14 @@ fn a_report_is_read_on_eighty_columns() {
 
     effect      share of answers as if from another model, with its 95 % interval
     variety     answers vary by this much less (↓) or more (↑)
-    p adj.      p-value, corrected for 5 endpoints (Holm)
+    p adj.      p-value, corrected over all endpoints that were compared (Holm)
 
     2 drifted, 1 unmeasured, 1 inconclusive, 2 consistent
     next        novita: ask about 480 greedy probes, or raise `samples` to about 90
                 answers for each sampled probe
     next        deepinfra-via-openrouter, \u{1b}]0;owned\u{7}<b>|`@all`
-                \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5b}add-mask]x ' =:
-                write this down for the host with
+                \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5b}add-mask]x ' =: to
+                report this to the host, run
                 `samemodel report 0193a5c2 --format markdown`
     "#);
 }
@@ -123,7 +123,8 @@ fn a_narrow_screen_keeps_endpoint_verdict_and_effect() {
     effect      share of answers as if from another model, with
                 its 95 % interval
     variety     answers vary by this much less (↓) or more (↑)
-    p adj.      p-value, corrected for 5 endpoints (Holm)
+    p adj.      p-value, corrected over all endpoints that were
+                compared (Holm)
 
     2 drifted, 1 unmeasured, 1 inconclusive, 2 consistent
     next        novita: ask about 480 greedy probes, or raise
@@ -132,8 +133,8 @@ fn a_narrow_screen_keeps_endpoint_verdict_and_effect() {
     next        deepinfra-via-openrouter,
                 \u{1b}]0;owned\u{7}<b>|`@all`
                 \u{202e}evil\u{200b}⏎::error::pwned⏎]]>%0A##\u{5
-                b}add-mask]x ' =: write this down for the host
-                with
+                b}add-mask]x ' =: to report this to the host,
+                run
                 `samemodel report 0193a5c2 --format markdown`
     "#);
 }

@@ -81,7 +81,7 @@ pub fn next_steps(report: &Report) -> Vec<Step> {
     if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
         let command = format!("samemodel report {} --format markdown", short_id(run));
         out.push(Step {
-            text: format!("{}: write this down for the host with", names(&drifted)),
+            text: format!("{}: to report this to the host, run", names(&drifted)),
             command: Some(command),
         });
     }
@@ -187,7 +187,7 @@ mod tests {
         let steps = next_steps(&report);
         assert_eq!(steps.len(), 2);
         assert!(steps[0].text.starts_with("novita: ") && steps[0].command.is_none(), "{steps:?}");
-        assert_eq!(steps[1].text, "deepinfra-via-openrouter: write this down for the host with");
+        assert_eq!(steps[1].text, "deepinfra-via-openrouter: to report this to the host, run");
         assert_eq!(steps[1].command.as_deref(), Some("samemodel report 01a22418-ab6b --format markdown"));
     }
 }
