@@ -12,11 +12,8 @@ use crate::attempt::Slot;
 use crate::config::Reference;
 use crate::plan::{KnownRefusal, Plan};
 use crate::probe::sha256_hex;
-use crate::report::words::count;
+use crate::report::words::{count, short_id};
 use crate::store::{Ending, RunId, RunRecord, Store};
-
-/// Characters of an id that name a run: those of its time to the millisecond.
-const SHORT_ID: usize = 13;
 
 /// What is asked in this run, and what of it is answered already.
 pub(super) struct Job {
@@ -128,8 +125,7 @@ fn is_unfinished(run: &RunRecord) -> bool {
 
 /// A run for people: the beginning of its id, which names it, and when it began by the clock on the wall.
 fn named(run: &RunRecord) -> String {
-    let id = run.id.to_string();
-    format!("{} of {}", id.get(..SHORT_ID).unwrap_or(&id), local(run.started_at))
+    format!("{} of {}", short_id(&run.id.to_string()), local(run.started_at))
 }
 
 fn local(at: Timestamp) -> String {

@@ -133,7 +133,7 @@ impl RunEntry {
             self.results.iter().filter(|r| r.verdict == Verdict::Drifted).map(|r| r.endpoint.as_str()).collect();
         let text: Vec<String> = parts
             .map(|(n, verdict)| match verdict {
-                Verdict::Drifted => format!("{n} {verdict} ({})", escape::line(&few(&drifted))),
+                Verdict::Drifted => format!("{n} {verdict} ({})", escape::line(&words::few(&drifted))),
                 _ => format!("{n} {verdict}"),
             })
             .collect();
@@ -144,15 +144,6 @@ impl RunEntry {
         let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];
         order.into_iter().find(|v| self.results.iter().any(|r| r.verdict == *v)).unwrap_or(Verdict::Unmeasured)
     }
-}
-
-/// Names that are shown of several.
-const FEW: usize = 3;
-
-/// The first few names: `a, b, c and 2 more`.
-pub fn few(names: &[&str]) -> String {
-    let first = names[..names.len().min(FEW)].join(", ");
-    if names.len() > FEW { format!("{first} and {} more", names.len() - FEW) } else { first }
 }
 
 impl HistoryReport {
@@ -177,7 +168,7 @@ impl HistoryReport {
             let mut line = format!(
                 "{}  {}  {}  {model}{ended}{tally}",
                 minute(&run.started_at),
-                left(run.run.get(..13).unwrap_or(&run.run), 13),
+                left(words::short_id(&run.run), words::SHORT_ID),
                 left(run.tier.as_deref().unwrap_or(""), 5),
             );
             let _ = write!(line, "  {}", words::count(run.answers as usize, "answer"));

@@ -113,6 +113,23 @@ pub fn dollars(cost: f64) -> String {
     if cost > 0.0 && cost < 0.005 { "<$0.01".to_owned() } else { format!("${cost:.2}") }
 }
 
+/// Names that are shown of several.
+const FEW: usize = 3;
+
+/// The first few names: `a, b, c and 2 more`.
+pub fn few(names: &[&str]) -> String {
+    let first = names[..names.len().min(FEW)].join(", ");
+    if names.len() > FEW { format!("{first} and {} more", names.len() - FEW) } else { first }
+}
+
+/// Characters of the id of a run that tell it from others: those of its time to the millisecond.
+pub const SHORT_ID: usize = 13;
+
+/// The beginning of the id of a run, by which commands find it.
+pub fn short_id(run: &str) -> &str {
+    run.get(..SHORT_ID).unwrap_or(run)
+}
+
 /// What is compared, by name: samples need not say which model they are of.
 pub fn subject(report: &Report) -> &str {
     if report.model.is_empty() { "unnamed model" } else { &report.model }

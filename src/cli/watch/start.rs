@@ -9,7 +9,6 @@ use super::super::session::{Overrides, Session};
 use super::super::{clock, emit, in_a_line};
 use super::Watcher;
 use crate::redact::Redactor;
-use crate::report::history::few;
 use crate::report::{Report, escape, words};
 use crate::schedule::suspicion::{Cause, Caution, Finding, suspects};
 use crate::schedule::{Due, Last, Tier};
@@ -186,7 +185,7 @@ impl Watcher<'_> {
 fn drifted(report: &Report) -> String {
     let drifted = report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted);
     let names: Vec<&str> = drifted.map(|e| e.endpoint.as_str()).collect();
-    if names.is_empty() { String::new() } else { format!(" (drifted: {})", few(&names)) }
+    if names.is_empty() { String::new() } else { format!(" (drifted: {})", words::few(&names)) }
 }
 
 /// One line for the check on standard output.

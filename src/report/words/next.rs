@@ -2,14 +2,14 @@
 //!
 //! Part of layer 4's words, pure.
 
-use super::needs_attention;
+use super::{few, needs_attention, short_id};
 use crate::attempt::FailureKind;
 use crate::compare::{MOST_ANSWERS, MOST_PROBES};
 use crate::config::Reference;
 use crate::report::{EndpointReport, Report};
 use crate::verdict::Verdict;
 
-/// Steps that are named at the end of a report, and endpoints that are named with one.
+/// Steps that are named at the end of a report.
 const STEPS: usize = 3;
 
 /// What would settle an open verdict, or let there be one.
@@ -73,33 +73,16 @@ pub fn next_steps(report: &Report) -> Vec<Step> {
             None => steps.push((step, vec![&e.endpoint])),
         }
     }
-    let of_endpoints = |(step, endpoints): &(String, Vec<&str>)| format!("{}: {step}", names(endpoints));
+    let of_endpoints = |(step, endpoints): &(String, Vec<&str>)| format!("{}: {step}", few(endpoints));
     let mut out: Vec<Step> =
         steps.iter().take(STEPS).map(|step| Step { text: of_endpoints(step), command: None }).collect();
     let drifted: Vec<&str> =
         report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted).map(|e| e.endpoint.as_str()).collect();
     if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
         let command = format!("samemodel report {} --format markdown", short_id(run));
-        out.push(Step {
-            text: format!("{}: to report this to the host, run", names(&drifted)),
-            command: Some(command),
-        });
+        out.push(Step { text: format!("{}: to report this to the host, run", few(&drifted)), command: Some(command) });
     }
     out
-}
-
-/// Characters of the id of a run that tell it from others, as the history shows them.
-const SHORT_ID: usize = 13;
-
-/// The beginning of the id of a run, by which commands find it.
-fn short_id(run: &str) -> String {
-    run.chars().take(SHORT_ID).collect()
-}
-
-/// The first few names: `a, b, c and 2 more`.
-fn names(all: &[&str]) -> String {
-    let first = all[..all.len().min(STEPS)].join(", ");
-    if all.len() > STEPS { format!("{first} and {} more", all.len() - STEPS) } else { first }
 }
 
 /// How a run is gone on with whose requests failed for something that passes: a whole one only for what was given up.
