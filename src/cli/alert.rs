@@ -54,6 +54,10 @@ impl Office {
     async fn store(&self) -> anyhow::Result<SqliteStore> {
         Ok(SqliteStore::open(&self.data_dir, self.redactor.clone()).await?)
     }
+
+    async fn store_to_read(&self) -> anyhow::Result<SqliteStore> {
+        Ok(SqliteStore::open_to_read(&self.data_dir, self.redactor.clone()).await?)
+    }
 }
 
 fn watched(config: &Config) -> Vec<(String, String)> {
@@ -68,7 +72,10 @@ pub(super) async fn alert(args: &Alert, global: &Global) -> anyhow::Result<Code>
     if let AlertVerb::Test(args) = &args.verb {
         return test(args, &office).await;
     }
-    let store = office.store().await?;
+    let store = match &args.verb {
+        AlertVerb::List => office.store_to_read().await?,
+        _ => office.store().await?,
+    };
     let done = match &args.verb {
         AlertVerb::Test(_) | AlertVerb::List => list::list(&store, &office.config).await,
         AlertVerb::Silence(args) => silence(args, &store, &office.watched).await,

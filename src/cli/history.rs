@@ -27,7 +27,7 @@ pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<C
 pub(super) async fn open(global: &Global) -> anyhow::Result<SqliteStore> {
     let data_dir = session::data_dir(global, &session::folder(global));
     is_there(&data_dir)?;
-    Ok(SqliteStore::open(&data_dir, Redactor::default()).await?)
+    Ok(SqliteStore::open_to_read(&data_dir, Redactor::default()).await?)
 }
 
 /// Fails, and says why, where there is no history that could be read: not even reading makes a folder.

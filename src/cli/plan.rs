@@ -59,7 +59,7 @@ async fn known_refusals(session: &Session, global: &Global) -> anyhow::Result<Ve
     if !SqliteStore::path_in(&data_dir).exists() {
         return Ok(Vec::new());
     }
-    let store = SqliteStore::open(&data_dir, Redactor::default()).await?;
+    let store = SqliteStore::open_to_read(&data_dir, Redactor::default()).await?;
     let refusals = doctor::known_refusals(&store, session).await;
     store.close().await?;
     refusals

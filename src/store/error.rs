@@ -41,14 +41,24 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The file or its directory cannot be written.
-    #[error("{}: the database or its directory is read-only, and even reading it writes a log beside it; make both writable or choose \
-         another directory, such as a copy, with `--data-dir`", path.display())]
+    #[error("{}: the database or its directory is read-only; make both writable or choose another directory, such as a copy, with \
+         `--data-dir`", path.display())]
     ReadOnly {
         /// The database.
         path: PathBuf,
     },
+    /// It is only to be read, and even that needs something written.
+    #[error("{}: {why} where nothing may be written; copy the directory to where it may be, and name the copy with `--data-dir`",
+        path.display())]
+    NeedsWriting {
+        /// The database.
+        path: PathBuf,
+        /// What cannot be done without.
+        why: &'static str,
+    },
     /// The database or one of the files beside it could not be opened.
-    #[error("{}: the database cannot be opened; see that its directory is writable and that not too many files are open",
+    #[error("{}: the database cannot be opened; see that it may be read, that its directory is writable and that not too many files are \
+         open",
         path.display())]
     CannotOpen {
         /// The database.

@@ -63,15 +63,43 @@ impl SqliteStore {
         directory::create(dir).map_err(|error| StoreError::io(dir, error))?;
         // Made here and not by SQLite, which would let everyone read it; its side files follow its permissions.
         directory::open_private(&path).map_err(|error| StoreError::io(&path, error))?;
-        let failed = |error| StoreError::sqlite(&path, error);
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .disable_statement_logging();
-        let mut connection = options.connect().await.map_err(failed)?;
+        let options = options(&path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        Self::connect(path, options, redactor).await
+    }
+
+    /// Opens the history in `dir` for a command that only reads it: as ever where it may be written, and as it is where it may not,
+    /// as on a disk that is mounted read-only.
+    pub async fn open_to_read(dir: &Path, redactor: Redactor) -> Result<Self, StoreError> {
+        match Self::open(dir, redactor.clone()).await {
+            Err(StoreError::ReadOnly { .. } | StoreError::CannotOpen { .. }) if Self::path_in(dir).exists() => {
+                Self::open_as_it_is(dir, redactor).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Opens a history of which nothing may be written. A log beside it has the latest answers and is read with it; without one SQLite
+    /// is told that nothing changes the file, so that it need make none beside it.
+    pub(super) async fn open_as_it_is(dir: &Path, redactor: Redactor) -> Result<Self, StoreError> {
+        let path = Self::path_in(dir);
+        let log = path.with_extension("db-wal");
+        let has_log = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        let options = options(&path).read_only(true).immutable(!has_log);
+        let because = |why| StoreError::NeedsWriting { path: path.clone(), why };
+        match Self::connect(path.clone(), options, redactor).await {
+            Err(StoreError::ReadOnly { .. } | StoreError::CannotOpen { .. }) if has_log => {
+                Err(because("the log beside it, with the latest answers, cannot be read"))
+            }
+            Err(StoreError::ReadOnly { .. }) => {
+                Err(because("it is of an earlier version of samemodel, and cannot be brought up to date"))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Connects, brings the schema up to date where it is not, and begins to write.
+    async fn connect(path: PathBuf, options: SqliteConnectOptions, redactor: Redactor) -> Result<Self, StoreError> {
+        let mut connection = options.connect().await.map_err(|error| StoreError::sqlite(&path, error))?;
         let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default();
         MIGRATIONS.run(&mut connection).await.map_err(|error| StoreError::migration(&path, known, error))?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
@@ -180,6 +208,11 @@ impl SqliteStore {
     {
         rows.into_iter().map(noun).collect::<Result<C, BadRow>>().map_err(|bad| self.unreadable(bad))
     }
+}
+
+/// What all connections have in common.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).foreign_keys(true).busy_timeout(BUSY_TIMEOUT).disable_statement_logging()
 }
 
 impl Store for SqliteStore {

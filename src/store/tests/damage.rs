@@ -79,6 +79,43 @@ async fn a_schema_that_someone_changed_is_refused() {
 }
 
 #[tokio::test]
+async fn what_may_not_be_written_is_read_as_it_is_and_has_nothing_put_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, run) = with_run(dir.path()).await;
+    record_answer(&store, &run, 0, "hi").await;
+    store.close().await.unwrap();
+    let store = SqliteStore::open_as_it_is(dir.path(), Redactor::default()).await.unwrap();
+    assert_eq!(store.samples(&run).await.unwrap()[0].text, "hi");
+    let error = store.finish_run(&run, RunEnd { how: Ending::Complete, at: time(9) }).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly { .. }), "{error}");
+    store.close().await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["history.db"]);
+}
+
+#[tokio::test]
+async fn a_log_beside_what_may_not_be_written_is_read_with_it() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, run) = with_run(dir.path()).await;
+    record_answer(&store, &run, 0, "hi").await;
+    for name in ["history.db", "history.db-wal"] {
+        std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let read = SqliteStore::open_as_it_is(copy.path(), Redactor::default()).await.unwrap();
+    assert_eq!(read.samples(&run).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_may_not_be_written_and_is_of_an_earlier_version_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(SqliteStore::path_in(dir.path()), "").unwrap();
+    let error = SqliteStore::open_as_it_is(dir.path(), Redactor::default()).await.unwrap_err();
+    assert!(matches!(error, StoreError::NeedsWriting { .. }), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("earlier version") && told.ends_with("name the copy with `--data-dir`"), "{told}");
+}
+
+#[tokio::test]
 async fn a_full_disk_is_reported_and_what_was_acknowledged_stays() {
     let dir = tempfile::tempdir().unwrap();
     let (store, run) = with_run(dir.path()).await;
