@@ -74,16 +74,21 @@ impl Asking<'_> {
             stop,
             events: &|event: Event| show(&event),
         };
-        let telling = async {
+        // Said at the end: the progress is not to be broken up.
+        let late = Mutex::new(Vec::new());
+        let hearing = async {
             if let Some(look) = &mut look {
-                look.tell_rest().await;
+                look.hear_rest(&|trouble: &str| {
+                    late.lock().unwrap_or_else(PoisonError::into_inner).push(trouble.to_owned());
+                })
+                .await;
             }
             std::future::pending().await
         };
         let running = async {
             tokio::select! {
                 outcome = runner.run(&self.job.answered) => outcome,
-                outcome = telling => outcome,
+                outcome = hearing => outcome,
             }
         };
         tokio::pin!(running);
@@ -94,6 +99,7 @@ impl Asking<'_> {
                 running.await
             }
         };
+        late.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|trouble| preflight::say(trouble));
         Ok(outcome?)
     }
 

@@ -63,34 +63,38 @@ impl Look {
         Self { hosts, looking }
     }
 
-    /// Says what is wrong at the hosts that answer soon.
+    /// Says what is wrong at the hosts that answer soon. Whoever has not answered by then is heard later.
     pub async fn tell_first(&mut self) {
         let begun = Instant::now();
         let half = self.hosts.len().div_ceil(2);
         while self.looking.len() > self.hosts.len() - half {
-            self.tell_next().await;
+            self.hear_next(&say).await;
         }
         let (times, least, most) = GRACE;
         let grace = (begun.elapsed() * times).clamp(least, most);
-        // Whoever has not answered by then is told of when it has.
-        let _ = timeout(grace, self.tell_rest()).await;
+        let _ = timeout(grace, self.hear_rest(&say)).await;
     }
 
-    /// Says what is wrong at the hosts that are left.
-    pub async fn tell_rest(&mut self) {
+    /// Hands on what is wrong at the hosts that are left, as they answer.
+    pub async fn hear_rest(&mut self, hear: &impl Fn(&str)) {
         while !self.looking.is_empty() {
-            self.tell_next().await;
+            self.hear_next(hear).await;
         }
     }
 
-    async fn tell_next(&mut self) {
+    async fn hear_next(&mut self, hear: &impl Fn(&str)) {
         let Some(Ok((address, listing))) = self.looking.join_next().await else { return };
         for named in self.hosts.get(&address).into_iter().flatten() {
             if let Some(trouble) = trouble(named, &address, &listing) {
-                note(&escape::line(&trouble));
+                hear(&trouble);
             }
         }
     }
+}
+
+/// Says what is wrong.
+pub(super) fn say(trouble: &str) {
+    note(&escape::line(trouble));
 }
 
 /// What a list shows to be wrong of an endpoint.
