@@ -47,11 +47,12 @@ pub(super) async fn doctor(args: &Doctor, global: &Global) -> anyhow::Result<Cod
         sink.write(&if args.format == DoctorFormat::Json { plan.json() } else { plan.text() })?;
         return Ok(Code::SUCCESS);
     }
+    // Opened before anything is asked: what cannot be kept is not worth its cost.
+    let store = SqliteStore::open(&session.data_dir(global), credentials.redactor()).await?;
     if !global.quiet {
         note(plan.text().trim_end());
     }
     let now = examine_all(&session, &resolved, &Client::new(credentials.redactor())).await?;
-    let store = SqliteStore::open(&session.data_dir(global), credentials.redactor()).await?;
     let found = Found { now, before: store.latest_examinations(&session.name).await? };
     keep(&store, &session, &found, receivers.as_ref()).await?;
     store.close().await?;

@@ -13,7 +13,7 @@ use crate::exit::ExitCode;
 use crate::report::Report;
 use crate::report::{Format, Paint, View, escape, nagios, render};
 use crate::snapshot::SnapshotError;
-use crate::store::LockError;
+use crate::store::{LockError, StoreError};
 
 mod alarm;
 mod alert;
@@ -159,6 +159,7 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
             || e.is::<crate::compare::CompareError>()
             || matches!(e.downcast_ref(), Some(LockError::NoFile { .. } | LockError::NoFolder { .. }))
             || matches!(e.downcast_ref(), Some(SnapshotError::Format { .. }))
+            || matches!(e.downcast_ref(), Some(StoreError::NoFolder { .. }))
     }) {
         ExitCode::Usage
     } else {

@@ -21,10 +21,6 @@ pub(super) fn instead_of_a_directory(dir: &Path) -> Option<&'static str> {
 
 /// Makes the directory and its parents, mode 0700 on Unix, unless it is there.
 pub(super) fn create(dir: &Path) -> io::Result<()> {
-    if let Some(what) = instead_of_a_directory(dir) {
-        let what = format!("it is {what}: move it away, or name another with `--data-dir`");
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
-    }
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -72,6 +72,14 @@ pub enum StoreError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// What is to be the data directory is something else.
+    #[error("{} is {what}, and the history is kept in a folder: move it away, or name another with `--data-dir`", dir.display())]
+    NoFolder {
+        /// The data directory.
+        dir: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// A later version of this program wrote the database.
     #[error("{}: written by a newer samemodel (schema {found}, this one knows {known}); upgrade samemodel",
         path.display())]

@@ -60,6 +60,9 @@ impl SqliteStore {
     /// date. What is recorded passes through `redactor`. Call it from within a Tokio runtime, which then writes.
     pub async fn open(dir: &Path, redactor: Redactor) -> Result<Self, StoreError> {
         let path = Self::path_in(dir);
+        if let Some(what) = directory::instead_of_a_directory(dir) {
+            return Err(StoreError::NoFolder { dir: dir.to_owned(), what });
+        }
         directory::create(dir).map_err(|error| StoreError::io(dir, error))?;
         // Made here and not by SQLite, which would let everyone read it; its side files follow its permissions.
         directory::open_private(&path).map_err(|error| StoreError::io(&path, error))?;

@@ -1,6 +1,7 @@
 //! Machines and files that are not as expected: told before anything is asked, and nothing is left half done.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -133,6 +134,21 @@ fn a_data_directory_that_is_none_and_a_configuration_without_models_are_told() {
     for arguments in [&["plan", "m"][..], &["plan"], &["check"]] {
         project.run_as_is(arguments).refuses(2, &["the configuration has no model: add one under [model.<name>]"]);
     }
+}
+
+/// Requests that [`counting`] has had.
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+
+fn counting(request: &Request) -> Vec<u8> {
+    COUNTED.fetch_add(1, Ordering::SeqCst);
+    answer(request)
+}
+
+#[test]
+fn an_examination_that_could_not_be_kept_asks_nothing() {
+    let host = Host::start(counting);
+    project(&host).with_file(".samemodel", "mine").run(["doctor", "m"]).refuses(2, &[".samemodel is no folder"]);
+    assert_eq!(COUNTED.load(Ordering::SeqCst), 0);
 }
 
 #[test]
