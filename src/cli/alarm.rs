@@ -130,7 +130,9 @@ impl Alarm {
         // A run's own time and not the present one: concluded again, it makes the same keys.
         let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at };
         let alerts = known.follow(seen, &occasion, &self.config);
-        let pending: Vec<String> = alerts.states.iter().filter_map(|alert| self.pending(alert)).collect();
+        let is_silenced = |alert: &&Alert| known.silences.iter().any(|scope| scope.holds(&alert.subject));
+        let heard = alerts.states.iter().filter(|alert| !is_silenced(alert));
+        let pending: Vec<String> = heard.filter_map(|alert| self.pending(alert)).collect();
         store.conclude(&run.id, &Conclusion { alerts, ..conclusion }).await?;
         for line in &pending {
             note(line);
