@@ -169,7 +169,10 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
 
 fn complain(error: &anyhow::Error) {
     if !is_broken_pipe(error) {
-        let _ = writeln!(std::io::stderr(), "samemodel: {}", mask::masked(&in_a_line(error)));
+        // Lines that are ours stay, and what a host said in them does nothing.
+        let text = in_a_line(error);
+        let lines: Vec<String> = mask::masked(&text).split('\n').map(escape::line).collect();
+        let _ = writeln!(std::io::stderr(), "samemodel: {}", lines.join("\n"));
     }
 }
 
