@@ -28,7 +28,8 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     session.keep_only(&args.asked.endpoint)?;
     if args.dry_run {
         let seed = args.comparing.seed.unwrap_or_else(fresh_seed);
-        return plan::show(&session, seed, args.report.format.into(), global).await;
+        let sink = Sink::open(args.report.output.as_deref(), global, &[])?;
+        return plan::show(&session, seed, args.report.format.into(), sink, global).await;
     }
     let seed = args.comparing.seed;
     let begin = Begin::of(&args.going_on);
@@ -68,7 +69,7 @@ pub(super) async fn ask_and_deliver(
 /// A run came to a report that could not be kept.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the results of this run and its alerts cannot be kept (once that is mended, `samemodel check --resume` keeps them and asks \
+    "the results of this run and its alerts cannot be kept (once that is mended, the same command with --resume keeps them and asks \
      nothing again)"
 )]
 struct Unkept {

@@ -3,8 +3,9 @@
 use std::process::ExitCode as Code;
 
 use super::args::{Global, Plan, PlanFormat};
+use super::doctor;
 use super::session::{Overrides, Session, fresh_seed, pace};
-use super::{doctor, emit};
+use super::sink::Sink;
 use crate::config::Credentials;
 use crate::plan::KnownRefusal;
 use crate::redact::Redactor;
@@ -30,11 +31,17 @@ pub(super) async fn plan(args: &Plan, global: &Global) -> anyhow::Result<Code> {
     let mut session = Session::open(global, args.model.as_deref(), &overrides)?;
     session.keep_only(&args.endpoint)?;
     let form = if args.json || args.format == PlanFormat::Json { Form::Json } else { Form::Table };
-    show(&session, fresh_seed(), form, global).await
+    show(&session, fresh_seed(), form, Sink::open(None, global, &[])?, global).await
 }
 
-/// Prints what a check of this session would send.
-pub(super) async fn show(session: &Session, seed: u64, form: Form, global: &Global) -> anyhow::Result<Code> {
+/// Tells what a check of this session would send.
+pub(super) async fn show(
+    session: &Session,
+    seed: u64,
+    form: Form,
+    sink: Sink,
+    global: &Global,
+) -> anyhow::Result<Code> {
     let mut plan = session.plan(seed)?;
     plan.leave_out(&known_refusals(session, global).await?);
     doctor::say_what_is_left_out(&plan);
@@ -49,7 +56,7 @@ pub(super) async fn show(session: &Session, seed: u64, form: Form, global: &Glob
         }
     });
     let report = PlanReport::new(&plan, session.reference_name(), session.defaults.budget, endpoints.collect());
-    emit(&if form == Form::Json { report.json() } else { report.table() })?;
+    sink.write(&if form == Form::Json { report.json() } else { report.table() })?;
     Ok(Code::SUCCESS)
 }
 

@@ -179,6 +179,18 @@ fn a_budget_that_covers_no_request_is_refused_with_what_one_may_cost() {
 }
 
 #[test]
+fn a_dry_run_goes_where_it_is_to_go_and_no_seed_is_taken_for_a_run_that_has_one() {
+    let project = tiny();
+    let run = project.run(["check", "m", "--dry-run", "--output", "plan.txt"]);
+    assert_eq!((run.code(), run.stdout.as_str()), (0, ""), "{}", run.stderr);
+    assert_says(
+        &std::fs::read_to_string(project.path("plan.txt")).expect("a plan"),
+        &["2 endpoints, reference reference"],
+    );
+    project.run(["check", "m", "--resume", "--seed", "1"]).refuses(2, &["--seed", "--resume"]);
+}
+
+#[test]
 fn an_older_run_is_gone_on_with_and_the_newer_one_is_told_of() {
     let project = Project::new().with_probe("weather", "What is the weather in Rome?").with_default("max_tokens", "4");
     let project = ["reference", "twin"].into_iter().fold(project, priced);

@@ -177,7 +177,7 @@ pub struct Asked {
 #[derive(Debug, Args)]
 pub struct GoingOn {
     /// Go on with the latest run of this model that did not finish: only what has no answer is sent.
-    #[arg(long, conflicts_with_all = ["endpoint", "samples"])]
+    #[arg(long, conflicts_with_all = ["endpoint", "samples", "seed"])]
     pub resume: bool,
     /// With --resume: go on with the latest run even if it ended, and ask once more for what was given up.
     #[arg(long, requires = "resume")]
