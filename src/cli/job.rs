@@ -13,7 +13,7 @@ use crate::config::Reference;
 use crate::plan::{KnownRefusal, Plan};
 use crate::probe::sha256_hex;
 use crate::report::words::{count, short_id};
-use crate::store::{Ending, RunId, RunRecord, Store};
+use crate::store::{RunId, RunRecord, Store};
 
 /// What is asked in this run, and what of it is answered already.
 pub(super) struct Job {
@@ -65,7 +65,7 @@ impl Job {
         runs.retain(|run| run.model == session.name);
         let reference = session.reference_name().to_owned();
         let is_meant =
-            |run: &&RunRecord| run.reference == reference && (which == Resumed::Latest || is_unfinished(run));
+            |run: &&RunRecord| run.reference == reference && (which == Resumed::Latest || run.is_unfinished());
         let Some(run) = runs.iter().find(is_meant).cloned() else {
             return Err(nothing_to_resume(store, session, which, &runs).await.into());
         };
@@ -119,10 +119,6 @@ impl Job {
     }
 }
 
-fn is_unfinished(run: &RunRecord) -> bool {
-    run.end.is_none_or(|end| end.how != Ending::Complete)
-}
-
 /// A run for people: the beginning of its id, which names it, and when it began by the clock on the wall.
 fn named(run: &RunRecord) -> String {
     format!("{} of {}", short_id(&run.id.to_string()), local(run.started_at))
@@ -148,7 +144,7 @@ async fn nothing_to_resume(store: &dyn Store, session: &mut Session, which: Resu
             more.push(format!("{given_up} of the latest {were} given up: --resume --retry-given-up asks once more"));
         }
     }
-    if let Some(other) = runs.iter().find(|run| run.reference != reference && is_unfinished(run)) {
+    if let Some(other) = runs.iter().find(|run| run.reference != reference && run.is_unfinished()) {
         more.push(format!("run {}, {}", named(other), how_to_resume(other)));
     }
     let begin = "leave out --resume to begin one";
@@ -187,6 +183,6 @@ mod tests {
         };
         assert!(run.id.to_string().starts_with("00000000-0000"));
         assert!(named(&run).starts_with("00000000-0000 of 19"), "{}", named(&run));
-        assert!(is_unfinished(&run) && how_to_resume(&run).contains("samemodel test --resume"));
+        assert!(run.is_unfinished() && how_to_resume(&run).contains("samemodel test --resume"));
     }
 }

@@ -98,9 +98,6 @@ pub trait Store: Send + Sync {
     /// One run.
     fn run<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, RunRecord>;
 
-    /// The latest run of a model that is not complete: killed, stopped, or out of budget.
-    fn latest_unfinished<'a>(&'a self, model: &'a str) -> StoreFuture<'a, Option<RunRecord>>;
-
     /// A run's plan as it was given; an imported run has none.
     fn plan<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Option<String>>;
 
@@ -186,6 +183,13 @@ pub struct RunRecord {
     pub config_digest: String,
     /// The version of this program that made it.
     pub tool_version: String,
+}
+
+impl RunRecord {
+    /// Whether it is not complete: killed, stopped, or out of budget.
+    pub fn is_unfinished(&self) -> bool {
+        self.end.is_none_or(|end| end.how != Ending::Complete)
+    }
 }
 
 /// The end of a run.

@@ -44,12 +44,6 @@ pub(super) const RUN: &str = concat!("SELECT ", run_columns!(), " FROM run WHERE
 
 pub(super) const PLAN: &str = "SELECT plan FROM run WHERE id = $1";
 
-pub(super) const LATEST_UNFINISHED: &str = concat!(
-    "SELECT ",
-    run_columns!(),
-    " FROM run WHERE model = $1 AND status <> 'complete' ORDER BY started_at DESC, id DESC LIMIT 1"
-);
-
 const INSERT_ATTEMPT: Insertion = Insertion {
     into: "INSERT INTO attempt (id, run, endpoint, probe, replicate, number, started_at, elapsed_us, status, outcome, \
            failure_kind, failure_message, prompt_tokens, completion_tokens, headers, raw, cost)",

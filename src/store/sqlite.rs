@@ -265,13 +265,6 @@ impl Store for SqliteStore {
         Box::pin(self.find_run(run))
     }
 
-    fn latest_unfinished<'a>(&'a self, model: &'a str) -> StoreFuture<'a, Option<RunRecord>> {
-        Box::pin(async move {
-            let row = self.rows::<RunRow>(sql::LATEST_UNFINISHED, model).await?.pop();
-            row.map(RunRow::into_record).transpose().map_err(|bad| self.unreadable(bad))
-        })
-    }
-
     fn plan<'a>(&'a self, run: &'a RunId) -> StoreFuture<'a, Option<String>> {
         Box::pin(async move {
             let row: Option<(Option<String>,)> = self.rows_of(sql::PLAN, run).await?.pop();

@@ -101,7 +101,7 @@ async fn a_run_comes_back_as_it_was_made_with_its_plan() {
 }
 
 #[tokio::test]
-async fn runs_are_listed_from_the_latest_and_the_latest_that_is_not_complete_is_found() {
+async fn runs_are_listed_from_the_latest_with_how_they_ended() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     let runs = [run_at(1), run_at(3), run_at(2)];
@@ -114,11 +114,9 @@ async fn runs_are_listed_from_the_latest_and_the_latest_that_is_not_complete_is_
     let end = |how| RunEnd { how, at: time(9) };
     store.finish_run(&runs[1].id, end(Ending::Complete)).await.unwrap();
     store.finish_run(&runs[2].id, end(Ending::StoppedBudget)).await.unwrap();
-    let latest = store.latest_unfinished("m").await.unwrap().unwrap();
-    assert_eq!(latest, RunRecord { end: Some(end(Ending::StoppedBudget)), ..runs[2].clone() });
-    store.finish_run(&runs[2].id, end(Ending::Complete)).await.unwrap();
-    assert_eq!(store.latest_unfinished("m").await.unwrap().unwrap().id, runs[0].id);
-    assert_eq!(store.latest_unfinished("other").await.unwrap(), None);
+    let listed = store.runs().await.unwrap();
+    assert_eq!(listed[1], RunRecord { end: Some(end(Ending::StoppedBudget)), ..runs[2].clone() });
+    assert_eq!(listed.iter().map(RunRecord::is_unfinished).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[tokio::test]
