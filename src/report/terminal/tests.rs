@@ -143,8 +143,8 @@ fn a_narrow_screen_keeps_endpoint_verdict_and_effect() {
 fn a_command_to_copy_stands_whole_in_a_line_of_its_own() {
     let mut report = fixture::mixed();
     report.run = Some("01a22418-ab6b-7c02-a4bd-9b66c9b52b88".into());
-    let command = "`samemodel report 01a22418-ab6b --format markdown`";
-    for (width, before) in [(80, LABEL), (60, 10), (50, 0)] {
+    let command = "`samemodel report 01a22418-ab6b --format markdown -e deepinfra-via-openrouter`";
+    for (width, before) in [(100, LABEL), (80, 2), (60, 0)] {
         let text = render(&report, View { width, ..View::default() });
         assert!(text.ends_with(&format!("\n{}{command}\n", " ".repeat(before))), "{width}: {text}");
     }

@@ -79,10 +79,19 @@ pub fn next_steps(report: &Report) -> Vec<Step> {
     let drifted: Vec<&str> =
         report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted).map(|e| e.endpoint.as_str()).collect();
     if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
-        let command = format!("samemodel report {} --format markdown", short_id(run));
+        let command = format!("samemodel report {} --format markdown{}", short_id(run), alone(&drifted));
         out.push(Step { text: format!("{}: to report this to the host, run", few(&drifted)), command: Some(command) });
     }
     out
+}
+
+/// What keeps other hosts out of a report on one, if its name needs no quoting in any shell.
+fn alone(endpoints: &[&str]) -> String {
+    let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'));
+    match endpoints {
+        [one] if is_plain(one) && !one.starts_with('-') => format!(" -e {one}"),
+        _ => String::new(),
+    }
 }
 
 /// How a run is gone on with whose requests failed for something that passes: a whole one only for what was given up.
@@ -171,6 +180,11 @@ mod tests {
         assert_eq!(steps.len(), 2);
         assert!(steps[0].text.starts_with("novita: ") && steps[0].command.is_none(), "{steps:?}");
         assert_eq!(steps[1].text, "deepinfra-via-openrouter: to report this to the host, run");
-        assert_eq!(steps[1].command.as_deref(), Some("samemodel report 01a22418-ab6b --format markdown"));
+        let command = "samemodel report 01a22418-ab6b --format markdown";
+        let alone = format!("{command} -e deepinfra-via-openrouter");
+        assert_eq!(steps[1].command.as_deref(), Some(&*alone));
+        let several = fixture::report();
+        let told = next_steps(&Report { run: report.run, ..several }).pop().and_then(|step| step.command);
+        assert_eq!(told.as_deref(), Some(command));
     }
 }
