@@ -1,4 +1,4 @@
-//! What the README shows is what the program prints.
+//! What the README and the manual show is what the program prints.
 
 use std::path::Path;
 use std::process::Command;
@@ -41,12 +41,15 @@ fn split(block: &str) -> (Vec<String>, &str) {
 }
 
 #[test]
-fn every_comparison_in_the_readme_prints_what_is_shown() {
+fn every_comparison_that_is_shown_prints_what_is_shown() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md at the top level");
-    let blocks: Vec<String> = console_blocks(&readme).into_iter().filter(|b| b.starts_with(COMMAND)).collect();
-    assert!(!blocks.is_empty(), "README.md has no block that begins with `{COMMAND}`");
-    for block in blocks {
+    let of_page = |page: &str| {
+        let text = std::fs::read_to_string(root.join(page)).expect("a page");
+        let blocks: Vec<String> = console_blocks(&text).into_iter().filter(|b| b.starts_with(COMMAND)).collect();
+        assert!(!blocks.is_empty(), "{page} has no block that begins with `{COMMAND}`");
+        blocks
+    };
+    for block in ["README.md", "docs/src/exit-codes.md"].into_iter().flat_map(of_page) {
         let (words, shown) = split(&block);
         assert!(words.iter().all(|w| !w.contains(['|', '>', '"', '\''])), "only plain words can be run: {words:?}");
         let run = Command::new(env!("CARGO_BIN_EXE_samemodel"))
