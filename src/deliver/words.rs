@@ -72,8 +72,8 @@ pub fn sentence(event: &Event) -> String {
         (Kind::ReferenceMoved, Change::Reminder) => format!("the reference {who} is still not where it was"),
         (Kind::ReferenceMoved, Change::Flapping) => format!("the reference {who} moves on and off"),
         (Kind::ReferenceMoved, Change::Resolved) => format!("the reference {who} is where it was"),
-        (Kind::Checker, Change::Firing | Change::Worse) => "the check failed, so nothing was measured".to_owned(),
-        (Kind::Checker, Change::Reminder) => "the check still fails, so nothing is measured".to_owned(),
+        (Kind::Checker, Change::Firing | Change::Worse) => "the check failed".to_owned(),
+        (Kind::Checker, Change::Reminder) => "the check still fails".to_owned(),
         (Kind::Checker, Change::Flapping) => "the check fails on and off".to_owned(),
         (Kind::Checker, Change::Resolved) => "the check works again".to_owned(),
     };
