@@ -146,8 +146,8 @@ pub struct Heartbeat {
     /// What is appended to the URL's path when a check begins; where it is empty, nothing is sent then.
     #[serde(default = "default_start")]
     pub start: String,
-    /// What is appended to the URL's path when a check failed, so that nothing was measured; where it is empty, nothing is
-    /// sent then. Drift is no failure of the check.
+    /// What is appended to the URL's path when a check failed; where it is empty, nothing is sent then.
+    /// Drift is no failure of the check.
     #[serde(default = "default_fail")]
     pub fail: String,
 }
