@@ -1,16 +1,19 @@
 //! Encodings: bodies that are still compressed when the HTTP library hands them on.
 //!
-//! Layer 3. The library unpacks what it asked for, where the host names it as the library does. Gzip is known by its
-//! first byte, so that what a host says of it (`x-gzip`, `GZIP`, nothing at all) does not matter; everything else is
-//! named and left alone.
+//! Layer 3. The library unpacks deflate and Brotli, where the host names them as the library does. Gzip is unpacked
+//! here, since the library reads the first member of a body alone. It is known by its first byte, so that what a host
+//! says of it (`gzip`, `x-gzip`, `GZIP`, nothing at all) does not matter; everything else is named and left alone.
 
 use std::io::{self, Write as _};
 
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 
 use super::fault::{self, failure};
 use crate::attempt::{Failure, FailureKind};
+
+/// The encodings that hosts are asked for.
+pub(super) const ASKED_FOR: &str = "gzip, deflate, br";
 
 /// How many packed bytes are unpacked at once: deflate makes at most about a thousand of each, so that a limit on what
 /// came out holds.
@@ -19,13 +22,17 @@ const STEP: usize = 1 << 10;
 /// The first byte of gzip, with which no text begins.
 const GZIP: u8 = 0x1F;
 
-/// A body in gzip that is being unpacked, of one member or several.
-pub(super) struct Gzip(MultiGzDecoder<Vec<u8>>);
+/// A body in gzip that is being unpacked: one member after the other (RFC 1952, § 2.2).
+pub(super) struct Gzip {
+    member: GzDecoder<Vec<u8>>,
+    /// Whether the last member is over. What stands behind it, such as zeros, is none of the body.
+    over: bool,
+}
 
 impl Gzip {
     /// For a body that begins with these bytes, if it is gzip.
     pub fn begun_by(bytes: &[u8]) -> Option<Self> {
-        (bytes.first() == Some(&GZIP)).then(|| Self(MultiGzDecoder::new(Vec::new())))
+        (bytes.first() == Some(&GZIP)).then(|| Self { member: GzDecoder::new(Vec::new()), over: false })
     }
 
     /// Unpacks the next bytes, and hands on what each step of it gives until that fails.
@@ -43,19 +50,29 @@ impl Gzip {
         Ok(())
     }
 
-    fn step(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        self.0.write_all(bytes)?;
+    fn step(&mut self, mut bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut plain = Vec::new();
+        while let Some(&next) = bytes.first().filter(|_| !self.over) {
+            let taken = self.member.write(bytes)?;
+            bytes = &bytes[taken..];
+            if taken == 0 {
+                self.member.try_finish()?;
+                plain.append(self.member.get_mut());
+                self.member = GzDecoder::new(Vec::new());
+                self.over = next != GZIP;
+            }
+        }
         // What has come of an event is not kept waiting for the next one.
-        self.0.flush()?;
-        Ok(std::mem::take(self.0.get_mut()))
+        self.member.flush()?;
+        plain.append(self.member.get_mut());
+        Ok(plain)
     }
 }
 
-/// The body of an error, unpacked if it is gzip, until it is so long.
+/// A body that is held whole, unpacked if it is gzip, until it is so long. Of one that breaks off, what came is handed on.
 pub(super) fn unpacked(raw: Vec<u8>, most: usize) -> Vec<u8> {
     let Some(mut gzip) = Gzip::begun_by(&raw) else { return raw };
     let mut plain = Vec::new();
-    // An error whose body breaks off is still that error.
     let _ = gzip.unpack(&raw, |step| {
         plain.extend_from_slice(step);
         if plain.len() < most { Ok(()) } else { Err(failure(FailureKind::TooLarge, "the rest is not looked at")) }
@@ -85,7 +102,7 @@ pub(super) fn undecoded(named: Option<&str>, begins: &[u8]) -> Option<String> {
 }
 
 fn told(named: &str) -> String {
-    format!("the body is compressed as `{named}`, which was not asked for")
+    format!("the body is compressed as `{named}`, though the host was asked for {ASKED_FOR}")
 }
 
 #[cfg(test)]
@@ -104,8 +121,9 @@ mod tests {
     fn gzip_is_unpacked_step_by_step_whatever_its_pieces_and_members() {
         let text = "data: {\"a\": 1}\n\n".repeat(500);
         let (one, two) = text.split_at(100);
-        let members = [gzip(one.as_bytes()), gzip(two.as_bytes())].concat();
-        for packed in [gzip(text.as_bytes()), members] {
+        let members = [gzip(one.as_bytes()), gzip(b""), gzip(two.as_bytes())].concat();
+        let filled = [members.as_slice(), &[0; 9]].concat();
+        for packed in [gzip(text.as_bytes()), members, filled] {
             for size in [1, 7, 4096] {
                 let mut unpacker = Gzip::begun_by(&packed).unwrap();
                 let mut plain = Vec::new();

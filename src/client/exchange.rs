@@ -169,9 +169,9 @@ struct Reading<'a> {
     clock: &'a Clock<'a>,
     room: Room,
     says_stream: bool,
-    /// The encoding that is still named, though not undone.
+    /// The encoding that the library left named, since it has not undone it.
     encoding: Option<String>,
-    /// Of a body in gzip that was not undone either.
+    /// Of a body in gzip.
     gzip: Option<Gzip>,
     /// All of a whole answer, and the beginning of a stream.
     raw: Vec<u8>,
@@ -229,13 +229,16 @@ impl<'a> Reading<'a> {
         let begun = || if self.came == 0 { Gzip::begun_by(bytes) } else { None };
         let Some(mut gzip) = self.gzip.take().or_else(begun) else { return self.take_plain(bytes) };
         let mut progress = Progress::Nothing;
-        gzip.unpack(bytes, |plain| {
-            // What is packed behind the end of the answer is none of it.
+        let unpacked = gzip.unpack(bytes, |plain| {
+            // What is packed behind the end of the answer is none of it, be it broken.
             if progress != Progress::Done {
                 progress = self.take_plain(plain)?;
             }
             Ok(())
-        })?;
+        });
+        if progress != Progress::Done {
+            unpacked?;
+        }
         self.gzip = Some(gzip);
         Ok(progress)
     }

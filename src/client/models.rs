@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Client, bounded, fault, transport};
+use super::{Client, bounded, encoding, fault, transport};
 use crate::attempt::{Failure, FailureKind};
 use crate::client::Target;
 
@@ -49,6 +49,7 @@ impl Client {
                 return Listing::Untold;
             }
         }
+        let body = encoding::unpacked(body, LIMIT);
         if status.is_success() {
             return names(&body).map_or(Listing::Untold, Listing::Models);
         }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::encoding;
 use crate::config::{Auth, Endpoint, Provider, Timeouts, is_this_machine};
 
 /// An endpoint ready to be asked, with its own pool of connections. Cheap to clone; its debug output shows no key.
@@ -242,7 +243,11 @@ fn headers(provider: &Provider, key: Option<&SecretString>) -> Result<HeaderMap,
 }
 
 fn connections(url: &Url, connect: Duration) -> Result<reqwest::Client, Problem> {
+    let asked = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(encoding::ASKED_FOR))]);
     let mut builder = reqwest::Client::builder()
+        .default_headers(asked)
+        // Of several members the library would read the first.
+        .no_gzip()
         .user_agent(concat!("samemodel/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         // Every attempt is recorded, so none may be made behind our back.
