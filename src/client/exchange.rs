@@ -322,7 +322,10 @@ impl<'a> Reading<'a> {
     fn whole(&self) -> Result<Answer, Failure> {
         match self.raw.trim_ascii_start().first() {
             None => Err(failure(FailureKind::Malformed, "the body is empty")),
-            Some(b'<') => Err(failure(FailureKind::Malformed, "the body is a page of HTML instead of JSON")),
+            Some(b'<') => {
+                let message = format!("the body is not JSON: {}", fault::readable(&self.raw));
+                Err(failure(FailureKind::Malformed, message))
+            }
             Some(_) => answer::whole(&self.raw, self.assembly()),
         }
     }

@@ -16,7 +16,7 @@ mod tests;
 pub use read::HostError;
 pub use wait::{Response, wait_in_body, with_wait};
 
-use super::lenient;
+use super::{ERROR_BODY_LIMIT, lenient};
 use crate::attempt::{Failure, FailureKind};
 
 /// The failure that a response with a status other than 2xx is. `slow_down` lists statuses that mean it beside 429.
@@ -43,9 +43,9 @@ pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
     Failure { kind, message: message.into(), retry_after: None, should_retry: None }
 }
 
-/// An error body that is not JSON, as one line of text; of a page of HTML, what is read on it.
-fn readable(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
+/// A body that is not JSON, as one line of text; of a page of HTML, what is read on it.
+pub(super) fn readable(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_LIMIT)]);
     let text = text.trim_start();
     if page::is_page(text) { page::told(text) } else { one_line(text) }
 }

@@ -346,7 +346,14 @@ async fn what_is_not_what_its_encoding_says_is_malformed() {
 
 #[tokio::test]
 async fn bodies_that_are_no_answers_are_told_in_words() {
-    for (body, told) in [("", "empty"), ("<html>", "page of HTML"), ("{\"a\":", "not JSON"), ("{}", "no choice")] {
+    let page = "<html><title>502 Bad Gateway</title>";
+    for (body, told) in [
+        ("", "empty"),
+        (page, "a page of HTML: 502 Bad Gateway"),
+        ("<ping>", "not JSON: <ping>"),
+        ("{\"a\":", "not JSON"),
+        ("{}", "no choice"),
+    ] {
         let attempt = answered_by(response("200 OK", &[JSON], body.as_bytes())).await;
         assert_eq!(failure(&attempt).kind, FailureKind::Malformed);
         assert!(failure(&attempt).message.contains(told), "{}", failure(&attempt).message);
