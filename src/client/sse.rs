@@ -67,6 +67,9 @@ pub struct Decoder {
 struct Pending {
     event: Event,
     has_data: bool,
+    /// The first and the last character of the data that are no white space. They are kept, since a search at each line
+    /// would go through the same white space again and again.
+    ends: (Option<u8>, Option<u8>),
 }
 
 impl Decoder {
@@ -137,7 +140,7 @@ impl Decoder {
 impl Pending {
     /// The event so far, if there is one. One that is named an error needs no data.
     fn take(&mut self) -> Option<Event> {
-        let Self { event, has_data } = std::mem::take(self);
+        let Self { event, has_data, .. } = std::mem::take(self);
         (has_data || event.is_error()).then_some(event)
     }
 
@@ -184,17 +187,14 @@ impl Pending {
         }
         self.event.data.extend_from_slice(value);
         self.has_data = true;
-    }
-
-    /// The first and the last character of the data that are no white space.
-    fn ends(&self) -> (Option<u8>, Option<u8>) {
-        let data = self.event.data.trim_ascii();
-        (data.first().copied(), data.last().copied())
+        let said = value.trim_ascii();
+        let (first, last) = self.ends;
+        self.ends = (first.or(said.first().copied()), said.last().copied().or(last));
     }
 
     /// The event so far, if it looks like a whole JSON object.
     fn take_whole(&mut self) -> Option<Event> {
-        if self.ends() == (Some(b'{'), Some(b'}')) { self.take() } else { None }
+        if self.ends == (Some(b'{'), Some(b'}')) { self.take() } else { None }
     }
 
     /// Whether more data are of another event, for hosts that part events by one line feed instead of two: no JSON
@@ -202,7 +202,7 @@ impl Pending {
     fn is_parted_from(&self, value: &[u8]) -> bool {
         let value = value.trim_ascii();
         let Some(&next) = value.first().filter(|_| self.has_data) else { return false };
-        match self.ends() {
+        match self.ends {
             _ if value == b"[DONE]" => true,
             (Some(b'{'), Some(b'}')) => !b"}],".contains(&next),
             (Some(b'{' | b'[' | b'"') | None, _) => false,
@@ -213,7 +213,7 @@ impl Pending {
     /// Whether a line that is no field goes on with the JSON before it.
     fn is_going_on(&self, line: &[u8]) -> bool {
         let continues = || line.first().is_some_and(|b| b" \t\"}],".contains(b));
-        match self.ends() {
+        match self.ends {
             (Some(b'{'), Some(b'}')) => continues(),
             (first, _) => first == Some(b'{'),
         }

@@ -8,8 +8,14 @@
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     text: String,
-    /// Where each piece begins.
-    pieces: Vec<usize>,
+    /// How many pieces have come.
+    pieces: usize,
+    /// Where the last of them begins.
+    last: usize,
+    /// How many of them were longer than the one before.
+    growths: usize,
+    /// Whether one of them did not begin with the one before.
+    parted: bool,
 }
 
 /// From this length on, in bytes, and this many pieces, a piece that equals all before it is the whole text sent
@@ -20,7 +26,8 @@ const WHOLE_AGAIN: (usize, usize) = (16, 3);
 /// Shorter ones may be a token that comes twice: `ha` and `ha`.
 const LAST_AGAIN: usize = 8;
 
-/// From this many pieces on, each of which begins with the one before, pieces hold all that came so far.
+/// From this many pieces on that are longer than the one before, each of which begins with the one before, pieces hold
+/// all that came so far.
 const GROWING: usize = 4;
 
 impl Channel {
@@ -32,12 +39,23 @@ impl Channel {
     /// Takes the next piece.
     pub fn push(&mut self, piece: &str) {
         let (long, often) = WHOLE_AGAIN;
-        let is_same = self.text == piece && piece.len() >= long && self.pieces.len() >= often;
+        let is_same = self.text == piece && piece.len() >= long && self.pieces >= often;
         let is_again = is_same && !repeats_itself(piece);
-        if !piece.is_empty() && !is_again {
-            self.pieces.push(self.text.len());
-            self.text.push_str(piece);
+        if piece.is_empty() || is_again {
+            return;
         }
+        let before = self.last();
+        let (parted, grown) = (!piece.starts_with(before), piece.len() > before.len());
+        self.parted |= parted;
+        self.growths += usize::from(grown);
+        self.pieces += 1;
+        self.last = self.text.len();
+        self.text.push_str(piece);
+    }
+
+    /// The last piece.
+    fn last(&self) -> &str {
+        &self.text[self.last..]
     }
 
     /// Takes the piece that comes with the finish reason. It replaces all so far when it is the same, but for white
@@ -45,10 +63,9 @@ impl Channel {
     /// twice.
     pub fn push_last(&mut self, piece: &str) {
         let whole = piece.trim();
-        let last = &self.text[self.pieces.last().copied().unwrap_or_default()..];
-        let again = whole.len() >= LAST_AGAIN && self.text.trim() == whole && !repeats_itself(whole);
+        let again = whole.len() >= LAST_AGAIN && is_but_for_space(&self.text, whole) && !repeats_itself(whole);
         // Where each piece held all so far, the last of them is what is sent again.
-        let last_again = !whole.is_empty() && last.trim() == whole && self.is_growing();
+        let last_again = !whole.is_empty() && self.last().trim() == whole && self.is_growing();
         if again || last_again {
             self.complete_with(piece.to_owned());
         } else {
@@ -64,38 +81,26 @@ impl Channel {
     }
 
     fn complete_with(&mut self, whole: String) {
-        self.text = whole;
-        self.pieces.clear();
+        *self = Self { last: whole.len(), text: whole, ..Self::default() };
     }
 
     /// The text.
     pub fn finish(mut self) -> String {
-        match self.pieces.last() {
-            Some(&last) if self.is_growing() => self.text.split_off(last),
-            _ => self.text,
-        }
+        if self.is_growing() { self.text.split_off(self.last) } else { self.text }
     }
 
     /// Whether each piece holds all that came so far. A piece may come twice: the next token was half of a character,
     /// or the host says so that it finished.
     fn is_growing(&self) -> bool {
-        if self.pieces.len() < GROWING {
-            return false;
-        }
-        let ends = self.pieces.iter().skip(1).copied().chain([self.text.len()]);
-        let mut pieces = self.pieces.iter().zip(ends).map(|(&start, end)| &self.text[start..end]);
-        let mut before = pieces.next().unwrap_or_default();
-        let mut growths = 1;
-        for piece in pieces {
-            if !piece.starts_with(before) {
-                return false;
-            }
-            growths += usize::from(piece.len() > before.len());
-            before = piece;
-        }
         // `ab`, `abab`, `ababab`, … may be new text each.
-        growths >= GROWING && !repeats_itself(before)
+        self.growths >= GROWING && !self.parted && !repeats_itself(self.last())
     }
+}
+
+/// Whether a text is this one, which neither begins nor ends with white space, but for white space around it. It is read
+/// from its end, where a text that has gone on differs at once.
+fn is_but_for_space(text: &str, whole: &str) -> bool {
+    text.trim_end().strip_suffix(whole).is_some_and(|before| before.chars().rev().all(char::is_whitespace))
 }
 
 /// Whether a text is some shorter one at least twice over, the last time perhaps not to its end.
