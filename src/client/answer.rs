@@ -54,6 +54,8 @@ pub struct Assembly {
     refusal: Channel,
     tool_calls: ToolCalls,
     logprobs: Logprobs,
+    /// Bytes of log-probabilities that are kept, about.
+    logprobs_length: usize,
     seen_delta: bool,
     /// The number of the choice that is read, once there was one.
     index: Option<u64>,
@@ -289,6 +291,7 @@ impl Assembly {
         let ends = self.finish_reason(choice);
         let logprobs = choice.get("logprobs").filter(|logprobs| !logprobs.is_null());
         if let Some(logprobs) = logprobs.filter(|_| self.logprobs == Logprobs::Kept) {
+            self.logprobs_length += size(logprobs);
             join(self.answer.logprobs.get_or_insert(Value::Null), logprobs);
         }
         let part = |name| choice.get(name).filter(|part| part.is_object());
@@ -321,8 +324,13 @@ impl Assembly {
         Position::Last
     }
 
+    /// Bytes of it that are in memory, about.
+    pub fn in_memory(&self) -> usize {
+        self.length() + self.tool_calls.len() + self.logprobs_length
+    }
+
     /// Bytes of text so far.
-    pub fn length(&self) -> usize {
+    fn length(&self) -> usize {
         self.content.len() + self.reasoning.len() + self.refusal.len()
     }
 
@@ -415,6 +423,16 @@ fn read_usage(value: &Value) -> Option<Usage> {
         reasoning_tokens: details.into_iter().chain([value]).find_map(|place| count(place, "reasoning_tokens")),
     };
     (usage != Usage::default()).then_some(usage)
+}
+
+/// The bytes that a value takes in JSON, about.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(list) => list.iter().map(size).sum::<usize>() + 2,
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + 4 + size(value)).sum::<usize>() + 2,
+    }
 }
 
 /// Joins a piece of log-probabilities to those before it: lists are appended to, fields joined by name, and anything

@@ -206,7 +206,7 @@ impl<'a> Reading<'a> {
     /// Bytes of it that are in memory, about.
     fn in_memory(&self) -> usize {
         match &self.form {
-            Form::Stream(stream) => stream.1.length(),
+            Form::Stream(stream) => stream.1.in_memory(),
             Form::Whole | Form::Unknown => self.raw.len(),
         }
     }

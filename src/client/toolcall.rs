@@ -16,6 +16,8 @@ pub struct ToolCalls {
     partial: Vec<Partial>,
     /// The latest call with each number, so that a hostile host cannot make the search long.
     latest: BTreeMap<u64, usize>,
+    /// Bytes that have been taken.
+    taken: usize,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +25,12 @@ struct Partial {
     id: String,
     name: String,
     arguments: String,
+}
+
+impl Partial {
+    fn len(&self) -> usize {
+        self.id.len() + self.name.len() + self.arguments.len()
+    }
 }
 
 impl ToolCalls {
@@ -41,6 +49,11 @@ impl ToolCalls {
         older.is_some() || !calls.is_empty()
     }
 
+    /// Bytes so far, about.
+    pub fn len(&self) -> usize {
+        self.taken
+    }
+
     /// Whether there are none so far.
     pub fn is_empty(&self) -> bool {
         self.partial.is_empty()
@@ -56,11 +69,13 @@ impl ToolCalls {
         let name = text(function.get("name"));
         let position = self.continued(index, id, name).unwrap_or_else(|| {
             self.partial.push(Partial::default());
+            self.taken += size_of::<Partial>();
             let position = self.partial.len() - 1;
             self.latest.extend(index.map(|index| (index, position)));
             position
         });
         let call = &mut self.partial[position];
+        let before = call.len();
         if call.id.is_empty() {
             id.clone_into(&mut call.id);
         }
@@ -72,6 +87,7 @@ impl ToolCalls {
             Some(Value::Null) | None => {}
             Some(whole) => call.arguments.push_str(&whole.to_string()),
         }
+        self.taken += call.len() - before;
     }
 
     /// The call that a piece continues; nothing when it begins a new one.
@@ -148,6 +164,19 @@ mod tests {
             json!({"index": 0, "id": "y", "function": {"name": "g", "arguments": "{}"}}),
         ];
         assert_eq!(read(&pieces), two());
+    }
+
+    #[test]
+    fn what_is_held_of_calls_is_counted() {
+        let mut calls = ToolCalls::default();
+        for _ in 0..9 {
+            calls.absorb(
+                &json!({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "a".repeat(1000)}}]}),
+            );
+        }
+        assert!((9000..10_000).contains(&calls.len()), "{}", calls.len());
+        calls.absorb(&json!({"tool_calls": vec![json!({"function": {"name": "g"}}); 1000]}));
+        assert!(calls.len() > 20_000, "calls without arguments take room too: {}", calls.len());
     }
 
     #[test]
