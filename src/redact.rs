@@ -102,14 +102,15 @@ impl Redactor {
         pieces.texts().any(|text| self.finds(text))
     }
 
-    /// Whether a body holds a known secret when the pieces are joined that its lines or the events of a stream bring.
+    /// Whether a body holds a known secret when the pieces are joined that its lines or the events of a stream bring, or may hold one
+    /// since it is made so that not all of them can be joined.
     pub fn finds_in_pieces(&self, body: &str) -> bool {
         if self.known.is_empty() {
             return false;
         }
         let mut pieces = Pieces::default();
         pieces.body(body);
-        pieces.texts().any(|text| self.finds(text))
+        pieces.is_too_much() || pieces.texts().any(|text| self.finds(text))
     }
 
     /// Masks each of these texts whole where they hold a known secret together, in this order, and none does alone.

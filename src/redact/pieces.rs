@@ -19,7 +19,15 @@ pub(super) struct Pieces {
     names: String,
     /// How often fields of these names have come, by the digest of the names and of where they stood.
     shapes: HashMap<u64, u32>,
+    /// Where the values of a key stand, by the digest of the key.
+    places: HashMap<u64, Vec<u64>>,
+    /// Bytes of broken lines that were joined there.
+    spread: usize,
 }
+
+/// As many of these are joined. A hostile body may have many places for one key, and many values behind it in broken lines, of which each
+/// goes to each place.
+const MOST_SPREAD: usize = 16 << 20;
 
 /// What begins the key under which the values of a stream's fields are joined, so that it is none of JSON's.
 const OF_STREAM: &str = "\n";
@@ -30,8 +38,6 @@ const NAMES: &str = "\n\n";
 /// The strings of one place.
 #[derive(Debug, Default)]
 struct Joined {
-    /// The digest of the last key on the way there.
-    key: u64,
     text: String,
     /// How often its last string has come once more.
     again: u32,
@@ -50,7 +56,8 @@ impl Joined {
     }
 }
 
-/// Where a value stands, as digests of the way there in three readings, which differ in how elements of lists are named.
+/// Where a value stands, as digests of the way there in three readings, which differ in how elements of lists are named, and the digest
+/// of the last key on the way.
 #[derive(Debug, Default, Clone, Copy)]
 struct Place {
     /// By their own number, or else by their position.
@@ -123,12 +130,18 @@ impl Pieces {
         if !["event", "id", "retry"].contains(&name) {
             self.name(name, Place::default().key(OF_STREAM));
         }
-        self.at(Place::default().key(name).key(OF_STREAM)).push(value.trim());
+        let place = Place::default().key(name).key(OF_STREAM);
+        self.at(place.loose, place.key).push(value.trim());
     }
 
     /// Takes one JSON value.
     pub fn value(&mut self, value: &Value) {
         self.walk(value, Place::default());
+    }
+
+    /// Whether there is more than is joined, so that a secret may be in what is left out.
+    pub fn is_too_much(&self) -> bool {
+        self.spread > MOST_SPREAD
     }
 
     /// What is said together.
@@ -175,39 +188,37 @@ impl Pieces {
 
     /// Takes the name of a field: to those of its object, wherever in a list that is, and to all others.
     fn name(&mut self, name: &str, place: Place) {
-        self.at(place.key(NAMES)).text.push_str(name);
+        let place = place.key(NAMES);
+        self.at(place.loose, place.key).text.push_str(name);
         self.names.push_str(name);
     }
 
-    /// What stands here, wherever in a list that is.
-    fn at(&mut self, place: Place) -> &mut Joined {
-        let joined = self.by_place.entry(place.loose).or_default();
-        joined.key = place.key;
-        joined
+    /// What stands at a place, which the last key on the way there leads to as well.
+    fn at(&mut self, place: u64, key: u64) -> &mut Joined {
+        let places = &mut self.places;
+        self.by_place.entry(place).or_insert_with(|| {
+            places.entry(key).or_default().push(place);
+            Joined::default()
+        })
     }
 
     fn piece(&mut self, text: &str, place: Place) {
         let Place { exact, numbered, loose, key } = place;
-        let mut join = |place| {
-            let joined = self.by_place.entry(place).or_default();
-            joined.key = key;
-            joined.push(text)
-        };
         // What every event repeats, such as an id, would only stand between pieces.
-        if !join(exact) {
+        if !self.at(exact, key).push(text) {
             self.all.push_str(text);
         }
         if numbered != exact {
-            join(numbered);
+            self.at(numbered, key).push(text);
         }
         if loose != exact && loose != numbered {
-            join(loose);
+            self.at(loose, key).push(text);
         }
     }
 
     /// Takes a line that is no JSON, perhaps since it was cut: as it is, and its strings, each to all that stands under the same key.
     fn broken(&mut self, line: &str) {
-        self.by_place.entry(0).or_default().text.push_str(line);
+        self.at(0, 0).text.push_str(line);
         let mut key = 0;
         for (string, is_key) in strings(line) {
             if is_key {
@@ -215,10 +226,22 @@ impl Pieces {
                 self.names.push_str(string);
                 continue;
             }
-            for joined in self.by_place.values_mut().filter(|joined| joined.key == key) {
+            self.all.push_str(string);
+            self.join_under(key, string);
+        }
+    }
+
+    /// Joins a string to all that stands under a key.
+    fn join_under(&mut self, key: u64, string: &str) {
+        let places = self.places.get(&key).map_or(&[][..], Vec::as_slice);
+        self.spread += places.len() * (string.len() + 1);
+        if self.spread > MOST_SPREAD {
+            return;
+        }
+        for place in places {
+            if let Some(joined) = self.by_place.get_mut(place) {
                 joined.text.push_str(string);
             }
-            self.all.push_str(string);
         }
     }
 }

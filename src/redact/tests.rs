@@ -201,6 +201,15 @@ fn names_that_every_event_repeats_are_joined_twice_and_no_more() {
 }
 
 #[test]
+fn a_body_of_which_not_all_can_be_joined_counts_as_one_that_holds_a_secret() {
+    let redactor = Redactor::new(["canary-7f3a"]);
+    let events: String = (0..2000).map(|i| format!("data: {{\"x{i}\": {{\"k\": \"v\"}}}}\n\n")).collect();
+    let values = r#""k": "aaaaaaaa", "#.repeat(2000);
+    assert!(redactor.finds_in_pieces(&format!("{events}data: {{{values}")));
+    assert!(!redactor.finds_in_pieces(&format!("{events}data: {{{}", &values[..100])));
+}
+
+#[test]
 fn texts_that_hold_a_secret_only_together_are_masked_whole() {
     let redactor = Redactor::new(["canary-7f3a"]);
     let (mut name, mut arguments) = ("canar".to_owned(), "y-7f".to_owned());
