@@ -4,7 +4,7 @@
 //! characters of one, however it was cut:
 //!
 //! - as it is, with all its letters small or all of them capitals, as hosts make of names of headers and models;
-//! - any of these with white space in between, as where lines are broken;
+//! - any of these with white space or control characters in between, as where lines are broken;
 //! - in Base64, standard or URL-safe, at any place within what was encoded, in one line or in the lines of MIME;
 //! - in hexadecimal digits of either case, with or without the usual marks between bytes;
 //! - all of these under JSON escapes, percent encoding or HTML entities, each character escaped or not, up to [`DEPTH`]

@@ -129,12 +129,13 @@ impl Client {
     }
 
     fn clean_failure(&self, failure: &Failure, response: Response<'_>) -> Failure {
-        let mut message = self.clean(&failure.message);
+        // In one line it is masked once more: what stood between the pieces of a secret is gone.
+        let mut message = self.clean(&fault::one_line(&self.clean(&failure.message)));
         if failure.kind == FailureKind::Redirect {
             // The query is where hosts put what they were sent.
             message.truncate(message.find(['?', '#']).unwrap_or(message.len()));
         }
-        let message = bounded(&fault::one_line(&message));
+        let message = bounded(&message);
         fault::with_wait(Failure { message, ..failure.clone() }, response, Timestamp::now())
     }
 

@@ -28,6 +28,8 @@ fn a_secret_is_masked_plain_escaped_and_percent_encoded_with_the_text_around_it_
         ("&#115;k&sol;\"a&plus;b&#x000022;?Z&#113 7", "[redacted]"),
         ("sk/\"a+b\"?Zq7sk/\"a+b\"?Zq7", "[redacted][redacted]"),
         ("sk/\"a\r\n +b\"?Zq7", "[redacted]"),
+        ("s\0k/\"a\x1B+b\"?Z\x7Fq7", "[redacted]"),
+        (r#"s\u0001k/\"a+b\"?Zq7"#, "[redacted]"),
     ] {
         assert_eq!(redactor.redact(echo), expected);
         assert!(redactor.finds(echo));

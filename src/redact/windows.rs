@@ -1,6 +1,6 @@
 //! Windows: runs of a secret as numbers, and the one way through a text that finds them in each of its encodings.
 //!
-//! Part of layer 1's redaction, pure. For each byte a window may end with it in four readings: as it is, without white space, in Base64
+//! Part of layer 1's redaction, pure. For each byte a window may end with it in four readings: as it is, without gaps, in Base64
 //! and in hexadecimal digits. Each is one look-up in a filter that nearly always says no.
 
 use std::collections::HashSet;
@@ -62,7 +62,7 @@ impl Windows {
         self.base64.may_have((bits as u64) >> 4)
     }
 
-    /// Tells each place of a window: plain, with white space in between, in Base64 and in hexadecimal digits.
+    /// Tells each place of a window: plain, with gaps in between, in Base64 and in hexadecimal digits.
     pub fn visit(&self, bytes: &[u8], found: &mut dyn FnMut(Range<usize>) -> Visit) -> Visit {
         if self.is_empty() {
             return Visit::GoOn;
@@ -70,7 +70,7 @@ impl Windows {
         let (mut plain, mut tight, mut base64, mut hex) = (0_u64, Run::new(8), Run::new(6), Run::new(4));
         for (at, &byte) in bytes.iter().enumerate() {
             plain = plain << 8 | u64::from(byte);
-            if !byte.is_ascii_whitespace() {
+            if !is_gap(byte) {
                 tight.push(byte, at);
             }
             match SIXES[usize::from(byte)] {
@@ -82,7 +82,7 @@ impl Windows {
             for &length in &self.lengths {
                 let begins = [
                     (at + 1 >= length && self.holds(plain, length)).then(|| at + 1 - length),
-                    // Without white space among the last bytes it is the same once more.
+                    // Without a gap among the last bytes it is the same once more.
                     (tight.bits as u64 != plain).then(|| tight.find(self, length, at)).flatten(),
                     (length < WINDOW || self.in_base64(base64.bits)).then(|| base64.find(self, length, at)).flatten(),
                     hex.find(self, length, at),
@@ -97,6 +97,12 @@ impl Windows {
         }
         Visit::GoOn
     }
+}
+
+/// Whether a byte may stand between those of a secret: white space, or a control character, which becomes white space where what hosts
+/// say is told in a line.
+fn is_gap(byte: u8) -> bool {
+    byte == b' ' || byte.is_ascii_control()
 }
 
 /// The bits of a filter, as a power of two.
