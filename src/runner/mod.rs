@@ -247,12 +247,15 @@ impl Shared<'_> {
         };
         let label = [slot.endpoint.as_str(), slot.probe.as_str(), &slot.replicate.to_string()].join("\n");
         let mut rng = rng::derive(runner.plan.seed, &["retry", &label]);
-        let started = tokio::time::Instant::now();
+        let mut sent_at = None;
         for number in 1.. {
             let attempt = match self.attempt(arm, &ask, request, number, state).await {
                 Ok(attempt) => attempt,
                 Err(end) => return Ok(end),
             };
+            // The time that a request has begins when its first attempt is sent, and not when it waits for leave to send it.
+            let over = tokio::time::Instant::now();
+            let sent = *sent_at.get_or_insert_with(|| over.checked_sub(attempt.elapsed).unwrap_or(over));
             let recorded = runner.store.record(&runner.run, &attempt, attempt.sample(&asked).as_ref()).await?;
             let Outcome::Failed(failure) = &attempt.outcome else {
                 if recorded == Recorded::Stored {
@@ -267,7 +270,7 @@ impl Shared<'_> {
             if let Some(reason) = state.failed(failure) {
                 self.take_out(arm, reason, state);
             }
-            let spent = Spent { tries: number, elapsed: started.elapsed() };
+            let spent = Spent { tries: number, elapsed: sent.elapsed() };
             match retry::decide(failure, spent, &arm.retry, &mut rng) {
                 Decision::GiveUp(reason) => {
                     let message = format!("{}; {reason}", failure.message);
@@ -308,7 +311,7 @@ impl Shared<'_> {
                 retry_after: Some(closed.left),
                 should_retry: None,
             };
-            End::GaveUp(failure, number)
+            End::GaveUp(failure, number - 1)
         })?;
         if state.is_down() || !self.reserve(arm, request) {
             return Err(End::Skipped);
