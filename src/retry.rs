@@ -62,7 +62,9 @@ impl fmt::Display for GiveUp {
         match self {
             Self::Permanent(kind) => write!(f, "not tried again: waiting does not mend {kind}"),
             Self::HostDeclines => f.write_str("not tried again: the host says that a retry makes no sense"),
-            Self::TriesUsed(tries) => write!(f, "given up after {}", count(*tries as usize, "try")),
+            Self::TriesUsed(tries) => {
+                write!(f, "given up after {}, as retry.tries allows no more", count(*tries as usize, "try"))
+            }
             Self::AskedTooLong { asked, longest } => write!(
                 f,
                 "given up: the host asks to wait {} s, and retry.longest_asked_wait is {} s",
@@ -198,6 +200,8 @@ mod tests {
     fn the_last_try_is_the_last() {
         assert!(matches!(decided(&failure(FailureKind::Server), spent(4, 1.0)), Decision::Retry { .. }));
         assert_eq!(decided(&failure(FailureKind::Server), spent(5, 1.0)), Decision::GiveUp(GiveUp::TriesUsed(5)));
+        assert!(GiveUp::TriesUsed(5).to_string().starts_with("given up after 5 tries, "));
+        assert!(GiveUp::TriesUsed(1).to_string().starts_with("given up after 1 try, "));
     }
 
     #[test]

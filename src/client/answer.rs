@@ -222,9 +222,8 @@ impl Assembly {
         if let Some(remark) = self.remark.filter(|_| self.answer.finish_reason.is_none()) {
             return Err(within_answer(&remark, &self.slow_down));
         }
-        let length = self.answer.text.chars().count();
         if !(self.done || self.answer.finish_reason.is_some()) {
-            let length = count(length, "character");
+            let length = count(self.answer.text.chars().count(), "character");
             let message = format!("the stream ended after {length}, with neither finish reason nor [DONE]");
             return Err(failure(FailureKind::CutStream, message));
         }

@@ -37,7 +37,7 @@ pub struct Permit {
 
 /// The host asks for a longer pause than is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the host asks to be left alone for another {} s", .left.as_secs())]
+#[error("the host asks to be left alone for another {} s, longer than retry.longest_asked_wait", .left.as_secs())]
 pub struct Closed {
     /// How much of the pause is left.
     pub left: Duration,
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(waiting.await.unwrap().unwrap_err().left.as_secs(), 3600);
         assert_eq!(
             limiter.acquire().await.unwrap_err().to_string(),
-            "the host asks to be left alone for another 3600 s"
+            "the host asks to be left alone for another 3600 s, longer than retry.longest_asked_wait"
         );
     }
 

@@ -208,9 +208,12 @@ mod tests {
         assert_eq!(fails(), None);
         state.answered(None);
         assert_eq!(fails(), None);
-        assert!(fails().is_some());
+        let why = "2 requests in a row were given up, the last one with server: m";
+        assert_eq!(fails().as_deref(), Some(why));
         assert_eq!(fails(), None);
         assert!(state.is_down());
+        let one = give_up(&self::state(1), FailureKind::Server, Some(0), 5);
+        assert_eq!(one.as_deref(), Some("a request was given up with server: m"));
     }
 
     #[test]
