@@ -136,7 +136,7 @@ pub struct Gate {
     next_start: Duration,
     paused_until: Duration,
     longest_pause: Duration,
-    /// Whether the endpoint has ever answered.
+    /// Whether the endpoint has ever answered, be it with a refusal.
     answers: bool,
     /// Whether it has asked for a longer pause than that since it last answered.
     doubted: bool,

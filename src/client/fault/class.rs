@@ -85,7 +85,7 @@ const NO_CREDIT_WORDS: &[&str] = &[
     "欠费",
 ];
 
-/// Codes that mean that the key is not taken, under any status but that of a limit.
+/// Codes that mean that the key is not taken, under any status that is a refusal.
 const WRONG_KEY: &[&str] = &[
     "invalid_api_key",
     "api_key_invalid",
