@@ -1,28 +1,14 @@
 //! Hosts that refuse, break off and write as real ones do, each beside a reference that does not.
 
-use std::collections::hash_map::DefaultHasher;
-use std::fmt::Write as _;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Project, Run, assert_says};
-use crate::host::{Host, Request, delta, end, response};
-
-const WORDS: [&str; 16] = [
-    "amber", "birch", "cloud", "dune", "ember", "fjord", "grove", "harbour", "island", "jetty", "kelp", "lantern",
-    "meadow", "north", "oar", "pine",
-];
+use crate::host::{Host, Request, WORDS, delta, digest, end, response};
 
 /// Requests so far, so that sampled answers differ from one to the next and a host can fail now and then.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
-
-fn digest(parts: &[&str]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    parts.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// Sixteen words: at temperature 0 always the same to one prompt, else drawn.
 fn text(request: &Request, number: u64) -> String {
@@ -175,23 +161,14 @@ content = "Count."
 /// A check of these hosts against one that answers as it should; `reference` is its name on the test's host.
 fn check(reference: &str, hosts: &[&str]) -> Run {
     let host = Host::start(answer);
-    let mut rows =
-        "about = \"greedy\"\nasking = \"greedy\"\n[[message]]\nrole = \"user\"\ncontent = \"About {{ word }}.\"\n"
-            .to_owned();
-    for i in 0..30 {
-        let _ = write!(rows, "[[row]]\nid = \"r{i:02}\"\nword = \"{} {i}\"\n", WORDS[i % WORDS.len()]);
-    }
     let mut project = Project::new()
-        .with_file("prompts/greedy.toml", &rows)
+        .with_probes_on_words(30)
         .with_file("prompts/tools.toml", TOOLS)
         .with_file("prompts/uncapped.toml", UNCAPPED)
         .with_default("samples", "8")
         // So many tries that no request meets a host's bad moment each time.
         .with_default("retry", "{ tries = 15, first_wait = 0.02, longest_wait = 0.1, total = 20.0 }")
         .with_endpoint("reference", &host.url(reference));
-    for word in &WORDS[..8] {
-        project = project.with_probe(word, &format!("Tell me of the {word}."));
-    }
     for name in hosts {
         project = project.with_endpoint(&format!("at-{name}"), &host.url(name));
     }

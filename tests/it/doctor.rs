@@ -1,13 +1,11 @@
 //! `samemodel doctor` over HTTP: hosts of the lab with one fault each, hosts that speak dialects, and what a check makes of the findings.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Project, Run, assert_says};
-use crate::host::{Host, Request, response};
+use crate::host::{Host, Request, digest, response};
 use crate::receiver::Receiver;
 
 const WORDS: [&str; 12] =
@@ -18,12 +16,6 @@ static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether `fickle` takes no tools now.
 static REFUSES_TOOLS: AtomicBool = AtomicBool::new(false);
-
-fn digest(parts: &[&str]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    parts.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// As many words as the cap lets through: at temperature 0 always the same to one prompt, else drawn, with a seed by the seed.
 fn text(body: &Value, number: u64) -> String {

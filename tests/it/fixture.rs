@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::host::WORDS;
+
 /// The longest that any child may take; far more than any needs.
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -69,6 +71,18 @@ impl Project {
     pub fn with_probe(self, name: &str, message: &str) -> Self {
         let name = format!("prompts/{name}.md");
         self.with_file(&name, message)
+    }
+
+    /// So many greedy probes in one file, and eight sampled ones, each on a word.
+    pub fn with_probes_on_words(self, greedy: usize) -> Self {
+        let mut rows =
+            "about = \"greedy\"\nasking = \"greedy\"\n[[message]]\nrole = \"user\"\ncontent = \"About {{ word }}.\"\n"
+                .to_owned();
+        for i in 0..greedy {
+            let _ = write!(rows, "[[row]]\nid = \"r{i:02}\"\nword = \"{} {i}\"\n", WORDS[i % WORDS.len()]);
+        }
+        let sampled = |project: Self, word: &&str| project.with_probe(word, &format!("Tell me of the {word}."));
+        WORDS[..8].iter().fold(self.with_file("prompts/greedy.toml", &rows), sampled)
     }
 
     /// Probes as they are shipped for the lab, with shorter answers.

@@ -1,14 +1,11 @@
 //! Honest hosts that write their answers in dialects of their own: of none is anything said that is not literally true.
 
-use std::collections::hash_map::DefaultHasher;
-use std::fmt::Write as _;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::fixture::Project;
-use crate::host::{Host, Request, response};
+use crate::host::{Host, Request, WORDS, digest, response};
 
 /// What each is, by the first part of its path.
 const DIALECTS: [(&str, Dialect); 30] = [
@@ -74,11 +71,6 @@ const DIALECTS: [(&str, Dialect); 30] = [
 
 type Dialect = fn(&Answer) -> Vec<u8>;
 
-const WORDS: [&str; 16] = [
-    "amber", "birch", "cloud", "dune", "ember", "fjord", "grove", "harbour", "island", "jetty", "kelp", "lantern",
-    "meadow", "north", "oar", "pine",
-];
-
 /// Requests so far, so that sampled answers differ from one to the next.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
@@ -88,12 +80,6 @@ struct Answer {
     text: String,
     prompt: u64,
     tokens: u64,
-}
-
-fn digest(parts: &[&str]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    parts.hash(&mut hasher);
-    hasher.finish()
 }
 
 impl Answer {
@@ -235,21 +221,12 @@ fn answer(request: &Request) -> Vec<u8> {
 
 /// A check of all dialects against the plain one: sampled and greedy probes, and canaries of the cap and the seed.
 fn project(host: &Host) -> Project {
-    let mut greedy =
-        "about = \"greedy\"\nasking = \"greedy\"\n[[message]]\nrole = \"user\"\ncontent = \"About {{ word }}.\"\n"
-            .to_owned();
-    for i in 0..20 {
-        let _ = write!(greedy, "[[row]]\nid = \"r{i:02}\"\nword = \"{} {i}\"\n", WORDS[i % WORDS.len()]);
-    }
-    let mut project = Project::new()
-        .with_file("prompts/greedy.toml", &greedy)
+    let project = Project::new()
+        .with_probes_on_words(20)
         .with_file("prompts/cap.toml", "about = \"cap\"\npurpose = \"canary\"\nparameters = { max_tokens = 8 }\n[[message]]\nrole = \"user\"\ncontent = \"Count.\"\n")
         .with_file("prompts/seed.toml", "about = \"seed\"\npurpose = \"canary\"\nparameters = { seed = 7 }\nsamples = 4\n[[message]]\nrole = \"user\"\ncontent = \"Draw.\"\n")
         .with_default("samples", "6")
         .with_endpoint("reference", &host.url("plain"));
-    for word in &WORDS[..8] {
-        project = project.with_probe(word, &format!("Tell me of the {word}."));
-    }
     DIALECTS.iter().fold(project, |project, (name, _)| project.with_endpoint(&format!("at-{name}"), &host.url(name)))
 }
 

@@ -1,11 +1,26 @@
 //! A host on the loopback address that answers each request as a function says.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// What hosts make their answers of.
+pub const WORDS: [&str; 16] = [
+    "amber", "birch", "cloud", "dune", "ember", "fjord", "grove", "harbour", "island", "jetty", "kelp", "lantern",
+    "meadow", "north", "oar", "pine",
+];
+
+/// A number that belongs to these texts, by which a host chooses its words.
+pub fn digest(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// The longest that a client may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);

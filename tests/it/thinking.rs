@@ -1,14 +1,12 @@
 //! Models that think before they answer, at hosts that show their thoughts in one form or another.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Project, Run};
-use crate::host::{Host, Request, response, stream};
+use crate::host::{Host, Request, digest, response, stream};
 
 const WORDS: [&str; 24] = [
     "amber", "birch", "cloud", "dune", "ember", "fjord", "grove", "harbour", "island", "jetty", "kelp", "lantern",
@@ -17,12 +15,6 @@ const WORDS: [&str; 24] = [
 
 /// Draws so far, so that sampled answers differ from one request to the next.
 static DRAWS: AtomicU64 = AtomicU64::new(0);
-
-fn digest(parts: &[&str]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    parts.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// So many words of this model: at temperature 0 always the same to one prompt, else drawn from a few that belong to both.
 fn words(model: &str, request: &Request, part: &str, count: usize) -> Vec<&'static str> {
