@@ -171,13 +171,12 @@ fn leaks(secrets: &[&str]) -> Regex {
                 needles.extend([core.to_owned(), core.replace('+', "-").replace('/', "_")]);
             }
         }
-        let pieces = ["plain", "base64", "hex"].map(|encoding| echo(secret, encoding));
+        let pieces = ["plain", "base64"].map(|encoding| echo(secret, encoding));
         // Pieces of digits alone would be found in any number.
         let tells = |piece: &&[u8]| piece.len() == 5 && piece.iter().filter(|b| b.is_ascii_alphabetic()).count() > 2;
         needles.extend(
             pieces
                 .iter()
-                .take(2)
                 .flat_map(|text| text.as_bytes().chunks(5))
                 .filter(tells)
                 .map(|piece| String::from_utf8_lossy(piece).into_owned()),
@@ -207,32 +206,40 @@ fn assert_kept(project: &Project, runs: &[Run], leaks: &Regex) {
     }
 }
 
-#[test]
-fn a_key_that_hosts_echo_in_any_encoding_on_any_path_is_in_no_file_report_or_line() {
-    let host = Host::start(answer);
-    let mut project = Project::new()
+/// A project that asks this host by each of these names, with a key, and logs all it can.
+fn asking<'a>(host: &Host, names: impl Iterator<Item = &'a str>) -> Project {
+    let project = Project::new()
         .with_probe("p", "Who am I?")
         .with_default("retry", "{ tries = 1, down_after = 100, first_wait = 0.01 }")
         .with_default("permutations", "99")
         .with_env("HOST_KEY", KEY)
         .with_env("SAMEMODEL_LOG", "trace")
         .with_keyed_endpoint("reference", &host.url("good"), "HOST_KEY");
-    for path in PATHS {
-        for encoding in ENCODINGS {
-            let name = format!("{path}_{encoding}");
-            project = project.with_keyed_endpoint(&name, &host.url(&name), "HOST_KEY");
-        }
-    }
+    names.fold(project, |project, name| project.with_keyed_endpoint(name, &host.url(name), "HOST_KEY"))
+}
+
+/// A check with its report in `report.json`, and the history in files of its own.
+fn checked_and_exported(project: &Project) -> Vec<Run> {
     let mut runs = vec![project.run(["check", "m", "--format", "json", "-o", "report.json"])];
+    for what in ["samples", "attempts", "results"] {
+        runs.push(project.run_as_is(&["export", "--what", what, "-o", &format!("{what}.jsonl")]));
+    }
+    runs
+}
+
+#[test]
+fn a_key_that_hosts_echo_in_any_encoding_on_any_path_is_in_no_file_report_or_line() {
+    let host = Host::start(answer);
+    let names: Vec<String> =
+        PATHS.iter().flat_map(|path| ENCODINGS.map(|encoding| format!("{path}_{encoding}"))).collect();
+    let project = asking(&host, names.iter().map(String::as_str));
+    let mut runs = checked_and_exported(&project);
     let report: Value =
         serde_json::from_slice(&std::fs::read(project.path("report.json")).expect("a report")).expect("JSON");
     let endpoints = report["endpoints"].as_array().expect("endpoints");
     assert_eq!(endpoints.len(), PATHS.len() * ENCODINGS.len());
     let unasked = endpoints.iter().filter(|e| e["attempts"] == 0).count();
     assert_eq!(unasked, 0, "all were asked");
-    for what in ["samples", "attempts", "results"] {
-        runs.push(project.run_as_is(&["export", "--what", what, "-o", &format!("{what}.jsonl")]));
-    }
     for format in ["markdown", "junit", "github", "terminal", "nagios"] {
         runs.push(project.run_as_is(&["compare", "samples.jsonl", "--reference", "reference", "--format", format]));
     }
@@ -325,20 +332,8 @@ fn odd_answer(request: &Request) -> Vec<u8> {
 #[test]
 fn a_key_in_another_case_in_the_name_of_a_header_or_in_pieces_beside_the_data_is_in_no_file_report_or_line() {
     let host = Host::start(odd_answer);
-    let mut project = Project::new()
-        .with_probe("p", "Who am I?")
-        .with_default("retry", "{ tries = 1, down_after = 100, first_wait = 0.01 }")
-        .with_default("permutations", "99")
-        .with_env("HOST_KEY", KEY)
-        .with_env("SAMEMODEL_LOG", "trace")
-        .with_keyed_endpoint("reference", &host.url("good"), "HOST_KEY");
-    for name in ODD {
-        project = project.with_keyed_endpoint(name, &host.url(name), "HOST_KEY");
-    }
-    let mut runs = vec![project.run(["check", "m", "--format", "json", "-o", "report.json"])];
-    for what in ["samples", "attempts", "results"] {
-        runs.push(project.run_as_is(&["export", "--what", what, "-o", &format!("{what}.jsonl")]));
-    }
+    let project = asking(&host, ODD.into_iter());
+    let runs = checked_and_exported(&project);
     let samples = std::fs::read_to_string(project.path("samples.jsonl")).expect("samples");
     for name in ODD {
         assert!(samples.contains(&format!("\"endpoint\":\"{name}\"")), "{name} was asked: {samples}");
