@@ -45,6 +45,9 @@ impl Trouble {
 /// The wait after the first failure; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_mins(1);
 
+/// The shortest wait that is granted to whoever asks for one. Being asked for none is no reason to come back at once.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// The longest wait, whoever asks for it: news that is older is worth little.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -65,7 +68,7 @@ pub fn after(trouble: Trouble, entry: &OutboxEntry, now: Timestamp) -> Delivery 
         return Delivery::GivenUp { at: now, reason: format!("not delivered within 7 days: {reason}") };
     }
     let doubled = FIRST_WAIT * 2u32.pow(entry.attempts.min(MOST_DOUBLINGS));
-    let wait = wait.unwrap_or(doubled).min(LONGEST_WAIT);
+    let wait = wait.filter(|asked| !asked.is_zero()).unwrap_or(doubled).clamp(SHORTEST_WAIT, LONGEST_WAIT);
     Delivery::Postponed { until: now.checked_add(wait).unwrap_or(now), reason }
 }
 
@@ -100,6 +103,14 @@ mod tests {
     #[test]
     fn a_wait_that_is_asked_for_is_kept_up_to_an_hour() {
         assert_eq!([wait(3, Some(1)), wait(0, Some(1_000)), wait(0, Some(1_000_000))], [1, 1_000, 3600]);
+    }
+
+    #[test]
+    fn a_receiver_that_asks_for_no_wait_or_hardly_any_is_not_asked_again_at_once() {
+        assert_eq!(wait(2, Some(0)), 240);
+        let trouble = Trouble::Passing { reason: "503".into(), wait: Some(Duration::from_millis(1)) };
+        let postponed = after(trouble, &entry(0), at(10));
+        assert_eq!(postponed, Delivery::Postponed { until: at(11), reason: "503".into() });
     }
 
     #[test]
