@@ -101,7 +101,7 @@ pub enum StoreError {
         message: String,
     },
     /// No run has this id.
-    #[error("{}: there is no run {run}", path.display())]
+    #[error("{}: there is no run {run}; `samemodel history` lists those that there are", path.display())]
     UnknownRun {
         /// The database.
         path: PathBuf,

@@ -77,7 +77,8 @@ const NO_CREDIT_WORDS: &[&str] = &[
     "payment required",
     "in arrears",
     "recharge",
-    "top up",
+    // Behind a blank: hosts also speak of `stop up to`.
+    " top up",
     "plan and billing",
     "check your billing",
     "requires more credits",

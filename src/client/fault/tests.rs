@@ -315,6 +315,8 @@ fn no_credit_and_wrong_keys_are_known_under_any_status() {
         (400, said("m is not a valid model ID"), NotFound),
         (404, said("no endpoints support tool use"), NotFound),
         (403, said("this key may not use the model"), Forbidden),
+        (429, said("Please top up."), PaymentRequired),
+        (400, said("you may give stop up to four sequences"), Rejected),
         (500, said("credit balance service is down"), Server),
     ] {
         assert_eq!(kind_of(status, &body), kind, "{status} {body}");
