@@ -361,6 +361,16 @@ async fn bodies_that_are_no_answers_are_told_in_words() {
 }
 
 #[tokio::test]
+async fn a_page_that_a_model_wrote_is_its_answer() {
+    let page = "<!DOCTYPE html><html><title>502 Bad Gateway</title></html>";
+    let whole = answered_by(response("200 OK", &[JSON], &completion(page))).await;
+    assert_eq!(answer(&whole).text, page);
+    let event = json!({"choices": [{"delta": {"content": page}, "finish_reason": "stop"}]});
+    let streamed = answered_by(response("200 OK", &[SSE], format!("data: {event}\n\n").as_bytes())).await;
+    assert_eq!(answer(&streamed).text, page);
+}
+
+#[tokio::test]
 async fn a_key_that_the_host_echoes_is_nowhere_in_the_attempt() {
     let escaped = json!(CANARY).to_string();
     let escaped = escaped.trim_matches('"');
