@@ -126,23 +126,24 @@ impl Redactor {
 
     /// Tells the place in `text` of each run of a secret, under whatever escapes.
     fn visit(&self, text: &str, found: &mut dyn FnMut(Range<usize>) -> Visit) {
-        if self.known.is_empty() {
-            return;
+        if !self.known.is_empty() {
+            self.visit_layers(&View::of(text), DEPTH, found);
         }
-        let mut views = vec![View::of(text)];
-        for depth in 0..=DEPTH {
-            let mut next = Vec::new();
-            for view in &views {
-                let seen = self.known.visit(&view.bytes, &mut |range| found(view.source(range)));
-                if let Visit::Stop = seen {
-                    return;
-                }
-                if depth < DEPTH {
-                    next.extend(view.unescaped());
-                }
+    }
+
+    /// Tells those in a view, and in what is left of it with up to so many more layers of escapes taken off. One view is looked at after
+    /// the other: all of them at once would take hundreds of times the room of the text.
+    fn visit_layers(&self, view: &View<'_>, more: usize, found: &mut dyn FnMut(Range<usize>) -> Visit) -> Visit {
+        let seen = self.known.visit(&view.bytes, &mut |range| found(view.source(range)));
+        if seen == Visit::Stop || more == 0 {
+            return seen;
+        }
+        for inner in view.unescaped() {
+            if self.visit_layers(&inner, more - 1, found) == Visit::Stop {
+                return Visit::Stop;
             }
-            views = next;
         }
+        Visit::GoOn
     }
 }
 
