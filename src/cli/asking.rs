@@ -53,12 +53,7 @@ impl Asking<'_> {
         let lab = Lab::start(&self.resolved.ready, seed, self.session.lab_time()).await?;
         let arms = self.arms(&lab)?;
         let client = Client::new(self.redactor.clone());
-        let mut look = None;
-        if self.job.answered.is_empty() {
-            preflight::say_who_is_left_out(&self.resolved.unasked);
-            let look = look.insert(Look::begin(&self.of_hosts(&arms), &client));
-            look.tell_first().await;
-        }
+        let mut look = self.first_look(&arms, &client).await;
         let budget = Budget::new(self.session.defaults.budget, self.ledger().spent().await?);
         let asked_to_stop = stop.clone();
         let runner = Runner {
@@ -101,6 +96,17 @@ impl Asking<'_> {
         };
         late.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|trouble| preflight::say(trouble));
         Ok(outcome?)
+    }
+
+    /// Looks at the hosts before the first question of a run, and tells what shows at once.
+    async fn first_look(&self, arms: &[Arm], client: &Client) -> Option<Look> {
+        if !self.job.answered.is_empty() {
+            return None;
+        }
+        preflight::say_who_is_left_out(&self.resolved.unasked);
+        let mut look = Look::begin(&self.of_hosts(arms), client);
+        look.tell_first().await;
+        Some(look)
     }
 
     /// Whose first answers may stop the run: the reference's, where it is asked.

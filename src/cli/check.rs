@@ -27,9 +27,10 @@ pub(super) async fn check(args: &Check, global: &Global) -> anyhow::Result<Code>
     let mut session = Session::open(global, args.asked.model.as_deref(), &overrides)?;
     session.keep_only(&args.asked.endpoint)?;
     if args.dry_run {
+        let form = plan::Form::try_from(args.report.format)?;
         let seed = args.comparing.seed.unwrap_or_else(fresh_seed);
         let sink = Sink::open(args.report.output.as_deref(), global, &[])?;
-        return plan::show(&session, seed, args.report.format.into(), sink, global).await;
+        return plan::show(&session, seed, form, sink, global).await;
     }
     let seed = args.comparing.seed;
     let begin = Begin::of(&args.going_on);

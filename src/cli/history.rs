@@ -108,7 +108,7 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<(HistoryR
     let mut entries: Vec<RunEntry> = Vec::new();
     let mut judged: BTreeSet<String> = BTreeSet::new();
     for run in &runs {
-        if entries.len() == args.limit {
+        if entries.len() == args.limit as usize {
             break;
         }
         let results = store.results(&run.id).await?;

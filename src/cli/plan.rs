@@ -3,9 +3,9 @@
 use std::process::ExitCode as Code;
 
 use super::args::{Global, Plan, PlanFormat};
-use super::doctor;
 use super::session::{Overrides, Session, fresh_seed, pace};
 use super::sink::Sink;
+use super::{UsageError, doctor};
 use crate::config::Credentials;
 use crate::plan::KnownRefusal;
 use crate::redact::Redactor;
@@ -20,9 +20,18 @@ pub(super) enum Form {
     Json,
 }
 
-impl From<Format> for Form {
-    fn from(format: Format) -> Self {
-        if format == Format::Json { Self::Json } else { Self::Table }
+impl TryFrom<Format> for Form {
+    type Error = UsageError;
+
+    fn try_from(format: Format) -> Result<Self, UsageError> {
+        match format {
+            Format::Terminal => Ok(Self::Table),
+            Format::Json => Ok(Self::Json),
+            Format::Junit | Format::Github | Format::Markdown | Format::Nagios => Err(UsageError(
+                "`--dry-run` judges nothing, and tells what would be asked as `--format terminal` or `json` only"
+                    .to_owned(),
+            )),
+        }
     }
 }
 

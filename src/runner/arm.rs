@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(fails(), None);
         assert!(state.is_down());
         let one = give_up(&self::state(1), FailureKind::Server, Some(0), 5);
-        assert_eq!(one.as_deref(), Some("a request was given up with server: m"));
+        assert_eq!(one.as_deref(), Some("a request was given up, with server: m"));
     }
 
     #[test]

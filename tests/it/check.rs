@@ -125,6 +125,9 @@ fn a_dry_run_tells_the_requests_and_leaves_nothing_behind() {
     let run = project.run(["check", "m", "--dry-run"]);
     assert_eq!(run.code(), 0, "{}", run.stderr);
     assert_says(&run.stdout, &["reference", "twin", "4 requests"]);
+    project
+        .run(["check", "m", "--dry-run", "--format", "junit"])
+        .refuses(2, &["`--dry-run`", "`--format terminal` or `json`"]);
     assert!(!project.path(".samemodel").exists());
 }
 

@@ -47,6 +47,7 @@ fn chart(project: &Project) {
     let unknown = ["judged an endpoint `tripled`", "known here: ", "`double-bos`"];
     project.run(["history", "m", "--endpoint", "tripled"]).refuses(2, &unknown);
     project.run(["history", "n"]).refuses(2, &["no run of `n`"]);
+    project.run(["history", "--limit", "0"]).refuses(2, &["--limit"]);
     let json = project.run(["history", "--limit", "1", "--format", "json"]).json();
     assert_eq!(json["schema"], "samemodel.history/1");
     assert_eq!(json["runs"].as_array().expect("runs").len(), 1);

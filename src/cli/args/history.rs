@@ -21,8 +21,8 @@ pub struct History {
     #[arg(long, short, value_name = "NAME", add = names::endpoints())]
     pub endpoint: Option<String>,
     /// The most runs to show, the latest first.
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
-    pub limit: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// The form of the list.
     #[arg(long, short, value_enum, default_value_t = HistoryFormat::Terminal)]
     pub format: HistoryFormat,
