@@ -10,7 +10,7 @@ use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
 use crate::signal::answers::Answers;
 use crate::signal::contrast::{Contrast, contrast};
-use crate::signal::finish::reasons;
+use crate::signal::finish::{Ended, reasons};
 use crate::signal::metadata::Metadata;
 use crate::signal::tokens::PromptTokens;
 use crate::stats::divergence::{Divergence, divergence};
@@ -294,8 +294,8 @@ fn features_of(reference: &Answers<'_>, endpoint: &Answers<'_>, test: permutatio
     type Feature = fn(&crate::signal::answers::Answer<'_>) -> f64;
     let all: [(&str, Feature); 5] = [
         ("length", |a| a.text.chars().count() as f64),
-        ("cut_at_cap", |a| f64::from(u8::from(a.sample.finish_reason.as_deref() == Some("length")))),
-        ("leading_space", |a| f64::from(u8::from(a.text.starts_with(char::is_whitespace)))),
+        ("cut_at_cap", |a| f64::from(u8::from(Ended::of(a) == Ended::AtCap))),
+        ("leading_space", |a| f64::from(u8::from(a.sample.text.starts_with(char::is_whitespace)))),
         ("exclamation_marks", |a| a.text.matches(['!', '！']).count() as f64),
         ("emoji", |a| a.text.chars().filter(|c| is_emoji(*c)).count() as f64),
     ];

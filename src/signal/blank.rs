@@ -22,10 +22,15 @@ pub enum Blank {
     Ended,
 }
 
+/// Hosts' words for an answer that a filter withheld.
+const FILTERED: [&str; 5] =
+    ["content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "safety"];
+
 impl Blank {
     /// The kind of an answer without content and call.
     pub(super) fn of(answer: &Answer<'_>) -> Self {
-        if answer.sample.finish_reason.as_deref() == Some("content_filter") {
+        let reason = answer.sample.finish_reason.as_deref().unwrap_or_default();
+        if FILTERED.iter().any(|word| word.eq_ignore_ascii_case(reason)) {
             return Self::Filtered;
         }
         let thinks = answer.thought.is_some() || answer.reasoning_tokens().is_some_and(|n| n > 0);
@@ -91,6 +96,7 @@ mod tests {
         assert_eq!(ended("stop", 64), Some(Blank::Thought), "the host says the wrong word");
         assert_eq!(ended("stop", 12), Some(Blank::Ended));
         assert_eq!(ended("content_filter", 12), Some(Blank::Filtered));
+        assert_eq!(ended("SAFETY", 0), Some(Blank::Filtered));
         assert_eq!(blank(|s| s.finish_reason = Some("stop".into())), Some(Blank::Nothing));
         assert_eq!(blank(|s| s.usage = Some(tokens(0))), Some(Blank::Nothing));
         assert_eq!(blank(|s| s.usage = Some(tokens(1))), Some(Blank::Ended));

@@ -25,9 +25,21 @@ impl Ended {
     /// Reads a host's word; hosts write the same reasons in several ways.
     pub fn read(reason: Option<&str>) -> Self {
         match reason.map(str::to_ascii_lowercase).as_deref() {
-            None | Some("") => Self::Untold,
-            Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "stop_token") => Self::Naturally,
-            Some("length" | "max_tokens" | "max_output_tokens" | "max_length" | "model_length") => Self::AtCap,
+            None | Some("" | "null") => Self::Untold,
+            Some(
+                "stop" | "complete" | "completed" | "end_turn" | "endoftext" | "eos" | "eos_token" | "stop_sequence"
+                | "stop_token",
+            ) => Self::Naturally,
+            Some(
+                "length"
+                | "max_completion_tokens"
+                | "max_length"
+                | "max_new_tokens"
+                | "max_output_tokens"
+                | "max_tokens"
+                | "model_context_window_exceeded"
+                | "model_length",
+            ) => Self::AtCap,
             Some("tool_calls" | "tool_call" | "tool_use" | "function_call") => Self::WithCalls,
             Some(
                 "error"
@@ -70,11 +82,11 @@ mod tests {
 
     #[test]
     fn hosts_words_for_one_reason_are_one_reason() {
-        for word in ["stop", "eos", "STOP", "end_turn"] {
+        for word in ["stop", "eos", "STOP", "end_turn", "COMPLETE"] {
             assert_eq!(Ended::read(Some(word)), Ended::Naturally);
         }
         assert_eq!([Ended::read(Some("MAX_TOKENS")), Ended::read(Some("length"))], [Ended::AtCap; 2]);
-        assert_eq!([Ended::read(None), Ended::read(Some(""))], [Ended::Untold; 2]);
+        assert_eq!([None, Some(""), Some("null")].map(Ended::read), [Ended::Untold; 3]);
         assert_eq!([Ended::read(Some("abort")), Ended::read(Some("cancelled"))], [Ended::Interrupted; 2]);
         assert_eq!(Ended::read(Some("recitation")), Ended::Otherwise);
     }
