@@ -33,7 +33,8 @@ fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answers<'_>, &Answer<'_>) -> Opti
 fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
     let leaks = |a: &Answer<'_>| {
         let tools = evidence.traits(&a.sample.probe).is_some_and(|t| !t.tools.is_empty());
-        special_tokens(&a.text).next().is_some() && !(tools && holds_call(&a.sample.text, &[]))
+        let holds = !a.left.is_empty() || special_tokens(&a.text).next().is_some();
+        holds && !(tools && holds_call(&a.sample.text, &[]))
     };
     let tally = tally(evidence, |_, a| Some(leaks(a)));
     let confidence = match tally.never() {
@@ -42,7 +43,7 @@ fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
         None => return None,
     };
     let leaking = evidence.answers.all().filter(|a| leaks(a));
-    let tokens: BTreeSet<&str> = leaking.flat_map(|a| special_tokens(&a.text)).collect();
+    let tokens: BTreeSet<&str> = leaking.flat_map(|a| special_tokens(&a.text).chain(special_tokens(a.left))).collect();
     let some: Vec<&str> = tokens.into_iter().take(5).collect();
     let evidence = format!("special tokens in the text of {}: {}", tally.words(), some.join(" "));
     Some(finding("leaked-tokens", confidence, evidence))

@@ -125,14 +125,14 @@ impl Sample {
         self.error.is_none()
     }
 
-    /// A text of this answer, followed by its tool calls, each on a line of its own.
+    /// A text of this answer, followed by its tool calls, each on a line of its own with its arguments in one layout.
     pub fn with_calls<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.tool_calls.is_empty() {
             return Cow::Borrowed(text);
         }
         let mut out = text.to_owned();
         for call in &self.tool_calls {
-            let _ = write!(out, "\n{} {}", call.name, call.arguments);
+            let _ = write!(out, "\n{} {}", call.name, call.in_one_layout());
         }
         Cow::Owned(out)
     }
@@ -177,6 +177,24 @@ pub struct ToolCall {
     pub name: String,
     /// The arguments as text, exactly as received: whether they are JSON is for the comparison to find out.
     pub arguments: String,
+}
+
+impl ToolCall {
+    /// Whether it has no arguments: hosts write that as an empty object, as nothing, or as nothing with a name.
+    pub fn is_bare(&self) -> bool {
+        matches!(self.arguments.trim(), "" | "{}" | "null")
+    }
+
+    /// The arguments without white space between their parts, as far as they are JSON: hosts that read calls write them anew.
+    fn in_one_layout(&self) -> Cow<'_, str> {
+        if self.is_bare() {
+            return Cow::Borrowed("{}");
+        }
+        match serde_json::from_str::<serde_json::Value>(&self.arguments) {
+            Ok(value) => Cow::Owned(value.to_string()),
+            Err(_) => Cow::Borrowed(self.arguments.as_str()),
+        }
+    }
 }
 
 /// Times of one answer in milliseconds since the request was sent.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::blank::Blank;
+use super::marks::before_end_tokens;
 use super::thought::{Parts, split};
 use super::unicode::{composed, is_composed};
 use crate::sample::{Asking, Purpose, Sample, Traits};
@@ -30,9 +31,11 @@ pub struct Answer<'a> {
     pub sample: &'a Sample,
     /// What was thought before it, where the host discloses that.
     pub thought: Option<&'a str>,
-    /// Its content without thoughts and without white space at its ends, and its tool calls, see [`Sample::with_calls`]; in the composed
-    /// form of Unicode.
+    /// Its content without thoughts, and without white space at its ends and special tokens behind it, and its tool calls, see
+    /// [`Sample::with_calls`]; in the composed form of Unicode.
     pub text: Cow<'a, str>,
+    /// The special tokens that the host left at the content's end; empty where it left none.
+    pub left: &'a str,
     /// Both as one text, where there are both.
     whole: Option<String>,
 }
@@ -50,11 +53,14 @@ impl<'a> Answer<'a> {
         let Parts { thought, content } = split(&sample.text, marks);
         let told = sample.reasoning.as_deref().map(str::trim).filter(|told| !told.is_empty());
         // Hosts leave the blank lines behind a thought in the content, the space of a first token and a last line feed, or do not.
-        let content = content.trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
+        let trimmed = content.trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
+        // A token that ends an answer is no part of what is said; that it was left in is told as such.
+        let content = before_end_tokens(trimmed);
+        let left = trimmed[content.len()..].trim_start();
         // Characters that are spelt in another normal form are the same text; that they are is told as such.
         let (thought, text) = (told.or(thought), in_one_form(sample.with_calls(content)));
         let whole = thought.filter(|_| !text.is_empty()).map(|thought| [&composed(thought), BETWEEN, &text].concat());
-        Self { sample, thought, text, whole }
+        Self { sample, thought, text, left, whole }
     }
 
     /// All that was generated, in its order: the thought, then the content and the calls.
@@ -237,6 +243,28 @@ mod tests {
             let other = Sample::new("e", "p", text);
             assert_eq!(Answer::new(&other).text, Answer::new(&plain).text, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_token_that_is_left_at_the_end_of_a_text_is_kept_apart() {
+        let sample = Sample::new("e", "p", "Yes.\n<|eot_id|>\n");
+        let answer = Answer::new(&sample);
+        assert_eq!((&*answer.text, answer.left), ("Yes.", "<|eot_id|>"));
+        let nothing = Sample::new("e", "p", "<|eot_id|>");
+        assert!(Answer::new(&nothing).blank().is_some());
+    }
+
+    #[test]
+    fn the_same_arguments_in_another_layout_are_no_difference() {
+        let called = |arguments: &str| {
+            let call = crate::sample::ToolCall { name: "f".into(), arguments: arguments.into() };
+            let sample = Sample { tool_calls: vec![call], ..Sample::new("e", "p", "") };
+            Answer::new(&sample).text.into_owned()
+        };
+        assert_eq!(called(r#"{"city": "Rome", "days":2}"#), called(r#"{ "city":"Rome","days": 2 }"#));
+        assert_eq!(called(""), called("{}"));
+        assert_ne!(called(r#"{"city": "Rome"}"#), called(r#"{"city": "Bonn"}"#));
+        assert_ne!(called(r#"{"city": "Rome""#), called(r#"{"city": "Rome"}"#), "it breaks off");
     }
 
     #[test]

@@ -6,6 +6,16 @@ use serde_json::Value;
 const PLAIN_TOKENS: [&str; 8] =
     ["<s>", "</s>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]"];
 
+/// Those of them that are tags of HTML as well.
+const STRIKES: [&str; 2] = ["<s>", "</s>"];
+
+/// Whether a text strikes something out, in HTML: a pair of tags that does not hold all of it.
+fn strikes_out(text: &str) -> bool {
+    let text = text.trim();
+    let pair = text.find(STRIKES[0]).zip(text.rfind(STRIKES[1]));
+    pair.is_some_and(|(open, close)| open < close && (open > 0 || close + STRIKES[1].len() < text.len()))
+}
+
 /// Special tokens in a text: in bars and angles, in the full-width form that some models have, or known by name.
 pub fn special_tokens(text: &str) -> impl Iterator<Item = &str> {
     let between = |open: &'static str, close: &'static str| {
@@ -18,8 +28,22 @@ pub fn special_tokens(text: &str) -> impl Iterator<Item = &str> {
             (plain && !name.is_empty()).then(|| &text[start..start + open.len() + end + close.len()])
         })
     };
-    let named = PLAIN_TOKENS.iter().filter_map(|name| text.find(name).map(|at| &text[at..at + name.len()]));
+    let strikes = strikes_out(text);
+    let known = PLAIN_TOKENS.iter().filter(move |name| !strikes || !STRIKES.contains(*name));
+    let named = known.filter_map(|name| text.find(name).map(|at| &text[at..at + name.len()]));
     between("<|", "|>").chain(between("<｜", "｜>")).chain(named)
+}
+
+/// The text before the special tokens at its end, which some hosts leave there.
+pub fn before_end_tokens(text: &str) -> &str {
+    let mut rest = text.trim_end();
+    // Nearly no text ends in a way in which a token does.
+    while rest.ends_with(['>', ']']) {
+        let last = special_tokens(rest).filter(|token| rest.ends_with(*token)).map(str::len).max();
+        let Some(length) = last else { break };
+        rest = rest[..rest.len() - length].trim_end();
+    }
+    rest
 }
 
 /// The text without its special tokens.
@@ -84,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_struck_out_in_html_is_no_special_token() {
+        assert_eq!(special_tokens("It costs <s>9</s> 7 euros.").count(), 0);
+        assert_eq!(special_tokens("<s>Yes.</s>").collect::<Vec<_>>(), ["<s>", "</s>"]);
+        assert_eq!(special_tokens("Yes.</s>").count(), 1);
+    }
+
+    #[test]
+    fn special_tokens_end_a_text_one_behind_the_other() {
+        assert_eq!(before_end_tokens("Yes. <|eot_id|></s>\n"), "Yes.");
+        assert_eq!(before_end_tokens("<|eot_id|>"), "");
+        for whole in ["a[0]", "<b>bold</b>", "<|im_end|> ends it."] {
+            assert_eq!(before_end_tokens(whole), whole);
+        }
+    }
+
+    #[test]
     fn thoughts_are_no_special_tokens() {
         assert_eq!(special_tokens("<think>hm</think> yes").count(), 0);
     }
@@ -110,6 +150,7 @@ mod tests {
         fn any_text_is_searched_without_panic(text in "(<\\||\\|>|<s>|<｜|｜>|\\PC){0,20}") {
             let found: usize = special_tokens(&text).map(str::len).sum();
             prop_assert!(found <= 2 * text.len());
+            prop_assert!(text.starts_with(before_end_tokens(&text)));
             let _ = (without_special_tokens(&text), holds_call(&text, &["x".into()]));
             let _ = holds_whole_call(&text, &["x".into()]);
         }
