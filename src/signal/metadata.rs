@@ -56,9 +56,20 @@ pub fn are_other_sizes(asked: &str, answered: &str) -> bool {
         last.split(|c: char| !c.is_alphanumeric() && c != '.').map(str::to_owned).collect()
     };
     let (asked, answered) = (words(asked), words(answered));
-    let is_word = |word: &&String| word.chars().count() > 1 && word.chars().all(char::is_alphabetic);
-    let have_family = asked.intersection(&answered).any(|word| is_word(&word));
+    let have_family = asked.intersection(&answered).any(|word| is_of_family(word));
     have_family && Sizes::of(&asked).are_others(&Sizes::of(&answered))
+}
+
+/// Words of names that say what a model is for, or how it is kept, and not which it is.
+const OF_ANY_MODEL: [&str; 18] = [
+    "awq", "base", "bf16", "chat", "fast", "fp16", "fp8", "gguf", "gptq", "instruct", "int4", "int8", "it", "latest",
+    "model", "preview", "thinking", "turbo",
+];
+
+/// Whether a word may be the name of a family, such as `llama` or `qwen3`.
+fn is_of_family(word: &str) -> bool {
+    let letters = word.chars().take_while(|c| c.is_alphabetic()).count();
+    letters > 1 && !OF_ANY_MODEL.contains(&word)
 }
 
 /// The numbers of parameters in a name, in billions.
@@ -95,8 +106,14 @@ impl Sizes {
 fn size(word: &str) -> Option<f64> {
     let word = word.strip_prefix('a').unwrap_or(word);
     let billions = |suffix: char, unit: f64| Some(word.strip_suffix(suffix)?.parse::<f64>().ok()? * unit);
-    billions('b', 1.0).or_else(|| billions('m', 1e-3)).filter(|n| n.is_finite() && *n > 0.0)
+    // Few millions are of tokens in a context: `1m`, `10m`.
+    let of_millions = billions('m', 1e-3).filter(|n| *n > MOST_MILLIONS_OF_TOKENS);
+    billions('b', 1.0).or(of_millions).filter(|n| n.is_finite() && *n > 0.0)
 }
+
+/// Up to so many, in billions as sizes are, a number of millions is the length of a context; the smallest models in use have more
+/// parameters.
+const MOST_MILLIONS_OF_TOKENS: f64 = 0.01;
 
 /// Whether a name fits a pattern in which `*` stands for any characters; case does not matter.
 pub fn fits(pattern: &str, name: &str) -> bool {
@@ -136,6 +153,8 @@ mod tests {
             "accounts/fireworks/models/llama-v3p3-70b-instruct"
         ));
         assert!(!are_other_sizes("chat-prod-eu", "gpt-oss-120b") && !are_other_sizes("prod-70b", "gpt-oss-120b"));
+        assert!(!are_other_sizes("acme-70b-chat", "llama-3-8b-chat"), "chat is no family");
+        assert!(!are_other_sizes("qwen2.5-instruct-1m", "qwen2.5-7b-instruct"), "a context of a million tokens");
     }
 
     #[test]
