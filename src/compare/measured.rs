@@ -37,6 +37,7 @@ pub(super) struct Measured<'a> {
     band: Band,
     pace: Pace,
     unit: Unit,
+    characters_per_token: Option<f64>,
 }
 
 /// What one way of asking shows, in the view that shows most.
@@ -140,6 +141,7 @@ impl<'a> Measured<'a> {
             sampled,
             greedy,
             unit: if control.p_value.is_some_and(|p| p <= settings.alpha) { Unit::Measured } else { Unit::BuiltIn },
+            characters_per_token: control.characters_per_token,
         }
     }
 
@@ -182,6 +184,7 @@ impl<'a> Measured<'a> {
             thinking: &thinking,
             pace: &self.pace,
             unit: self.unit,
+            characters_per_token: self.characters_per_token,
             settings,
         });
         EndpointComparison {

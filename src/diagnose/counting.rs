@@ -52,13 +52,17 @@ fn is_up_and_down(pattern: &Pattern<'_>) -> bool {
 }
 
 /// Several counts for one prompt: requests that go to two models, or a host that counts in several ways.
-pub(super) fn wavering(pattern: &Pattern<'_>) -> Option<Finding> {
+pub(super) fn wavering(pattern: &Pattern<'_>, evidence: &Evidence<'_>, reading: Reading) -> Option<Finding> {
     let wavering = pattern.wavering();
     if wavering < FEWEST || matches!(pattern.offset(), Some(offset) if offset >= -1) {
         return None;
     }
-    if let Some(found) = two_models(pattern) {
+    if let Some(found) = two_models(pattern, evidence) {
         return Some(found);
+    }
+    // A way of counting changes no answer: some of the servers ask otherwise, which the rules on the prompt look at.
+    if reading == Reading::Other && !is_up_and_down(pattern) {
+        return None;
     }
     let seen = pattern.seen();
     if pattern.is_lower() {
@@ -73,11 +77,13 @@ pub(super) fn wavering(pattern: &Pattern<'_>) -> Option<Finding> {
     Some(finding(MISCOUNTED, if pattern.is_same_model() { Certain } else { Likely }, evidence))
 }
 
-/// Answers with the reference's counts that are the reference's, and others with other counts that are not.
-fn two_models(pattern: &Pattern<'_>) -> Option<Finding> {
+/// Answers with the reference's counts that are the reference's, and others with other counts that are not, and leave it as soon as
+/// another model's do: what a cache has kept is computed by other kernels, and parts late.
+fn two_models(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
     let (alike, other) = pattern.leaving();
     let apart = other.all >= FEWEST_LEAVING && other.value() >= NEARLY_ALL && alike.value() <= HALF;
-    let is_split = apart && !pattern.is_one_tokenizer() && more_often(other, alike) <= RULED_OUT;
+    let is_soon = pattern.hazard() >= MOSTLY_ANOTHER_MODEL * evidence.pace.hazard;
+    let is_split = apart && is_soon && !pattern.is_one_tokenizer() && more_often(other, alike) <= RULED_OUT;
     is_split.then(|| {
         let evidence = format!(
             "{}: {} of {} greedy answers with other counts differ from the reference's, and {} of {} with its counts, as where \
@@ -112,18 +118,21 @@ pub(super) fn uncounted(pattern: &Pattern<'_>) -> Option<Finding> {
 const BLOCK: i64 = 16;
 
 /// Fewer tokens by whole blocks, where answers do not show that the prompt is another: kept blocks are left out of the
-/// count. Images and descriptions of tools may take as many, and a host that leaves those out has no cache to thank.
+/// count. Images and descriptions of tools may take as many, and a host that leaves those out has no cache to thank. So may
+/// a message that is left out of each prompt: without answers that show how it was read, it may be that.
 pub(super) fn in_blocks(pattern: &Pattern<'_>, reading: Reading) -> Option<Finding> {
     let all_have = |has: fn(&Traits) -> bool| pattern.differing.iter().all(|p| p.traits.is_some_and(has));
     let is_of_content = all_have(|t| t.images > 0) || all_have(|t| !t.tools.is_empty());
     let is_in_blocks = pattern.is_lower() && pattern.offsets.iter().all(|offset| offset % BLOCK == 0);
     let is_kept = is_in_blocks && !is_of_content && reading != Reading::Other && pattern.differing.len() >= FEWEST;
+    let is_one_for_all = pattern.offset().is_some() && pattern.answers.0 == pattern.answers.1;
+    let is_told = !is_one_for_all || pattern.leaving().1.all >= FEWEST_LEAVING;
     is_kept.then(|| {
         let evidence = format!(
             "{}: fewer by whole blocks of {BLOCK}, as where the cached tokens of a text that prompts share are not counted",
             pattern.seen()
         );
-        finding(MISCOUNTED, Likely, evidence)
+        finding(MISCOUNTED, if is_told { Likely } else { Possible }, evidence)
     })
 }
 
@@ -144,7 +153,7 @@ pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<
             format!("{seen}, though answers are the reference's: counted by another tokenizer, or estimated");
         return Some(finding(MISCOUNTED, Likely, evidence));
     }
-    if let Some(found) = two_models(pattern) {
+    if let Some(found) = two_models(pattern, evidence) {
         return Some(found);
     }
     let (_, other) = pattern.leaving();

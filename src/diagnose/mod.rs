@@ -77,6 +77,8 @@ pub struct Evidence<'a> {
     pub pace: &'a Pace,
     /// Whether a control shows how far another model is.
     pub unit: Unit,
+    /// Characters of a token over the reference's greedy answers; `None` where its counts cannot be of what it shows.
+    pub characters_per_token: Option<f64>,
     /// The tolerances and the level of tests.
     pub settings: &'a Settings,
 }

@@ -9,7 +9,7 @@ use crate::signal::tokens::{ProbeTokens, PromptTokens, Text};
 use crate::stats::exact::Share;
 
 /// Fewest probes of a kind (with a system message, with tools, with images) for a rule on that kind.
-const FEWEST_OF_A_KIND: usize = 2;
+pub(super) const FEWEST_OF_A_KIND: usize = 2;
 
 /// Tokens by which prompts of one kind must differ in length before one difference on all of them shows that one tokenizer counted:
 /// two tokenizers that agree on a short prompt do not agree on so many more tokens.

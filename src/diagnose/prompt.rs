@@ -7,17 +7,15 @@
 
 use std::collections::BTreeSet;
 
-use super::pattern::{Pattern, has_system, line};
+use super::pattern::{FEWEST_OF_A_KIND, Pattern, has_system, line};
 use super::reading::Reading;
 use super::tally::{FEWEST, Tally};
 use super::{Evidence, counting, finding, tools};
 use crate::plural::count;
 use crate::signal::tokens::{ProbeTokens, Text};
+use crate::stats::exact::Share;
 use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::{Confidence, Finding};
-
-/// Fewest probes of a kind (with a system message, with tools, with images) for a rule on that kind.
-const FEWEST_OF_A_KIND: usize = 2;
 
 /// Characters of a token at most, on average, in any language that was looked at; a dropped text takes more tokens than this
 /// leaves.
@@ -39,7 +37,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn explained(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Vec<Finding> {
     let one = |found: Option<Finding>| found.map(|found| vec![found]);
     let reading = Reading::of(pattern, evidence);
-    let findings = one(counting::wavering(pattern))
+    let findings = one(counting::wavering(pattern, evidence, reading))
         .or_else(|| one(counting::in_blocks(pattern, reading)))
         .or_else(|| everywhere(pattern))
         .or_else(|| one(images(pattern)))
@@ -224,21 +222,24 @@ fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Findi
         p.differences().all(|d| d <= -TOOL_TOKENS.saturating_mul(tools))
     };
     let Tally { endpoint, reference } = tools::calls(evidence);
-    if pattern.differing.iter().all(large) && endpoint.value() <= HARDLY * reference.value() {
-        let never = match (endpoint.showing, reference.showing) {
-            (_, 0) => String::new(),
-            (0, n) => format!(", and no call comes back, where the reference has one in {}", count(n, "answer")),
-            (few, n) => format!(", and a call comes back in {}, the reference's in {n}", count(few, "answer")),
+    let quiet = |calls: Share| Share { showing: calls.all - calls.showing, all: calls.all };
+    let is_quiet = Tally { endpoint: quiet(endpoint), reference: quiet(reference) }.is_beyond_chance();
+    let are_large = pattern.differing.iter().all(large);
+    if are_large && is_quiet && endpoint.value() <= HARDLY * reference.value() {
+        let never = match endpoint.showing {
+            0 => format!("no call comes back, where the reference has one in {}", count(reference.showing, "answer")),
+            few => format!("a call comes back in {}, the reference's in {}", count(few, "answer"), reference.showing),
         };
-        return Some(finding("tools-dropped", Certain, format!("{seen}, all that offer tools{never}")));
+        return Some(finding("tools-dropped", Certain, format!("{seen}, all that offer tools, and {never}")));
     }
-    if pattern.differing.iter().all(large) {
-        let evidence =
-            format!("{seen}, all that offer tools, which it does call: they are not counted, or written shorter");
-        return Some(finding("usage-miscounted", Likely, evidence));
+    let calls = if endpoint.showing > 0 { ", which it does call" } else { "" };
+    if are_large {
+        // Where too few calls are to be had, nothing tells tools that are not counted from those that are not there.
+        let confidence = if endpoint.showing > 0 { Likely } else { Possible };
+        let evidence = format!("{seen}, all that offer tools{calls}: they are not counted, or written shorter");
+        return Some(finding("usage-miscounted", confidence, evidence));
     }
-    let evidence =
-        format!("{seen}, all that offer tools, which it does call: they are written otherwise into the prompt");
+    let evidence = format!("{seen}, all that offer tools{calls}: they are written otherwise into the prompt");
     Some(finding("wrong-template", Certain, evidence))
 }
 

@@ -7,11 +7,11 @@
 use super::pattern::Pattern;
 use super::tally::FEWEST;
 use super::{ANOTHER_MODEL, Evidence, finding};
-use crate::compare::band::HONEST_SHARE_OF_DRAWS;
+use crate::compare::band::{HONEST_HAZARD_PER_TOKEN, HONEST_SHARE_OF_DRAWS};
 use crate::compare::control::{CHARACTERS_PER_TOKEN, Unit};
 use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
-use crate::verdict::{Confidence, Finding};
+use crate::verdict::{Confidence, EffectName, Finding};
 
 /// What answers to prompts with other counts are beside the reference's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Reading {
     Same,
     /// No farther from it than honest hosts' may be.
     Near,
-    /// Too few to tell.
+    /// Too few to tell, so that counts alone speak for another prompt.
     Untold,
 }
 
@@ -36,20 +36,13 @@ const FEWEST_BESIDE: usize = 8;
 /// counts differ.
 const MORE_OFTEN: f64 = 0.01;
 
-/// From this p-value on sampled answers are drawn from another distribution, which no kernels make.
+/// From this p-value on sampled answers are drawn from another distribution. Between honest hosts a test of equality rejects
+/// as well, given answers enough, so that the difference must also be beyond the tolerance.
 const DRAWN_OTHERWISE: f64 = 0.001;
 
-/// Divergences for each token up to which answers may be those of other kernels or of 8-bit weights: 1 to 3 % of tokens
-/// were measured (Token-DiFR, arXiv 2511.20621).
-const HONEST_PER_TOKEN: f64 = 0.03;
-
-/// Characters for each token that a text has at least and at most, on average; what lies outside is no count of what is
-/// shown.
-const PLAUSIBLE: (f64, f64) = (1.5, 8.0);
-
-/// Faults whose counts follow what a prompt has in it: no way of counting has a ceiling, or leaves out one kind of
-/// content alone.
-const FOLLOWS_CONTENT: [&str; 4] = ["image-downscaled", "image-dropped", "tools-dropped", "truncated-context"];
+/// Faults that more than counts shows, or counts that no host makes in a way of its own: none has a ceiling, and where no
+/// call comes back the tools are missing. Images and messages are left out of counts, or counted at another rate.
+const SHOWN_OTHERWISE: [&str; 2] = ["tools-dropped", "truncated-context"];
 
 impl Reading {
     /// What the answers of this pattern are.
@@ -57,7 +50,7 @@ impl Reading {
         let (alike, other) = pattern.leaving();
         let none = Share { showing: 0, all: other.all };
         let beside = [alike, pattern.own()].into_iter().find(|share| share.all >= FEWEST_BESIDE).unwrap_or(none);
-        let is_drawn_otherwise = evidence.sampled.is_some_and(|found| found.p <= DRAWN_OTHERWISE);
+        let is_drawn_otherwise = is_drawn_otherwise(evidence);
         if more_often(other, beside) <= MORE_OFTEN {
             // Where thoughts are hidden, content parts at once behind those that part late.
             let is_soon = pattern.hazard() > honest_hazard(evidence) && !evidence.thinking.disclosure.is_hidden();
@@ -77,7 +70,7 @@ impl Reading {
         if self == Self::Other || is_one_start_token(pattern) || !findings.iter().any(of_prompt) {
             return findings;
         }
-        let surest = |f: &Finding| if of_prompt(f) { self.surest(f, pattern) } else { f.confidence };
+        let surest = |f: &Finding| if of_prompt(f) { self.surest(f) } else { f.confidence };
         let hold = |f: Finding| Finding { confidence: f.confidence.max(surest(&f)), ..f };
         if self == Self::Same {
             let miscounted = read_all_the_same(pattern);
@@ -88,22 +81,32 @@ impl Reading {
         }
         let held: Vec<Finding> = findings.into_iter().map(hold).collect();
         let is_open = held.iter().all(|f| f.confidence == Possible);
-        held.into_iter().chain(is_open.then(|| counted_otherwise(pattern))).collect()
+        held.into_iter().chain(is_open.then(|| self.counted_otherwise(pattern))).collect()
     }
 
     /// How sure a finding on the prompt can be at most.
-    fn surest(self, found: &Finding, pattern: &Pattern<'_>) -> Confidence {
-        // What is missing of each prompt is what its own message takes: that is more than one number.
-        let is_own = found.fault == "dropped-system-prompt" && pattern.offsets.len() > 1;
-        let follows = FOLLOWS_CONTENT.contains(&found.fault.as_str());
-        match self {
-            Self::Near if is_own && !follows => Likely,
-            Self::Near if !follows => Possible,
-            Self::Untold if !(follows || is_own) => Likely,
-            Self::Same => Possible,
-            Self::Other | Self::Near | Self::Untold => Certain,
-        }
+    fn surest(self, found: &Finding) -> Confidence {
+        let is_shown = SHOWN_OTHERWISE.contains(&found.fault.as_str());
+        let is_another = self == Self::Other || is_shown && self != Self::Same;
+        if is_another { Certain } else { Possible }
     }
+
+    /// The finding that nothing but the count may be another.
+    fn counted_otherwise(self, pattern: &Pattern<'_>) -> Finding {
+        let why = if self == Self::Untold {
+            "too few answers show how the prompt was read"
+        } else {
+            "answers are no farther from the reference's than honest hosts' may be"
+        };
+        finding("usage-miscounted", Possible, format!("{}, and {why}", pattern.seen()))
+    }
+}
+
+/// Whether sampled answers are others by more than the tolerance.
+fn is_drawn_otherwise(evidence: &Evidence<'_>) -> bool {
+    let substitution = evidence.effects.iter().find(|s| s.effect.name == EffectName::Substitution);
+    let is_beyond = substitution.is_some_and(|s| s.effect.low > s.limit(evidence.settings));
+    is_beyond && evidence.sampled.is_some_and(|found| found.p <= DRAWN_OTHERWISE)
 }
 
 /// Whether each prompt has one token more, or one less, than the reference's, always: a start token too many hardly changes an answer, so
@@ -127,30 +130,12 @@ fn read_all_the_same(pattern: &Pattern<'_>) -> Finding {
     finding("usage-miscounted", if is_one_token { Possible } else { Likely }, seen)
 }
 
-fn counted_otherwise(pattern: &Pattern<'_>) -> Finding {
-    let seen = format!("{}, and answers are no farther from the reference's than honest hosts' may be", pattern.seen());
-    finding("usage-miscounted", Possible, seen)
-}
-
 /// Divergences for each character up to which greedy answers may be an honest host's.
 fn honest_hazard(evidence: &Evidence<'_>) -> f64 {
-    let per_character = HONEST_PER_TOKEN / characters_per_token(evidence);
+    let per_character = HONEST_HAZARD_PER_TOKEN / evidence.characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN);
     match evidence.pace.unit {
         // Draws of the reference show how uncertain it is where it was asked.
         Unit::Draws => per_character.min(HONEST_SHARE_OF_DRAWS * evidence.pace.hazard),
         Unit::Measured | Unit::BuiltIn => per_character,
     }
-}
-
-/// Characters for each token over the reference's answers.
-fn characters_per_token(evidence: &Evidence<'_>) -> f64 {
-    let (mut characters, mut tokens) = (0, 0);
-    for answer in evidence.reference.all().filter(|a| a.sample.tool_calls.is_empty()) {
-        if let Some(count) = answer.completion_tokens() {
-            characters += answer.generated().chars().count();
-            tokens += count;
-        }
-    }
-    let ratio = if tokens == 0 { CHARACTERS_PER_TOKEN } else { characters as f64 / tokens as f64 };
-    ratio.clamp(PLAUSIBLE.0, PLAUSIBLE.1)
 }

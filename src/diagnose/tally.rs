@@ -63,15 +63,20 @@ impl Tally {
         if self.endpoint.showing < FEWEST || p > WORTH_A_WORD {
             return None;
         }
-        let opposite = self.endpoint.showing == self.endpoint.all && self.reference.showing == 0;
-        let exact = self.reference.showing == 0 && (p <= RULED_OUT || opposite && p <= ALL_AGAINST_NONE);
-        Some(if exact {
+        Some(if self.reference.showing == 0 && self.is_beyond_chance() {
             Confidence::Certain
         } else if p <= HARDLY_CHANCE {
             Confidence::Likely
         } else {
             Confidence::Possible
         })
+    }
+
+    /// Whether chance cannot make the endpoint's answers show it so much more often.
+    pub fn is_beyond_chance(self) -> bool {
+        let p = more_often(self.endpoint, self.reference);
+        let opposite = self.endpoint.showing == self.endpoint.all && self.reference.showing == 0;
+        p <= RULED_OUT || opposite && p <= ALL_AGAINST_NONE
     }
 
     /// In words: `7 of 20 answers, 0 of 20 of the reference's`.
@@ -110,5 +115,7 @@ mod tests {
         assert_eq!(tally((30, 90), (1, 90)).seldom(), Some(Confidence::Likely));
         assert_eq!(tally((6, 6), (0, 6)).seldom(), Some(Confidence::Certain));
         assert_eq!(tally((4, 4), (0, 4)).seldom(), None, "two coins that fall each its way twice");
+        assert!(tally((6, 6), (0, 6)).is_beyond_chance() && tally((30, 90), (1, 90)).is_beyond_chance());
+        assert!(!tally((4, 4), (0, 4)).is_beyond_chance() && !tally((12, 90), (0, 90)).is_beyond_chance());
     }
 }

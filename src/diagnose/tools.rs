@@ -8,7 +8,7 @@ use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, holds_whole_call};
 use crate::stats::exact::Share;
-use crate::verdict::Confidence::{Certain, Likely};
+use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::Finding;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -69,20 +69,20 @@ fn calls_in_text(evidence: &Evidence<'_>, offered: &Offered<'_>) -> Option<Findi
     Some(finding("tool-parser", confidence, evidence))
 }
 
-/// Calls whose arguments are no JSON object. An answer that was cut may end within one.
+/// Calls whose arguments are no JSON object. An answer that was cut may end within one, and a call may have none.
 fn broken_arguments(evidence: &Evidence<'_>, offered: &Offered<'_>) -> Option<Finding> {
     let broken = |arguments: &str| !matches!(serde_json::from_str(arguments), Ok(serde_json::Value::Object(_)));
     let tally = offered.tally(evidence, |a, _| {
         let calls = &a.sample.tool_calls;
         let whole = !calls.is_empty() && Ended::of(a) != Ended::AtCap;
-        whole.then(|| calls.iter().any(|call| broken(&call.arguments)))
+        whole.then(|| calls.iter().any(|call| !call.is_bare() && broken(&call.arguments)))
     });
     let confidence = tally.seldom()?;
     Some(finding("tool-parser", confidence, format!("arguments that are no JSON in {} with calls", tally.words())))
 }
 
-/// No calls, where the reference calls. With the prompt's tokens unchanged, the tools may have reached the model and
-/// something else keeps it from calling; then it is likely only. Fewer tokens are a matter of the prompt's rules.
+/// No calls, where the reference calls. Tools that are among the prompt's tokens have reached the template, so that something
+/// else may keep the model from calling. Fewer tokens are a matter of the prompt's rules.
 fn never_calls(evidence: &Evidence<'_>, offered: &Offered<'_>) -> Option<Finding> {
     let shorter = evidence.tokens.differing().any(|p| p.traits.is_some_and(|t| !t.tools.is_empty()));
     let calling: BTreeSet<&str> =
@@ -93,9 +93,8 @@ fn never_calls(evidence: &Evidence<'_>, offered: &Offered<'_>) -> Option<Finding
     });
     let never = quiet.endpoint.showing == quiet.endpoint.all && !shorter;
     let confidence = quiet.seldom().filter(|_| never)?;
-    let counted = evidence.tokens.probes.iter().any(|p| p.traits.is_some_and(|t| !t.tools.is_empty()));
-    let confidence = if counted { Likely } else { confidence.max(Likely) };
-    debug_assert_ne!(confidence, Certain);
+    let are_counted = evidence.tokens.probes.iter().any(|p| p.traits.is_some_and(|t| !t.tools.is_empty()));
+    let confidence = confidence.max(if are_counted { Possible } else { Likely });
     let evidence = format!("no tool is called in {}", quiet.words());
     Some(finding("tools-dropped", confidence, evidence))
 }

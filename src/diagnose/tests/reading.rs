@@ -1,7 +1,7 @@
 //! Prompts that are counted otherwise and read as they were sent, as greedy answers show.
 
-use super::world::{Draft, Kind, host};
-use super::{certain, comparison, spoilt, tokens};
+use super::world::{Draft, Kind, host, image_tokens};
+use super::{certain, comparison, spoilt, tokens, traits};
 use crate::compare::EndpointComparison;
 use crate::verdict::{Confidence, Verdict};
 
@@ -29,6 +29,63 @@ fn other_counts_of_prompts_that_were_read_as_they_were_sent_are_counts() {
     let without_template = spoilt(|d| tokens(d, |n| n - 7));
     assert_eq!(confidence_of(&without_template, "usage-miscounted"), Some(Confidence::Likely));
     assert_eq!(confidence_of(&without_template, "wrong-template"), Some(Confidence::Possible));
+}
+
+/// A host with few prompts of one kind, so that few of its answers show how these are read.
+fn few_of(kind: Kind, name: &str, change: impl Fn(&mut Draft)) -> Vec<Draft> {
+    let mut drafts = host(name);
+    drafts.retain(|d| d.kind != kind || d.number < 3);
+    drafts.iter_mut().filter(|d| d.kind == kind).for_each(change);
+    drafts
+}
+
+#[test]
+fn images_and_messages_that_a_host_counts_at_a_rate_of_its_own_reach_the_model() {
+    let flat = few_of(Kind::Images, "endpoint", |d| {
+        let (all, flat) = (image_tokens(d.number), image_tokens(d.number) / 4);
+        tokens(d, move |n| n - all + flat);
+    });
+    let found = comparison(few_of(Kind::Images, "reference", |_| {}), flat).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "image-downscaled"), Some(Confidence::Possible));
+    let uncounted = few_of(Kind::System, "endpoint", |d| {
+        let own = traits(d).system_characters / 4 + 5;
+        tokens(d, move |n| n - own);
+    });
+    let found = comparison(few_of(Kind::System, "reference", |_| {}), uncounted).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "dropped-system-prompt"), Some(Confidence::Possible));
+}
+
+#[test]
+fn without_answers_that_show_how_prompts_are_read_a_count_is_no_likely_fault_of_the_prompt() {
+    let short = |name: &str| {
+        let mut drafts = host(name);
+        drafts.retain(|d| d.kind == Kind::Plain);
+        drafts.iter_mut().for_each(|d| d.sample.text = "Yes.".into());
+        drafts
+    };
+    let mut endpoint = short("endpoint");
+    endpoint.iter_mut().for_each(|d| tokens(d, |n| n + 4));
+    let found = comparison(short("reference"), endpoint).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "hidden-system-prompt"), Some(Confidence::Possible));
+    assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Possible));
+}
+
+#[test]
+fn tools_that_are_not_counted_and_hardly_ever_called_are_not_dropped_for_sure() {
+    let quiet = |name: &str, calls: u32| {
+        let mut drafts = host(name);
+        for draft in drafts.iter_mut().filter(|d| d.kind == Kind::Tools && d.number >= calls) {
+            draft.sample.tool_calls.clear();
+            draft.sample.text = "I cannot know the weather.".into();
+            draft.sample.finish_reason = Some("stop".into());
+        }
+        drafts
+    };
+    let mut endpoint = quiet("endpoint", 0);
+    endpoint.iter_mut().filter(|d| d.kind == Kind::Tools).for_each(|d| tokens(d, |n| n - 70));
+    let found = comparison(quiet("reference", 1), endpoint).endpoints.remove(0);
+    assert_eq!(confidence_of(&found, "tools-dropped"), None);
+    assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Possible));
 }
 
 #[test]
@@ -75,5 +132,6 @@ fn whole_blocks_that_are_left_out_are_a_cache_under_other_kernels_and_without_gr
     let drawn = |drafts: Vec<Draft>| drafts.into_iter().filter(|d| d.kind == Kind::Sampled).collect::<Vec<_>>();
     let endpoint = sharing("endpoint", |d| tokens(d, |n| n - 64));
     let found = comparison(drawn(sharing("reference", |_| {})), drawn(endpoint)).endpoints.remove(0);
-    assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Likely));
+    // Nothing shows that one number for all is no message that is left out of each.
+    assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Possible));
 }
