@@ -7,12 +7,13 @@ use super::{Evidence, completion, ending, finding};
 use crate::plural::count;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
+use crate::signal::tokens::AT_ITS_END;
 use crate::stats::exact::Share;
-use crate::verdict::Confidence::Certain;
+use crate::verdict::Confidence::{Certain, Possible};
 use crate::verdict::Finding;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
-    [ignored, lowered, default].into_iter().filter_map(|rule| rule(evidence)).collect()
+    [ignored, lowered, lowered_by_length, default].into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
 /// All texts of answers, with their probes.
@@ -30,14 +31,21 @@ fn share(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Sha
 /// The token that ends an answer, which some hosts count: also where a cap ended it.
 const ENDING: u64 = 1;
 
-/// More tokens than the cap lets through.
-fn ignored(evidence: &Evidence<'_>) -> Option<Finding> {
+/// More tokens than the cap lets through, in texts that are longer than so many tokens are. Another tokenizer counts more of them in
+/// texts no longer than those of the reference's that its cap has cut.
+pub(super) fn ignored(evidence: &Evidence<'_>) -> Option<Finding> {
     let over = |a: &Answer<'_>| Some(evidence.completion_tokens(a)? > a.cap()?.saturating_add(ENDING));
     // A text that the reference gives too is not longer than the cap: it is the count that is off.
     let given = texts(evidence.reference);
     let beyond = |a: &Answer<'_>| Some(over(a)? && !given.contains(&(a.sample.probe.as_str(), &*a.text)));
     let tally = Tally { endpoint: share(evidence.answers, beyond), reference: share(evidence.reference, over) };
     let confidence = tally.never()?;
+    let a_token = completion::reference_bytes_per_token(evidence);
+    let is_long = |a: &Answer<'_>| Some(a.text.len() as f64 > completion::ROOM * a_token? * a.cap()? as f64);
+    let of_over = |a: &Answer<'_>| if over(a)? { is_long(a) } else { None };
+    let of_cut = |a: &Answer<'_>| if evidence.is_full(a) || Ended::of(a) == Ended::AtCap { is_long(a) } else { None };
+    let lengths = Tally { endpoint: share(evidence.answers, of_over), reference: share(evidence.reference, of_cut) };
+    let confidence = if lengths.is_beyond_chance() { confidence } else { confidence.max(Possible) };
     Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
 }
 
@@ -73,6 +81,9 @@ fn default(evidence: &Evidence<'_>) -> Option<Finding> {
     let elsewhere = || ending::ends_early(evidence).is_some();
     let tokens =
         counts.first().copied().flatten().filter(|_| constant && tally.reference.showing == 0 && !elsewhere())?;
+    if !completion::are_short(evidence, tokens) {
+        return None;
+    }
     let tokens = count(tokens as usize, "token");
     let evidence = format!("no cap was sent, and all {} answers have {tokens}", tally.endpoint.all);
     Some(finding("low-output-default", Certain, evidence))
@@ -87,11 +98,13 @@ const LOWERED: u64 = 2;
 /// Many answers of one number of tokens below the caps that were sent, none longer, and the reference's longer.
 fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
     let (wall, cut) = wall(evidence)?;
-    let above = |a: &Answer<'_>| {
+    let above = |a: &Answer<'_>, longest: u64| {
         let tokens = evidence.completion_tokens(a)?;
-        a.cap().filter(|cap| *cap >= wall + LOWERED).map(|_| tokens > wall)
+        a.cap().filter(|cap| *cap >= wall + LOWERED).map(|_| tokens > longest)
     };
-    let (theirs, ours) = (share(evidence.answers, above), share(evidence.reference, above));
+    // A reference that counts what ends an answer has more tokens for the same texts.
+    let theirs = share(evidence.answers, |a| above(a, wall));
+    let ours = share(evidence.reference, |a| above(a, wall + AT_ITS_END));
     // As many are cut there as would go on, give or take half.
     let is_wall = theirs.showing == 0 && 2 * cut * ours.all >= ours.showing * theirs.all;
     let are_cut = is_wall && cut >= FEWEST_CUT && ours.showing >= FEWEST_CUT && completion::are_short(evidence, wall);
@@ -102,6 +115,27 @@ fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
         );
         finding("low-output-cap", Certain, evidence)
     })
+}
+
+/// By how much longer than those that are cut no answer is where a cap is lowered, as a factor: tokens are not all of one length.
+const ABOUT_AS_LONG: usize = 2;
+
+/// Greedy answers that end at a cap by the host's own word, in the midst of the reference's and long before the cap that was sent,
+/// where no count says how long they are; and no answer is much longer. Thoughts that nobody sees use up a cap as well.
+fn lowered_by_length(evidence: &Evidence<'_>) -> Option<Finding> {
+    let capped = || evidence.answers.all().filter(|a| a.cap().is_some());
+    let is_counted = capped().any(|a| evidence.completion_tokens(a).is_some());
+    if is_counted || evidence.thinking.disclosure.is_hidden() {
+        return None;
+    }
+    let (tally, longest) = ending::cut_short(evidence);
+    let is_wall = capped().all(|a| a.text.len() <= ABOUT_AS_LONG * longest);
+    let confidence = tally.never().filter(|_| is_wall && tally.endpoint.showing >= FEWEST_CUT)?;
+    let evidence = format!(
+        "a cap ends greedy answers in the midst of the reference's, which go on for as much text again under the same cap: {}",
+        tally.words()
+    );
+    Some(finding("low-output-cap", confidence, evidence))
 }
 
 /// The commonest number of tokens below their caps at which answers end that the reference did not give, with the number of these

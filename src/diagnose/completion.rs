@@ -7,13 +7,11 @@
 use super::tally::FEWEST;
 use super::{Evidence, finding};
 use crate::signal::answers::Answer;
-use crate::signal::tokens::hides_thoughts;
+use crate::signal::finish::Ended;
+use crate::signal::tokens::{AT_ITS_END, hides_thoughts};
 use crate::stats::exact::Share;
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
-
-/// Tokens that hosts count at an answer's end, or do not.
-const AT_ITS_END: u64 = 2;
 
 /// From this share of answers on it is the way in which a host counts.
 const MOST: f64 = 0.5;
@@ -25,38 +23,55 @@ const FEWEST_JUDGED: usize = 8;
 /// tokenizers of large models differ by less.
 const ANOTHER_TOKENIZER: f64 = 2.0;
 
-/// The finding that completion tokens are no count of what is answered.
+/// Bytes of text for each token that tokenizers of large models make, with room on both sides: three to five of English,
+/// three to six of Chinese. What lies outside is no count of what is shown.
+const PLAUSIBLE: (f64, f64) = (1.5, 8.0);
+
+/// The finding that completion tokens are no count of what is answered. Where the reference's cannot be one and the
+/// endpoint's can, it is the reference that counts wrongly.
 pub(super) fn miscounted(evidence: &Evidence<'_>) -> Option<Finding> {
     // Of thoughts that are in the counts and not in the texts nobody knows how long they are.
     if hides_thoughts(evidence.reference) {
         return None;
     }
+    let (theirs, ours) = sizes(evidence);
+    let (theirs, ours) = (bytes_per_token(theirs), bytes_per_token(ours));
+    let is_plausible = |a_token: f64| (PLAUSIBLE.0..=PLAUSIBLE.1).contains(&a_token);
     let equal = off_on_equal_texts(evidence);
     if equal.all >= FEWEST_JUDGED {
         return (equal.showing >= FEWEST && equal.value() >= MOST).then(|| {
+            let is_reference_off = theirs.is_some_and(is_plausible) && ours.is_some_and(|ours| !is_plausible(ours));
             let seen = format!(
                 "completion_tokens are others than the reference's on {} of {} answers that are its own word for word",
                 equal.showing, equal.all
             );
-            finding("usage-miscounted", Likely, seen)
+            finding("usage-miscounted", if is_reference_off { Possible } else { Likely }, seen)
         });
     }
-    let (theirs, ours) = sizes(evidence);
-    let (a_token, ours) = (bytes_per_token(theirs)?, bytes_per_token(ours)?);
-    let seen = format!("{a_token:.1} bytes of text for each of completion_tokens, {ours:.1} of the reference's");
-    if a_token > ANOTHER_TOKENIZER * ours {
-        return Some(finding("usage-miscounted", Likely, format!("{seen}: fewer than the text takes")));
+    let (theirs, ours) = (theirs?, ours?);
+    let seen = format!("{theirs:.1} bytes of text for each of completion_tokens, {ours:.1} of the reference's");
+    if theirs > ANOTHER_TOKENIZER * ours {
+        let (confidence, why) = if theirs > PLAUSIBLE.1 {
+            (Likely, "fewer than the text takes")
+        } else {
+            (Possible, "fewer than the text takes, or the reference's are more")
+        };
+        return Some(finding("usage-miscounted", confidence, format!("{seen}: {why}")));
     }
-    (ANOTHER_TOKENIZER * a_token < ours)
+    (ANOTHER_TOKENIZER * theirs < ours)
         .then(|| finding("usage-miscounted", Possible, format!("{seen}: miscounted, or for what is not shown")))
+}
+
+/// Whether all that was generated is text.
+fn is_text(answer: &Answer<'_>) -> bool {
+    let thinks = answer.thought.is_some() || answer.reasoning_tokens().is_some_and(|n| n > 0);
+    !thinks && answer.sample.tool_calls.is_empty() && answer.blank().is_none()
 }
 
 /// An answer's bytes and tokens, where all that was generated is text.
 fn size(answer: &Answer<'_>) -> Option<(u64, u64)> {
-    let thinks = answer.thought.is_some() || answer.reasoning_tokens().is_some_and(|n| n > 0);
-    let is_text = !thinks && answer.sample.tool_calls.is_empty() && answer.blank().is_none();
     // A zero stands for a count that was not made.
-    let tokens = answer.completion_tokens().filter(|n| *n > 0 && is_text)?;
+    let tokens = answer.completion_tokens().filter(|n| *n > 0 && is_text(answer))?;
     Some((answer.sample.text.len() as u64, tokens))
 }
 
@@ -98,14 +113,23 @@ fn bytes_per_token(sizes: Sizes) -> Option<f64> {
     (n >= FEWEST_JUDGED).then(|| bytes / tokens)
 }
 
-/// By how much more text than the reference's tokens answers that a cap has cut may hold.
-const ROOM: f64 = 1.2;
+/// Bytes of text for each of the reference's tokens: by its counts, or else by the caps that have cut its answers.
+pub(super) fn reference_bytes_per_token(evidence: &Evidence<'_>) -> Option<f64> {
+    let cut = |a: &Answer<'_>| {
+        let is_cut = Ended::of(a) == Ended::AtCap && is_text(a);
+        a.cap().filter(|_| is_cut).map(|cap| (a.sample.text.len() as u64, cap))
+    };
+    let counted = bytes_per_token(evidence.reference.all().filter_map(size).collect());
+    counted.or_else(|| bytes_per_token(evidence.reference.all().filter_map(cut).collect()))
+}
+
+/// By how much more text than so many of the reference's tokens have an answer may hold: tokens are not all of one length.
+pub(super) const ROOM: f64 = 1.2;
 
 /// Whether the answers that end at so many tokens are as short as that makes them. Where each is said to have the same
 /// number, and they are as long as the reference's, it is no count of theirs.
 pub(super) fn are_short(evidence: &Evidence<'_>, tokens: u64) -> bool {
     let at_wall = evidence.answers.all().filter_map(size).filter(|(_, n)| *n == tokens).collect();
-    let ours = evidence.reference.all().filter_map(size).collect();
-    let longest = bytes_per_token(ours).map(|ours| ROOM * ours);
+    let longest = reference_bytes_per_token(evidence).map(|ours| ROOM * ours);
     bytes_per_token(at_wall).zip(longest).is_none_or(|(theirs, longest)| theirs <= longest)
 }

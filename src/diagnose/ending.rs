@@ -1,15 +1,15 @@
 //! What ends answers: stop sequences, end tokens, and what the host says of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::{RULED_OUT, Tally};
-use super::{Evidence, finding};
+use super::{Evidence, cap, finding};
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::without_special_tokens;
 use crate::stats::exact::{Share, more_often};
-use crate::verdict::Confidence::Possible;
+use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
@@ -31,7 +31,8 @@ fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> T
 fn stop_sequences(evidence: &Evidence<'_>) -> Option<Finding> {
     let behind = |answer: &Answer<'_>| -> Option<Option<bool>> {
         let stops = &answer.sample.parameters.as_ref()?.stop;
-        let text = &answer.sample.text;
+        // Within a thought a sequence need not stop, and behind a call there is none.
+        let text = if answer.sample.tool_calls.is_empty() { &*answer.text } else { answer.sample.text.as_str() };
         let first = stops.iter().filter_map(|stop| Some(text.find(stop)? + stop.len())).min();
         (!stops.is_empty()).then(|| first.map(|end| !text[end..].trim().is_empty()))
     };
@@ -56,6 +57,8 @@ struct Ending<'a> {
     expected: Vec<String>,
     /// Whether all of the reference's ended naturally.
     complete: bool,
+    /// Whether all were asked for under one cap.
+    is_under_one_cap: bool,
 }
 
 impl Ending<'_> {
@@ -81,8 +84,9 @@ fn endings<'a>(of: &'a Answers<'a>, reference: &'a Answers<'a>) -> Vec<Ending<'a
         for answer in of.of(asking, probe).iter().filter(|a| a.sample.tool_calls.is_empty()) {
             let others = ours.iter().zip(&texts).filter(|(other, _)| !std::ptr::eq(other.sample, answer.sample));
             let expected: Vec<String> = others.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()).collect();
+            let is_under_one_cap = answer.cap().is_some() && ours.iter().all(|other| other.cap() == answer.cap());
             if !expected.is_empty() {
-                out.push(Ending { answer, text: plain_text(answer), expected, complete });
+                out.push(Ending { answer, text: plain_text(answer), expected, complete, is_under_one_cap });
             }
         }
     }
@@ -134,33 +138,77 @@ pub(super) fn ends_early(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally_endings(evidence, |ending| Some(cut(ending)));
     let among_others = tally_endings(evidence, |ending| ending.differs().then(|| cut(ending)));
     let confidence = tally.seldom().filter(|_| among_others.endpoint.value() >= MOST)?;
+    let all = endings(evidence.answers, evidence.reference);
+    let ended: Vec<&Ending<'_>> = all.iter().filter(|&ending| cut(ending)).collect();
+    let confidence = if are_ended_by_one_token(evidence, &ended) { confidence } else { confidence.max(Possible) };
     let evidence =
         format!("greedy answers end in the midst of the reference's, and are said to be complete: {}", tally.words());
     Some(finding("wrong-eos", confidence, evidence))
 }
 
+/// Whether these answers end before a token and not at a cap: counts tell, or what comes next in the reference's. A token is
+/// one and the same, and a cap cuts before any word.
+fn are_ended_by_one_token(evidence: &Evidence<'_>, ended: &[&Ending<'_>]) -> bool {
+    if ended.iter().any(|ending| evidence.completion_tokens(ending.answer).is_some()) {
+        return true;
+    }
+    let mut next: BTreeMap<char, usize> = BTreeMap::new();
+    for ending in ended {
+        let rest = ending.expected.first().and_then(|expected| expected.strip_prefix(ending.text.as_str()));
+        if let Some(c) = rest.and_then(|rest| rest.chars().next()) {
+            *next.entry(c).or_default() += 1;
+        }
+    }
+    // Before most words there is a space, whatever ends an answer there.
+    let most = next.into_iter().filter(|(c, _)| *c != ' ').map(|(_, n)| n).max().unwrap_or(0);
+    most as f64 >= NEARLY_ALL * ended.len() as f64
+}
+
+/// The share of answers before whose end the same character must come next.
+const NEARLY_ALL: f64 = 0.9;
+
+/// How many times as much text as an answer that a cap has cut holds the reference's must have, before its cap was another
+/// one: tokens of other tokenizers are longer or shorter by less.
+const FAR_LONGER: usize = 2;
+
+/// Greedy answers that end at a cap, by the host's word, in the midst of the reference's, which go on far beyond it under
+/// the same cap; with the bytes of the longest of the endpoint's.
+pub(super) fn cut_short(evidence: &Evidence<'_>) -> (Tally, usize) {
+    let is_cut = |ending: &Ending<'_>| {
+        let far =
+            |expected: &String| expected.starts_with(&ending.text) && expected.len() >= FAR_LONGER * ending.text.len();
+        let is_at_cap = Ended::of(ending.answer) == Ended::AtCap && ending.answer.thought.is_none();
+        is_at_cap && ending.is_under_one_cap && !ending.text.is_empty() && ending.expected.iter().all(far)
+    };
+    let theirs = endings(evidence.answers, evidence.reference);
+    let longest = theirs.iter().filter(|&ending| is_cut(ending)).map(|ending| ending.text.len()).max();
+    (tally_endings(evidence, |ending| Some(is_cut(ending))), longest.unwrap_or(0))
+}
+
 /// The share of the answers that differ which one reason must explain.
 const MOST: f64 = 0.5;
 
-/// Answers without a finish reason, more often than the reference's. Where most answers have one, the others may have been cut, by a
-/// host that closes every stream with `[DONE]`.
+/// Answers without a finish reason, more often than the reference's. What they say may be right all the same, so that it is no
+/// drift. Where most answers have one, the others may have been cut, by a host that closes every stream with `[DONE]`.
 fn no_reason(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally(evidence, |a| Some(Ended::of(a) == Ended::Untold));
     let confidence = tally.never().filter(|_| tally.endpoint.value() > tally.reference.value())?;
-    let confidence = if tally.endpoint.value() < MOST { confidence.max(Possible) } else { confidence };
+    let confidence = confidence.max(if tally.endpoint.value() < MOST { Possible } else { Likely });
     Some(finding("finish-reason-wrong", confidence, format!("no finish reason on {}", tally.words())))
 }
 
 /// Answers of the length of the cap that are said to have ended by themselves, in any delivery, or in one of both.
 fn wrong_reason(evidence: &Evidence<'_>) -> Option<Finding> {
-    let cut = texts_cut(evidence.reference);
+    let cut = texts_cut(evidence);
+    // Where caps are not kept, an answer that is as long as its cap ended there by itself.
+    let keeps_caps = cap::ignored(evidence).is_none();
     let of = |stream: Option<bool>| {
         tally(evidence, |a| {
             let sent = a.sample.parameters.as_ref().and_then(|p| p.stream);
             if stream.is_some() && sent != stream {
                 return None;
             }
-            let full = a.cap().is_some() && a.cap() == evidence.completion_tokens(a);
+            let full = keeps_caps && a.cap().is_some() && a.cap() == evidence.completion_tokens(a);
             let known = cut.contains(&(a.sample.probe.as_str(), &*a.text));
             let reason = Ended::of(a);
             ((full || known) && reason != Ended::Untold).then_some(reason == Ended::Naturally)
@@ -182,8 +230,10 @@ fn is_a_rule(tally: Tally) -> bool {
     tally.endpoint.value() >= MOST || more_often(tally.endpoint, tally.reference) <= RULED_OUT
 }
 
-/// The reference's answers that were cut at the cap, by probe and text: who gives the same text was cut as well.
-fn texts_cut<'a>(reference: &'a Answers<'_>) -> BTreeSet<(&'a str, &'a str)> {
-    let cut = reference.all().filter(|a| Ended::of(a) == Ended::AtCap && !a.text.is_empty());
+/// The reference's answers that were cut at the cap, by probe and text: who gives the same text was cut as well. Its word is taken
+/// for it unless its own count says otherwise.
+fn texts_cut<'a>(evidence: &Evidence<'a>) -> BTreeSet<(&'a str, &'a str)> {
+    let is_full = |a: &Answer<'_>| evidence.completion_tokens(a).is_none() || evidence.is_full(a);
+    let cut = evidence.reference.all().filter(|a| Ended::of(a) == Ended::AtCap && !a.text.is_empty() && is_full(a));
     cut.map(|a| (a.sample.probe.as_str(), &*a.text)).collect()
 }

@@ -182,7 +182,6 @@ pub fn hides_thoughts(answers: &Answers<'_>) -> bool {
     for answer in answers.compared() {
         if let Some(n) = answer.completion_tokens() {
             bytes += answer.generated().len();
-            // What ends an answer is counted as well.
             tokens += n.saturating_sub(AT_ITS_END);
             counted += 1;
         }
@@ -190,8 +189,8 @@ pub fn hides_thoughts(answers: &Answers<'_>) -> bool {
     counted >= FEWEST_COUNTED && tokens as f64 * SHOWN_PER_TOKEN > bytes as f64
 }
 
-/// Tokens at the end of an answer, which have no text.
-const AT_ITS_END: u64 = 2;
+/// Tokens at the end of an answer that have no text, which hosts count or do not.
+pub const AT_ITS_END: u64 = 2;
 
 /// The prompt's tokens as the host counts them. No prompt has none: a zero stands for a count that was not made.
 fn count(answer: &Answer<'_>) -> Option<i64> {
