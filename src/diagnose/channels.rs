@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tally::Tally;
+use super::tally::{HARDLY_CHANCE, Tally};
 use super::{Evidence, MOVED, finding, thinking};
 use crate::sample::Asking;
 use crate::sample::script::scripts;
@@ -10,7 +10,7 @@ use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, special_tokens};
 use crate::signal::thought::holds_thought;
-use crate::stats::exact::Share;
+use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
 
@@ -107,8 +107,9 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = tally(evidence, |answers, a| foreign(answers, a));
     // Another model has other words in other scripts. Only where the answers without them are the reference's is it the same one.
     let plain = |a: &Answer<'_>| foreign(evidence.answers, a) == Some(false);
+    let is_of_draws = is_of_draws_alone(evidence, |a| foreign(evidence.answers, a) == Some(true));
     let confidence = match tally.seldom()? {
-        confidence if keeps_to_the_reference(evidence, plain) => confidence,
+        confidence if !is_of_draws && keeps_to_the_reference(evidence, plain) => confidence,
         _ => Possible,
     };
     let strange = evidence.answers.all().filter(|a| foreign(evidence.answers, a) == Some(true));
@@ -116,6 +117,20 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
     let names: Vec<&str> = names.into_iter().take(5).collect();
     let evidence = format!("letters of scripts that do not belong there ({}) in {}", names.join(", "), tally.words());
     Some(finding("corrupted-output", confidence, evidence))
+}
+
+/// By how much more often drawn answers show something before they alone do: those to greedy probes are not so much shorter.
+const FAR_MORE_OFTEN: f64 = 4.0;
+
+/// Whether drawn answers show something that greedy ones hardly do. What spoils texts spoils both; a higher temperature, or another
+/// model behind such requests alone, writes otherwise in drawn answers.
+fn is_of_draws_alone(evidence: &Evidence<'_>, shows: impl Fn(&Answer<'_>) -> bool) -> bool {
+    let (mut drawn, mut greedy) = (Share::default(), Share::default());
+    for (asking, _, answers) in evidence.answers.everything() {
+        let share = if asking == Asking::Sampled { &mut drawn } else { &mut greedy };
+        answers.iter().for_each(|a| share.count(shows(a).into()));
+    }
+    more_often(drawn, greedy) <= HARDLY_CHANCE && drawn.value() > FAR_MORE_OFTEN * greedy.value()
 }
 
 /// Whether nearly all of these greedy answers are the reference's, as far as its own are each other's. Without greedy answers nothing
@@ -147,8 +162,9 @@ fn schema(evidence: &Evidence<'_>) -> Option<Finding> {
         let Some(validator) = schema.and_then(|schema| jsonschema::validator_for(schema).ok()) else { continue };
         let share = |answers: &[Answer<'_>]| {
             let mut share = Share::default();
-            let whole = answers.iter().filter(|a| Ended::of(a) != Ended::AtCap && !a.text.trim().is_empty());
-            whole.for_each(|a| share.count((!follows(&validator, &a.sample.text)).into()));
+            let whole = answers.iter().filter(|a| Ended::of(a) != Ended::AtCap && a.sample.tool_calls.is_empty());
+            let broken = whole.filter_map(|a| breaks(&validator, &a.text));
+            broken.for_each(|breaks| share.count(breaks.into()));
             share
         };
         let (theirs, ours) = (share(evidence.answers.of(asking, probe)), share(ours));
@@ -160,6 +176,11 @@ fn schema(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding("schema-not-enforced", confidence, format!("the schema is broken by {}", tally.words())))
 }
 
-fn follows(validator: &jsonschema::Validator, text: &str) -> bool {
-    serde_json::from_str(text.trim()).is_ok_and(|value: serde_json::Value| validator.is_valid(&value))
+/// Whether a text breaks the schema; `None` where it breaks off, or there is none: whatever cut it, it says nothing of what was enforced.
+fn breaks(validator: &jsonschema::Validator, text: &str) -> Option<bool> {
+    match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(value) => Some(!validator.is_valid(&value)),
+        Err(error) if error.is_eof() => None,
+        Err(_) => Some(true),
+    }
 }

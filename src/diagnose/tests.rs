@@ -352,7 +352,8 @@ fn what_does_not_belong_into_a_text_is_found() {
         }
     });
     finds("corrupted-output", "Thai", |d| {
-        if d.kind == Kind::Sampled && d.number % 2 == 0 && d.sample.replicate % 2 == 0 {
+        let has_words = matches!(d.kind, Kind::Sampled | Kind::Plain);
+        if has_words && d.number % 2 == 0 && d.sample.replicate % 2 == 0 {
             d.sample.text = d.sample.text.replacen(' ', " คน", 1);
         }
     });
@@ -492,4 +493,36 @@ fn a_slow_host_has_not_drifted() {
     let found = spoilt(|d| d.sample.latency_ms.as_mut().unwrap().total += 1500);
     assert_eq!(found.findings.iter().map(|f| f.fault.as_str()).collect::<Vec<_>>(), ["slow"]);
     assert_ne!(found.verdict, Verdict::Drifted);
+}
+
+#[test]
+fn what_a_host_writes_in_its_own_way_is_no_fault() {
+    let told = |spoil: fn(&mut Draft), fault: &str| {
+        let found = spoilt(spoil);
+        assert!(found.findings.iter().all(|f| f.fault != fault), "{:#?}", found.findings);
+    };
+    // Hosts write a call without arguments in several ways.
+    told(|d| d.sample.tool_calls.iter_mut().for_each(|call| call.arguments.clear()), "tool-parser");
+    // What comes before JSON, or cuts it, says nothing of what was enforced.
+    for before in ["\u{feff}", "<think>Calm or cross?</think>"] {
+        let found = spoilt(|d| {
+            if d.kind == Kind::Schema {
+                d.sample.text.insert_str(0, before);
+            }
+        });
+        assert!(found.findings.iter().all(|f| f.fault != "schema-not-enforced"), "{:#?}", found.findings);
+    }
+    let cut = |d: &mut Draft| {
+        if d.kind == Kind::Schema {
+            d.sample.text.truncate(12);
+        }
+    };
+    told(cut, "schema-not-enforced");
+    // Within a thought a stop sequence stops nothing.
+    let thinks = |d: &mut Draft| {
+        if d.kind == Kind::Stop {
+            d.sample.text.insert_str(0, "<think>It ends with END, so.</think>");
+        }
+    };
+    told(thinks, "stop-ignored");
 }

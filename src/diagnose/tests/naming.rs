@@ -126,6 +126,42 @@ fn a_lower_cap_than_was_sent_is_counted() {
 }
 
 #[test]
+fn a_lower_cap_is_known_by_the_length_of_texts_where_nobody_counts_them() {
+    let uncounted = |reason: &'static str| {
+        move |d: &mut Draft| {
+            if !matches!(d.kind, Kind::Uncapped | Kind::Tools) {
+                cut_at(d, 8);
+                let said = d.sample.finish_reason.take();
+                d.sample.finish_reason = said.map(|said| said.replace("length", reason));
+            }
+            d.sample.usage = None;
+        }
+    };
+    finds("low-output-cap", "for as much text again under the same cap", uncounted("length"));
+    // Where it is said to be the end, nothing tells a cap from a token.
+    let found = spoilt(uncounted("stop"));
+    assert_eq!(confidence_of(&found, "wrong-eos"), Some(Confidence::Possible), "{:#?}", found.findings);
+    // A token comes at one place.
+    finds("wrong-eos", "in the midst", |d| {
+        if let Some((line, _)) = d.sample.text.clone().split_once('\n') {
+            line.clone_into(&mut d.sample.text);
+            d.sample.finish_reason = Some("stop".into());
+        }
+        d.sample.usage = None;
+    });
+}
+
+#[test]
+fn letters_of_other_scripts_in_drawn_answers_alone_are_no_texts_that_a_host_spoils_for_sure() {
+    let found = spoilt(|d| {
+        if d.kind == Kind::Sampled && d.number % 2 == 0 && d.sample.replicate % 2 == 0 {
+            d.sample.text = d.sample.text.replacen(' ', " คน", 1);
+        }
+    });
+    assert_eq!(confidence_of(&found, "corrupted-output"), Some(Confidence::Possible), "{:#?}", found.findings);
+}
+
+#[test]
 fn letters_of_other_scripts_are_another_models_where_its_answers_differ() {
     let found = spoilt(|d| {
         another(1)(d);
