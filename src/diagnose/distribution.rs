@@ -80,9 +80,12 @@ fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
             repeats.endpoint.showing, repeats.endpoint.all, repeats.reference.showing
         );
     }
-    // What changes greedy answers and lets them repeat themselves is more than other sampling.
-    let is_sampling = !evidence.is_model_moved() || leaves_itself(evidence);
-    Some(told("temperature-ignored", if is_sampling { Likely } else { Possible }, seen))
+    // What changes greedy answers and lets them repeat themselves is more than other sampling. Another model's answers among the
+    // reference's add variety as a higher temperature does; they take none away around the same ones.
+    let is_sampling = change > 0.0 && (!evidence.is_model_moved() || leaves_itself(evidence));
+    let is_rare =
+        !around_the_same || evidence.sampled.is_some_and(|found| is_reached_by_none(evidence, found.dispersion_p));
+    Some(told("temperature-ignored", if is_sampling && is_rare { Likely } else { Possible }, seen))
 }
 
 /// Sampled answers that are less surprising than the reference's, or more, while greedy ones are the reference's: the tail of the
@@ -103,7 +106,8 @@ fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
         "more surprising than the reference's"
     };
     let seen = format!("sampled answers are {:.0} % {words}, and greedy ones agree", change.abs());
-    Some(told("temperature-ignored", Likely, seen))
+    // What is more surprising may as well be another model's, behind requests of this kind alone.
+    Some(told("temperature-ignored", if change > 0.0 { Likely } else { Possible }, seen))
 }
 
 /// Whether chance is ruled out for a surprisal, at the level that all rules which can be wrong by chance share.
@@ -112,20 +116,25 @@ fn is_chance_ruled_out(evidence: &Evidence<'_>, surprisal: &Sized) -> bool {
     // No p-value of 1,999 permutations is below 1 in 2,000, and the level is. Where none of them reaches what was
     // observed, the normal distribution with their spread says how rare it is: the statistic is a mean over all answers,
     // centred by construction.
-    let smallest = 1.0 / (f64::from(evidence.settings.permutations) + 1.0);
-    if p <= RULED_OUT || found.surprisal_p > FLOOR * smallest || found.surprisal_null.sd <= 0.0 {
+    if p <= RULED_OUT || !is_reached_by_none(evidence, found.surprisal_p) || found.surprisal_null.sd <= 0.0 {
         return p <= RULED_OUT;
     }
     let views = evidence.thinking.disclosure.views(Asking::Sampled).len() as f64;
     2.0 * views * normal_tail(found.surprisal.abs() / found.surprisal_null.sd) <= RULED_OUT
 }
 
-/// Up to this many times the smallest p-value there is, none of the permutations reached what was observed.
+/// Whether none of the permutations reached what was observed, by the p-value of the test itself.
+fn is_reached_by_none(evidence: &Evidence<'_>, p: f64) -> bool {
+    p <= FLOOR / (f64::from(evidence.settings.permutations) + 1.0)
+}
+
+/// Up to this many times the smallest p-value there is.
 const FLOOR: f64 = 1.5;
 
 /// Whether the endpoint's answers lie between the reference's own and its more or less typical ones: then the similarity
 /// across both sides lies between those within each, which is `|D| ≥ T`. Another model's answers are less similar to the
-/// reference's than either side's are among themselves.
+/// reference's than either side's are among themselves. Where they are a share ε of the endpoint's, `T` goes with ε² and
+/// `D` with −2ε, so that a loss of variety alone (`D > 0`) tells the two apart.
 fn is_same_model_otherwise_sampled(found: &TwoSample) -> bool {
     mean_of_combined(&found.d).abs() >= mean_of_combined(&found.t)
 }

@@ -50,6 +50,8 @@ fn seeds(evidence: &Evidence<'_>) -> Option<Finding> {
         (false, true) if !is_moved => Possible,
         _ => return None,
     };
+    // Sums that depend on the batch leave two of three equal; what leaves hardly any two is no seed.
+    let confidence = if are_mostly_equal { Possible } else { confidence };
     let evidence = format!(
         "answers to one seed differ on {} of {} probes, the reference's on {} of {}",
         endpoint.showing, endpoint.all, reference.showing, reference.all

@@ -1,10 +1,12 @@
 //! What a model does by itself now and then is no fault of the host, and does not hide one.
 
 use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
 
-use super::world::{Draft, Kind, host, words};
+use super::world::{Draft, Kind, WORDS, host, words};
 use super::{certain, comparison, spoilt};
 use crate::stats::rng;
+use crate::verdict::Confidence;
 
 #[test]
 fn what_a_model_that_answers_otherwise_does_by_itself_is_no_certain_fault() {
@@ -91,4 +93,74 @@ fn one_low_temperature_for_all_requests_is_known_by_what_varies_less_and_what_va
     let faults: Vec<&str> = found.findings.iter().map(|f| f.fault.as_str()).collect();
     assert_eq!(faults, ["temperature-ignored"], "{found:#?}");
     assert!(found.findings[0].evidence.contains("at temperature 0 they change"), "{:#?}", found.findings);
+}
+
+/// Words as often as they are early among all, and only the first so many.
+fn of_the_first(most: usize, rng: &mut ChaCha8Rng) -> String {
+    let mut index = || loop {
+        let i = rng.random_range(0..WORDS.len()).min(rng.random_range(0..WORDS.len()));
+        if i < most {
+            break i;
+        }
+    };
+    (0..14).map(|_| WORDS[index()]).collect::<Vec<_>>().join(" ")
+}
+
+/// What is said of sampling where drawn answers have the first so many of all words, and are the reference's at temperature 0.
+fn told_of_drawing(reference: usize, endpoint: usize) -> Option<(Confidence, String)> {
+    let side = |name: &str, most: usize| {
+        let mut drafts = host(name);
+        for draft in drafts.iter_mut().filter(|d| d.kind == Kind::Sampled) {
+            let sample = &draft.sample;
+            let mut rng = rng::derive(6, &[name, &sample.probe, &sample.replicate.to_string()]);
+            draft.sample.text = of_the_first(most, &mut rng);
+        }
+        drafts
+    };
+    let found = comparison(side("reference", reference), side("endpoint", endpoint)).endpoints.remove(0);
+    let told = found.findings.into_iter().find(|f| f.fault == "temperature-ignored");
+    told.map(|f| (f.confidence, f.evidence))
+}
+
+#[test]
+fn answers_without_their_tail_are_known_by_their_surprisal_where_greedy_ones_agree() {
+    let all = WORDS.len();
+    let (confidence, evidence) = told_of_drawing(all, 8).expect("a finding");
+    assert_eq!(confidence, Confidence::Likely, "{evidence}");
+    assert!(evidence.contains("less surprising than the reference's, as without their tail"), "{evidence}");
+    let (confidence, evidence) = told_of_drawing(8, all).expect("a finding");
+    assert_eq!(confidence, Confidence::Possible, "{evidence}");
+    assert!(evidence.contains("more surprising"), "{evidence}");
+    assert_eq!(told_of_drawing(all, all), None);
+}
+
+#[test]
+fn another_models_answers_among_the_references_are_no_higher_temperature_for_sure() {
+    let side = |name: &str, is_other: fn(u32) -> bool| {
+        let mut drafts = host(name);
+        for draft in drafts.iter_mut().filter(|d| d.kind == Kind::Sampled) {
+            let sample = &draft.sample;
+            let mut rng = rng::derive(7, &[name, &sample.probe, &sample.replicate.to_string()]);
+            let begun = words(&mut rng::derive(8, &[&sample.probe]), 7);
+            let text = words(&mut rng, 14);
+            draft.sample.text = if is_other(sample.replicate) { text } else { format!("{begun} {text}") };
+        }
+        drafts
+    };
+    let endpoint = side("endpoint", |replicate| replicate.is_multiple_of(3));
+    let found = comparison(side("reference", |_| false), endpoint).endpoints.remove(0);
+    let sure = found.findings.iter().filter(|f| f.confidence != Confidence::Possible);
+    assert_eq!(sure.count(), 0, "{:#?}", found.findings);
+    assert!(found.findings.iter().any(|f| f.evidence.contains("% more than")), "{:#?}", found.findings);
+}
+
+#[test]
+fn noise_that_leaves_two_of_three_answers_to_a_seed_equal_is_no_seed_that_is_ignored_for_sure() {
+    let found = spoilt(|d| {
+        if d.kind == Kind::Seeded && d.sample.replicate == 2 {
+            d.sample.text += " And so.";
+        }
+    });
+    let told = found.findings.iter().find(|f| f.fault == "seed-ignored").map(|f| f.confidence);
+    assert_eq!(told, Some(Confidence::Possible), "{:#?}", found.findings);
 }

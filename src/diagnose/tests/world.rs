@@ -65,7 +65,8 @@ pub fn host(name: &str) -> Vec<Draft> {
     out
 }
 
-const WORDS: [&str; 24] = [
+/// The words of the world.
+pub const WORDS: [&str; 24] = [
     "river", "stone", "quiet", "lamp", "harbour", "gentle", "winter", "bread", "window", "letter", "garden", "silver",
     "the", "a", "of", "and", "walks", "sings", "holds", "under", "over", "slowly", "again", "home",
 ];
