@@ -1,7 +1,7 @@
 //! A verdict on one endpoint, and the words and numbers it rests on.
 //!
-//! Layer 1. A verdict is earned: `consistent` means that the interval of every measured effect lies inside the
-//! tolerance, not that a test failed to reject; too little evidence is `inconclusive`, none is `unmeasured`.
+//! Layer 1. A verdict is earned: `consistent` means that the intervals of what decides lie inside their tolerances, not
+//! that a test failed to reject; too little evidence is `inconclusive`, none is `unmeasured`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Every measured effect lies below the tolerance with its whole interval.
+    /// What decides lies within its tolerances, with the whole intervals.
     Consistent,
     /// A difference is significant after multiplicity and larger than the tolerance.
     Drifted,

@@ -8,7 +8,8 @@
 //! what the rate of divergence explains. Where greedy answers alone were asked, they decide, and that is said. Otherwise *inconclusive*.
 //!
 //! Sampled and greedy answers bound the same share: each interval holds it with 97.5 % on its upper side, so both together
-//! hold it with 95 %, and the tighter of the two upper ends decides.
+//! hold it with 95 %, and the tighter of the two upper ends decides. That takes for granted that a host serves requests at
+//! both temperatures alike, and an agreement says how much sampled answers by themselves leave open.
 
 use super::band::Band;
 use super::effect::{Sized, left_at};
@@ -80,9 +81,12 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         // Whatever is missing may differ: at most all of it.
         let allowed = endpoint.effects.iter().map(|s| s.band.agreed).fold(settings.tolerance, f64::max);
         if effect.high.max(0.0) * (1.0 - missing) + missing <= allowed {
-            let unasked =
-                if is_asked { "" } else { "; only greedy answers were asked, which show nothing of sampling" };
-            return judge(Verdict::Consistent, format!("within the tolerance{unasked}"), Some(effect));
+            let open = if is_asked {
+                left_open(&endpoint.effects, allowed)
+            } else {
+                "; only greedy answers were asked, which show nothing of sampling".to_owned()
+            };
+            return judge(Verdict::Consistent, format!("within the tolerance{open}"), Some(effect));
         }
         let missing = endpoint.thinking.what_is_missing().unwrap_or_default();
         return judge(
@@ -96,6 +100,17 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         return judge(Verdict::Inconclusive, missing, tightest);
     }
     judge(Verdict::Inconclusive, what_is_missing(endpoint, significant, settings), tightest)
+}
+
+/// What an agreement takes for granted: that requests above temperature 0 go where those at 0 go, since sampled answers by
+/// themselves bound the share of another model's far more widely at any budget that is usual.
+fn left_open(effects: &[Sized], allowed: f64) -> String {
+    let sampled = effects.iter().map(|s| &s.effect).find(|e| e.name == EffectName::Substitution);
+    let beyond = sampled.filter(|effect| effect.high > allowed);
+    let words = |effect: &Effect| {
+        format!("; sampled answers by themselves leave room for {:.0} % of another model's", 100.0 * effect.high)
+    };
+    beyond.map_or_else(String::new, words)
 }
 
 /// From this share on what is missing is the first thing to say of a verdict that cannot be had.

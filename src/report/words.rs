@@ -26,6 +26,9 @@ const EFFECT_LEGEND: &str = "share of answers as if from another model, with its
 
 /// What the adjusted p-value is: of a report on some of the endpoints, too, the correction is over all.
 pub const ADJUSTED_LEGEND: &str = "p-value, corrected over all endpoints that were compared (Holm)";
+/// What an agreement on sampling covers, as the legend of a table says it.
+const SAMPLING_LEGEND: &str =
+    "agrees in variety and surprisal, within their tolerance: so may small changes of temperature or `top_p`";
 
 /// What a detail is about that says what to do.
 pub const NEXT: &str = "next";
@@ -72,17 +75,20 @@ pub fn effect(effect: &Effect) -> String {
     format!("{name}{arrow}{estimate} % ({low} to {high})")
 }
 
-/// What the effects that have a name before them are, one line for each that is shown.
+/// What the effects that have a name before them are, one line for each that is shown, and what an agreement covers.
 pub fn legends(report: &Report) -> Vec<(&'static str, &'static str)> {
     let shown: Vec<EffectName> =
         report.endpoints.iter().filter_map(|e| e.effect.as_ref()).map(|effect| effect.name).collect();
     let any = |names: &[EffectName]| shown.iter().any(|name| names.contains(name));
+    let agrees =
+        |e: &EndpointReport| e.verdict == Verdict::Consistent && e.questions.drawn.verdict == Verdict::Consistent;
     [
         ("effect", EFFECT_LEGEND, any(&[EffectName::Substitution, EffectName::Divergence])),
         ("mixture", "share of sampled answers as if from the control", any(&[EffectName::Mixture])),
         ("departures", "share of greedy answers that leave the reference's early", any(&[EffectName::Departure])),
         ("variety", "answers vary by this much less (↓) or more (↑)", any(&[EffectName::Dispersion])),
         ("surprisal", "answers are by this much less (↓) or more (↑) surprising", any(&[EffectName::Surprisal])),
+        ("sampling", SAMPLING_LEGEND, report.endpoints.iter().any(agrees)),
     ]
     .into_iter()
     .filter_map(|(about, text, shown)| shown.then_some((about, text)))
@@ -345,6 +351,15 @@ mod tests {
         assert_eq!(shown(EffectName::Divergence, 0.012, 0.0, 0.0496), "1.2 % (0 to 5)");
         assert_eq!(shown(EffectName::Divergence, -0.012, -0.02, 0.041), "−1.2 % (−2 to 4.1)");
         assert_eq!(shown(EffectName::Divergence, -0.0001, -0.0002, 0.0), "0 % (0 to 0)");
+    }
+
+    #[test]
+    fn what_an_agreement_on_sampling_covers_is_said_where_there_is_one() {
+        let mut report = crate::report::fixture::mixed();
+        let told = |report: &Report| legends(report).iter().any(|(_, text)| *text == SAMPLING_LEGEND);
+        assert!(!told(&report), "nothing is known of how answers are drawn");
+        report.endpoints[0].questions.drawn.verdict = Verdict::Consistent;
+        assert!(told(&report));
     }
 
     #[test]

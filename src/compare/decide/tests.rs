@@ -189,6 +189,18 @@ fn an_estimate_beyond_the_tolerance_that_is_not_nothing_is_no_consistency() {
 }
 
 #[test]
+fn what_sampled_answers_leave_open_by_themselves_is_said_with_an_agreement() {
+    let with = |high| {
+        let effects = [(Divergence, 0.0, 0.02), (Substitution, 0.0, high), (Surprisal, -0.01, 0.01)];
+        let found = judged(EndpointComparison { is_sampled: true, ..endpoint(Some(0.9), &effects) });
+        assert_eq!(found.verdict, Verdict::Consistent);
+        found.reason
+    };
+    assert!(with(0.58).ends_with("; sampled answers by themselves leave room for 58 % of another model's"));
+    assert_eq!(with(0.04), "within the tolerance");
+}
+
+#[test]
 fn greedy_answers_alone_decide_where_nothing_else_was_asked_and_that_is_said() {
     let found = judged(endpoint(Some(0.9), &[(Divergence, 0.0, 0.02)]));
     assert_eq!(found.verdict, Verdict::Consistent);
