@@ -1,14 +1,19 @@
-//! Honest hosts that write their answers in dialects of their own: of none is anything said that is not literally true.
+//! Honest hosts that write their answers in dialects of their own: of none is anything said that is not literally true, whichever
+//! of two is the reference.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use samemodel::compare::{Roles, Settings, compare};
+use samemodel::sample::Sample;
+use samemodel::sample::file::read_samples;
+use samemodel::verdict::{Confidence, Verdict};
 use serde_json::{Value, json};
 
 use crate::fixture::Project;
 use crate::host::{Host, Request, WORDS, digest, response};
 
 /// What each is, by the first part of its path.
-const DIALECTS: [(&str, Dialect); 30] = [
+const DIALECTS: [(&str, Dialect); 32] = [
     ("whole", |a| whole(&a.completion())),
     ("whole-in-parts", |a| whole(&with(a.completion(), "/choices/0/message/content", json!([a.part()])))),
     ("whole-empty-fields", |a| {
@@ -65,9 +70,18 @@ const DIALECTS: [(&str, Dialect); 30] = [
         let headers = ["x-ratelimit-remaining-requests: -1", "x-ratelimit-reset-requests: -1"].map(str::to_owned);
         response("200 OK", &headers, &a.completion().to_string())
     }),
+    ("other-reasons", |a| {
+        let reason = if a.finish() == "stop" { "COMPLETE" } else { "MAX_TOKENS" };
+        sse(&a.last(|event| with(event, "/choices/0/finish_reason", json!(reason))), "\n\n")
+    }),
+    ("no-reason", |a| sse(&a.last(|event| with(event, "/choices/0/finish_reason", Value::Null)), "\n\n")),
     ("escaped", |a| body(&joined(&a.events(), "\n\n").replace("amber", "\\u0061mb\\u0065r"))),
-    ("plain", |a| sse(&a.events(), "\n\n")),
+    ("plain", plain),
 ];
+
+fn plain(answer: &Answer) -> Vec<u8> {
+    sse(&answer.events(), "\n\n")
+}
 
 type Dialect = fn(&Answer) -> Vec<u8>;
 
@@ -215,7 +229,7 @@ fn whole(completion: &Value) -> Vec<u8> {
 
 fn answer(request: &Request) -> Vec<u8> {
     let name = request.path.split('/').nth(1).unwrap_or_default();
-    let dialect = DIALECTS.iter().find(|(known, _)| *known == name).map_or(DIALECTS[29].1, |(_, dialect)| *dialect);
+    let dialect = DIALECTS.iter().find(|(known, _)| *known == name).map_or(plain as Dialect, |(_, dialect)| *dialect);
     dialect(&Answer::to(request))
 }
 
@@ -230,19 +244,43 @@ fn project(host: &Host) -> Project {
     DIALECTS.iter().fold(project, |project, (name, _)| project.with_endpoint(&format!("at-{name}"), &host.url(name)))
 }
 
-/// What is literally true of some: counts that are missing, or other ones, and fingerprints that change.
-const TRUE: [(&str, &str); 5] = [
+/// What is literally true of some: counts that are missing, or other ones than the other side's, reasons that are missing, and
+/// fingerprints that change.
+const TRUE: [(&str, &str); 6] = [
     ("no-usage", "usage-miscounted"),
     ("usage-of-nothing", "usage-miscounted"),
     ("uncached", "usage-miscounted"),
     ("end-counted", "usage-miscounted"),
     ("rotating-fingerprint", "route-not-pinned"),
+    ("no-reason", "finish-reason-wrong"),
 ];
+
+fn is_true(name: &str, fault: &str) -> bool {
+    TRUE.iter().any(|(of, said)| *of == name && *said == fault)
+}
+
+/// What is wrongly said of the plain host where these answers, of a dialect and of the plain host, are turned round.
+fn wrong_of_the_plain_one(name: &str, samples: &[Sample]) -> Option<String> {
+    let reference = format!("at-{name}");
+    let both: Vec<Sample> =
+        samples.iter().filter(|s| s.endpoint == reference || s.endpoint == "reference").cloned().collect();
+    let settings = Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 199 };
+    let found = compare(&both, &Roles::new(&reference, vec!["reference"]), &settings).expect("comparable");
+    let found = &found.endpoints[0];
+    let sure: Vec<_> = found
+        .findings
+        .iter()
+        .filter(|finding| finding.confidence != Confidence::Possible && !is_true(name, &finding.fault))
+        .collect();
+    let is_wrong = found.verdict == Verdict::Drifted || !sure.is_empty();
+    is_wrong.then(|| format!("beside {name}: {} {sure:?}", found.reason))
+}
 
 #[test]
 fn of_hosts_that_only_write_otherwise_nothing_is_said_and_all_answers_are_read() {
     let host = Host::start(answer);
-    let run = project(&host).run(["check", "--seed", "1", "--format", "json"]);
+    let project = project(&host);
+    let run = project.run(["check", "--seed", "1", "--format", "json"]);
     let mut wrong = Vec::new();
     for (name, _) in DIALECTS {
         let found = run.endpoint(&format!("at-{name}"));
@@ -251,12 +289,16 @@ fn of_hosts_that_only_write_otherwise_nothing_is_said_and_all_answers_are_read()
             .expect("findings")
             .iter()
             .filter(|finding| finding["confidence"] != "possible")
-            .filter(|finding| !TRUE.iter().any(|(of, fault)| *of == name && finding["fault"] == *fault))
+            .filter(|finding| !is_true(name, finding["fault"].as_str().expect("a fault")))
             .collect();
-        let is_read = found["verdict"] != "unmeasured" && found["errors"] == 0 && found["unanswered"] == 0;
+        // Who reads all of every text finds the same ones at temperature 0.
+        let is_read = found["errors"] == 0 && found["unanswered"] == 0 && found["greedy"]["differing"] == 0.0;
         if found["verdict"] == "drifted" || !sure.is_empty() || !is_read {
-            wrong.push(format!("{name}: {} {sure:?} {}", found["reason"], found["causes"]));
+            wrong.push(format!("{name}: {} {sure:?} {} {}", found["reason"], found["causes"], found["greedy"]));
         }
     }
+    let export = project.run(["export"]);
+    let samples = read_samples(export.stdout.as_bytes(), "the samples").expect("samples");
+    wrong.extend(DIALECTS.iter().filter_map(|(name, _)| wrong_of_the_plain_one(name, &samples)));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
