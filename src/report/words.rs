@@ -26,6 +26,7 @@ const EFFECT_LEGEND: &str = "share of answers as if from another model, with its
 
 /// What the adjusted p-value is: of a report on some of the endpoints, too, the correction is over all.
 pub const ADJUSTED_LEGEND: &str = "p-value, corrected over all endpoints that were compared (Holm)";
+
 /// What an agreement on sampling covers, as the legend of a table says it.
 const SAMPLING_LEGEND: &str =
     "agrees in variety and surprisal, within their tolerance: so may small changes of temperature or `top_p`";
@@ -133,7 +134,7 @@ pub const SHORT_ID: usize = 13;
 
 /// The beginning of the id of a run, by which commands find it.
 pub fn short_id(run: &str) -> &str {
-    run.get(..SHORT_ID).unwrap_or(run)
+    &run[..run.floor_char_boundary(SHORT_ID)]
 }
 
 /// What is compared, by name: samples need not say which model they are of.
