@@ -128,7 +128,9 @@ fn is_of_draws_alone(evidence: &Evidence<'_>, shows: impl Fn(&Answer<'_>) -> boo
     let (mut drawn, mut greedy) = (Share::default(), Share::default());
     for (asking, _, answers) in evidence.answers.everything() {
         let share = if asking == Asking::Sampled { &mut drawn } else { &mut greedy };
-        answers.iter().for_each(|a| share.count(shows(a).into()));
+        for answer in answers {
+            share.count(shows(answer).into());
+        }
     }
     more_often(drawn, greedy) <= HARDLY_CHANCE && drawn.value() > FAR_MORE_OFTEN * greedy.value()
 }

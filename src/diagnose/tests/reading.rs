@@ -60,11 +60,15 @@ fn without_answers_that_show_how_prompts_are_read_a_count_is_no_likely_fault_of_
     let short = |name: &str| {
         let mut drafts = host(name);
         drafts.retain(|d| d.kind == Kind::Plain);
-        drafts.iter_mut().for_each(|d| d.sample.text = "Yes.".into());
+        for draft in &mut drafts {
+            draft.sample.text = "Yes.".into();
+        }
         drafts
     };
     let mut endpoint = short("endpoint");
-    endpoint.iter_mut().for_each(|d| tokens(d, |n| n + 4));
+    for draft in &mut endpoint {
+        tokens(draft, |n| n + 4);
+    }
     let found = comparison(short("reference"), endpoint).endpoints.remove(0);
     assert_eq!(confidence_of(&found, "hidden-system-prompt"), Some(Confidence::Possible));
     assert_eq!(confidence_of(&found, "usage-miscounted"), Some(Confidence::Possible));
