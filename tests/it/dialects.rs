@@ -1,14 +1,27 @@
 //! Hosts that refuse, break off and write as real ones do, each beside a reference that does not.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 use crate::fixture::{Project, Run, assert_says};
 use crate::host::{Host, Request, WORDS, delta, digest, end, response};
 
-/// Requests so far, so that sampled answers differ from one to the next and a host can fail now and then.
+/// Requests so far, so that sampled answers differ from one to the next.
 static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// Those to each name, so that when a host fails does not hang on what else is asked at the time.
+static BY_NAME: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// The number of the next request to a host of this name, from 1.
+fn next_to(name: &str) -> u64 {
+    let mut by_name = BY_NAME.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = by_name.entry(name.to_owned()).or_default();
+    *number += 1;
+    *number
+}
 
 /// Sixteen words: at temperature 0 always the same to one prompt, else drawn.
 fn text(request: &Request, number: u64) -> String {
@@ -39,11 +52,12 @@ fn refuse(status: &str, message: &str) -> Vec<u8> {
 
 /// Answers as the first part of the path says.
 fn answer(request: &Request) -> Vec<u8> {
-    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
-    let now_and_then = number.is_multiple_of(6);
+    let name = request.path.split('/').nth(1).unwrap_or_default();
+    let (number, own) = (REQUESTS.fetch_add(1, Ordering::Relaxed), next_to(name));
+    let now_and_then = own.is_multiple_of(6);
     let has = |field: &str| !request.body[field].is_null();
     let said = || text(request, number);
-    match request.path.split('/').nth(1).unwrap_or_default() {
+    match name {
         "error-field" if now_and_then => lines(&[
             r#"error: {"code":400,"message":"the prompt does not fit: raise --ctx-size","type":"exceed_context_size"}"#
                 .to_owned(),
