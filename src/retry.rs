@@ -22,6 +22,15 @@ pub struct Spent {
     pub elapsed: Duration,
 }
 
+/// What is known of the endpoint that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It has answered nothing so far.
+    Nothing,
+    /// It has answered, so that its key and its address are right.
+    Answers,
+}
+
 /// What follows a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -78,12 +87,12 @@ impl fmt::Display for GiveUp {
     }
 }
 
-/// Decides what follows `failure`, given what was `spent` on its request.
+/// Decides what follows `failure`, given what is `known` of the endpoint and what was `spent` on the request.
 ///
 /// A wait that the host asks for is never shortened; up to half of `policy.first_wait` is added to it at random, so
 /// that requests that were turned away together do not come back together.
-pub fn decide<R: Rng + ?Sized>(failure: &Failure, spent: Spent, policy: &Retry, rng: &mut R) -> Decision {
-    if let Err(reason) = worth_retrying(failure) {
+pub fn decide<R: Rng + ?Sized>(failure: &Failure, known: Known, spent: Spent, policy: &Retry, rng: &mut R) -> Decision {
+    if let Err(reason) = worth_retrying(failure, known) {
         return Decision::GiveUp(reason);
     }
     if spent.tries >= policy.tries {
@@ -110,14 +119,16 @@ pub fn is_passing(kind: FailureKind) -> bool {
     matches!(kind, Blank | Connect | Reset | CutStream | Timeout | RateLimited | Server | Malformed | Local)
 }
 
-fn worth_retrying(failure: &Failure) -> Result<(), GiveUp> {
-    if failure.kind.is_fatal() {
+fn worth_retrying(failure: &Failure, known: Known) -> Result<(), GiveUp> {
+    let is_fatal = failure.kind.is_fatal();
+    if is_fatal && known == Known::Nothing {
         return Err(GiveUp::Permanent(failure.kind));
     }
     match failure.should_retry {
         Some(true) => Ok(()),
         Some(false) => Err(GiveUp::HostDeclines),
-        None if is_passing(failure.kind) => Ok(()),
+        // Among answers a wrong key or a redirect is one node's, and the next try may come to another one.
+        None if is_fatal || is_passing(failure.kind) => Ok(()),
         None => Err(GiveUp::Permanent(failure.kind)),
     }
 }
@@ -149,7 +160,11 @@ mod tests {
     }
 
     fn decided(failure: &Failure, spent: Spent) -> Decision {
-        decide(failure, spent, &Retry::default(), &mut ChaCha8Rng::seed_from_u64(1))
+        decided_of(Known::Nothing, failure, spent)
+    }
+
+    fn decided_of(known: Known, failure: &Failure, spent: Spent) -> Decision {
+        decide(failure, known, spent, &Retry::default(), &mut ChaCha8Rng::seed_from_u64(1))
     }
 
     const EVERY_KIND: [FailureKind; 17] = [
@@ -197,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_key_or_a_redirect_among_answers_is_tried_again_within_the_usual_tries() {
+        let among = |failure: &Failure, tries| decided_of(Known::Answers, failure, spent(tries, 0.0));
+        for kind in [FailureKind::Unauthorized, FailureKind::Redirect] {
+            assert!(matches!(among(&failure(kind), 1), Decision::Retry { .. }), "{kind}");
+            assert_eq!(among(&failure(kind), 5), Decision::GiveUp(GiveUp::TriesUsed(5)));
+            assert_eq!(decided(&failure(kind), spent(1, 0.0)), Decision::GiveUp(GiveUp::Permanent(kind)));
+            let declined = Failure { should_retry: Some(false), ..failure(kind) };
+            assert_eq!(among(&declined, 1), Decision::GiveUp(GiveUp::HostDeclines));
+        }
+        let rejected = failure(FailureKind::Rejected);
+        assert_eq!(among(&rejected, 1), Decision::GiveUp(GiveUp::Permanent(FailureKind::Rejected)));
+    }
+
+    #[test]
     fn the_last_try_is_the_last() {
         assert!(matches!(decided(&failure(FailureKind::Server), spent(4, 1.0)), Decision::Retry { .. }));
         assert_eq!(decided(&failure(FailureKind::Server), spent(5, 1.0)), Decision::GiveUp(GiveUp::TriesUsed(5)));
@@ -234,7 +263,11 @@ mod tests {
             let policy =
                 Retry { tries: 200, first_wait: first, longest_wait: longest, total: 1e9, ..Retry::default() };
             let decision = decide(
-                &failure(FailureKind::Server), spent(tries, 0.0), &policy, &mut ChaCha8Rng::seed_from_u64(seed),
+                &failure(FailureKind::Server),
+                Known::Nothing,
+                spent(tries, 0.0),
+                &policy,
+                &mut ChaCha8Rng::seed_from_u64(seed),
             );
             let Decision::Retry { after } = decision else { return Err(TestCaseError::fail("given up")) };
             let full = (first * 2f64.powi(i32::try_from(tries.min(60))? - 1)).min(longest);
@@ -249,7 +282,8 @@ mod tests {
             let asked = Duration::from_millis(asked_ms);
             let failed = Failure { retry_after: Some(asked), ..failure(FailureKind::RateLimited) };
             let policy = Retry::default();
-            match decide(&failed, spent(tries, elapsed), &policy, &mut ChaCha8Rng::seed_from_u64(seed)) {
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            match decide(&failed, Known::Nothing, spent(tries, elapsed), &policy, rng) {
                 Decision::Retry { after } => {
                     prop_assert!(after >= asked);
                     prop_assert!(after <= asked + seconds(policy.first_wait * 0.5));
@@ -267,9 +301,8 @@ mod tests {
             };
             let failed =
                 Failure { retry_after: asked_ms.map(Duration::from_millis), ..failure(FailureKind::Server) };
-            if let Decision::Retry { after } =
-                decide(&failed, spent(tries, 0.0), &policy, &mut ChaCha8Rng::seed_from_u64(seed))
-            {
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            if let Decision::Retry { after } = decide(&failed, Known::Nothing, spent(tries, 0.0), &policy, rng) {
                 prop_assert!(tries < policy.tries);
                 prop_assert!(after <= seconds(total));
             }

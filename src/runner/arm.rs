@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::attempt::{Failure, FailureKind};
 use crate::client::{Limiter, Target};
 use crate::config::{Defaults, Dialect, Endpoint, Retry};
+use crate::retry::Known;
 
 /// One endpoint, ready to be asked.
 #[derive(Debug, Clone)]
@@ -115,9 +116,8 @@ impl State {
     pub(super) fn gave_up(&self, given_up: &GivenUp<'_>) -> Option<String> {
         self.left.fetch_sub(1, Ordering::Relaxed);
         let failure = given_up.failure;
-        let has_answered = self.seen().answered;
         // What answers has the right key and the right address: one node of many may be out of order.
-        let reason = if failure.kind.is_fatal() && !has_answered {
+        let reason = if failure.kind.is_fatal() && self.known() == Known::Nothing {
             Some(failure.message.clone())
         } else if failure.kind.is_refusal() {
             self.refused(given_up)
@@ -125,6 +125,11 @@ impl State {
             self.in_a_row(given_up)
         };
         reason.filter(|_| self.goes_down())
+    }
+
+    /// What is known of the endpoint so far.
+    pub(super) fn known(&self) -> Known {
+        if self.seen().answered { Known::Answers } else { Known::Nothing }
     }
 
     /// A host that refuses one class of requests, or one probe, may answer all others.
@@ -224,7 +229,9 @@ mod tests {
     #[test]
     fn a_wrong_key_or_a_redirect_among_answers_takes_nothing_down_and_many_in_a_row_do() {
         let state = state(2);
+        assert_eq!(state.known(), Known::Nothing);
         state.answered(Some(0));
+        assert_eq!(state.known(), Known::Answers);
         assert_eq!(give_up(&state, FailureKind::Unauthorized, Some(1), 2), None);
         state.answered(Some(0));
         assert_eq!(give_up(&state, FailureKind::Redirect, Some(1), 2), None);

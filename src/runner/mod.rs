@@ -271,7 +271,7 @@ impl Shared<'_> {
                 self.take_out(arm, reason, state);
             }
             let spent = Spent { tries: number, elapsed: sent.elapsed() };
-            match retry::decide(failure, spent, &arm.retry, &mut rng) {
+            match retry::decide(failure, state.known(), spent, &arm.retry, &mut rng) {
                 Decision::GiveUp(reason) => {
                     let message = format!("{}; {reason}", failure.message);
                     return Ok(End::GaveUp(Failure { message, ..failure.clone() }, number));

@@ -88,6 +88,9 @@ fn answer(request: &Request) -> Vec<u8> {
             response("429 Too Many Requests", &[], &error.to_string())
         }
         "early" if now_and_then => response("425 Too Early", &[], "too early"),
+        // By then others have been answered.
+        "lost-key" if now_and_then && own > 30 => refuse("401 Unauthorized", "this key is not known here"),
+        "lost-way" if now_and_then && own > 30 => response("302 Found", &["location: /elsewhere".to_owned()], ""),
         "empty-limit" => {
             let limit = ["limit-requests: 0", "remaining-requests: 0", "reset-requests: 1d"];
             let body = json!({"choices": [{"message": {"content": said()}, "finish_reason": "stop"}]});
@@ -245,7 +248,7 @@ fn a_host_that_refuses_every_plain_request_is_out_soon_and_its_words_are_in_the_
 
 #[test]
 fn what_passes_is_tried_again_and_nothing_is_lost() {
-    let hosts = ["empty", "html", "done-alone", "garbled", "abort", "plan", "early"];
+    let hosts = ["empty", "html", "done-alone", "garbled", "abort", "plan", "early", "lost-key", "lost-way"];
     let run = check("good", &hosts);
     for name in hosts {
         let found = &run.endpoint(&format!("at-{name}"));
