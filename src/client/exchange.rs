@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -16,7 +16,7 @@ use super::fault::{self, failure};
 use super::headers::{self, Kept};
 use super::room::{MARGIN, Room};
 use super::sse::{Decoder, Ending, Event, Limits};
-use super::target::{Target, TimeLimits};
+use super::target::{Target, TimeLimits, keeps_connection};
 use super::transport;
 use crate::attempt::{Answer, Failure, FailureKind};
 use crate::sample::Latency;
@@ -49,9 +49,12 @@ pub(super) struct Exchange {
 pub(super) async fn exchange(target: &Target, body: &Value, room: Room, bulk: &Bulk) -> Exchange {
     let clock = Clock::start(target);
     let request = target.http.post(target.url.clone()).header(ACCEPT, "application/json");
-    let request = request.headers(target.headers.clone()).json(body);
-    let response = match send(&clock, request).await {
-        Ok(response) => response,
+    let sent = match request.headers(target.headers.clone()).json(body).build() {
+        Ok(request) => send(&clock, request).await,
+        Err(error) => Err(transport::failed(error, target)),
+    };
+    let Sent { response, may_be_kept } = match sent {
+        Ok(sent) => sent,
         Err(failed) => {
             let elapsed = clock.elapsed();
             let (headers, raw) = (Kept::new(), Vec::new());
@@ -59,31 +62,41 @@ pub(super) async fn exchange(target: &Target, body: &Value, room: Room, bulk: &B
         }
     };
     let status = response.status();
-    let is_kept =
-        response.headers().get(CONNECTION).is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"close"));
     let headers = headers::kept(response.headers());
-    let Read { raw, elapsed, result, place } = if status.is_success() {
+    let Read { raw, elapsed, result, place, ended } = if status.is_success() {
         read_answer(&clock, response, room, bulk).await
     } else {
         read_error(&clock, response).await
     };
-    if is_kept && result.is_ok() {
+    if may_be_kept && ended {
         target.kept.add();
     }
     Exchange { status: Some(status.as_u16()), headers, raw, elapsed, result, place }
 }
 
-/// Sends a request, once more for each kept connection that turns out to be closed: llama.cpp's server says that it keeps a connection
-/// and closes it behind each stream. A request that goes out on such a one reaches nobody, and is no attempt (RFC 9112, § 9.3.1).
-async fn send(clock: &Clock<'_>, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
-    loop {
-        let (again, is_kept) = (request.try_clone(), clock.target.kept.take());
-        let sent_at = Instant::now();
-        let Some(again) = again.filter(|_| is_kept) else { return clock.wait(None, request.send()).await };
-        match clock.wait(None, again.send()).await {
-            Err(broken) if broken.kind == FailureKind::Reset && sent_at.elapsed() < STALE => {}
-            ended => return ended,
+/// What was sent and has come to a response.
+struct Sent {
+    response: reqwest::Response,
+    /// Whether its connection may be used again once the body has ended.
+    may_be_kept: bool,
+}
+
+/// Sends a request, and once more where it may have gone out on a kept connection that turns out to be closed: llama.cpp's server says
+/// that it keeps a connection and closes it behind each stream. A request that goes out on such a one reaches nobody, and is no attempt
+/// (RFC 9112, § 9.3.1). A host that breaks off may have been reached all the same, so that there is no third time.
+async fn send(clock: &Clock<'_>, request: reqwest::Request) -> Result<Sent, Failure> {
+    let target = clock.target;
+    let again = request.try_clone().filter(|_| target.kept.take());
+    let sent_at = Instant::now();
+    let first = clock.wait(None, target.http.execute(request)).await;
+    let is_reset = first.as_ref().is_err_and(|broken| broken.kind == FailureKind::Reset);
+    match again.filter(|_| is_reset && sent_at.elapsed() < STALE) {
+        // On a connection of its own: of several that are kept all may be closed.
+        Some(again) => {
+            let response = clock.wait(None, target.unpooled().execute(again)).await?;
+            Ok(Sent { response, may_be_kept: false })
         }
+        None => first.map(|response| Sent { may_be_kept: keeps_connection(response.headers()), response }),
     }
 }
 
@@ -93,6 +106,17 @@ struct Read {
     elapsed: Duration,
     result: Result<Answer, Failure>,
     place: Option<Place>,
+    /// Whether it was read to its end.
+    ended: bool,
+}
+
+/// What is left of a body when it is clear what it says.
+enum Rest {
+    /// It may still come.
+    Ahead,
+    Nothing,
+    /// It is lost, and the connection with it.
+    Lost,
 }
 
 async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read {
@@ -100,14 +124,17 @@ async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read 
     let location = response.headers().get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let mut raw = Vec::new();
     let mut last = None;
-    // An error whose body breaks off is still that error.
-    while let Ok(Some(bytes)) = clock.wait(last, response.chunk()).await {
-        last = Some(Instant::now());
-        raw.extend_from_slice(&bytes);
-        if raw.len() >= ERROR_BODY_LIMIT {
-            break;
+    let ended = loop {
+        match clock.wait(last, response.chunk()).await {
+            Ok(Some(bytes)) => raw.extend_from_slice(&bytes),
+            // An error whose body breaks off is still that error.
+            over => break over.is_ok(),
         }
-    }
+        last = Some(Instant::now());
+        if raw.len() >= ERROR_BODY_LIMIT {
+            break false;
+        }
+    };
     let raw = encoding::unpacked(raw, ERROR_BODY_LIMIT);
     let mut failed = fault::from_status(status, &raw, &clock.target.slow_down);
     if let Some(told) = encoding::undecoded(encoding::left(response.headers()).as_deref(), &raw) {
@@ -116,7 +143,7 @@ async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read 
     if failed.kind == FailureKind::Redirect {
         failed.message = redirected(status, location.as_deref());
     }
-    Read { raw, elapsed: clock.elapsed(), result: Err(failed), place: None }
+    Read { raw, elapsed: clock.elapsed(), result: Err(failed), place: None, ended }
 }
 
 /// Says where a redirect points. Its query is still there: it is cut off after redaction, since a key may hold a `?`.
@@ -128,21 +155,21 @@ fn redirected(status: u16, location: Option<&str>) -> String {
 async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, room: Room, bulk: &Bulk) -> Read {
     let mut reading = Reading::new(clock, response.headers(), room);
     let (mut last, mut place) = (None, None);
-    let result = loop {
+    let (result, rest) = loop {
         match clock.wait(last, response.chunk()).await {
             Ok(Some(bytes)) => {
                 match reading.take(&bytes) {
-                    Ok(Progress::Done) => break reading.end(bulk).await,
+                    Ok(Progress::Done) => break (reading.end(bulk).await, Rest::Ahead),
                     Ok(_) => {}
-                    Err(failed) => break Err(failed),
+                    Err(failed) => break (Err(failed), Rest::Lost),
                 }
                 if place.is_none() {
                     place = bulk.reading(reading.in_memory()).await;
                 }
                 last = Some(Instant::now());
             }
-            Ok(None) => break reading.end(bulk).await,
-            Err(broken) => break reading.break_off(broken),
+            Ok(None) => break (reading.end(bulk).await, Rest::Nothing),
+            Err(broken) => break (reading.break_off(broken), Rest::Lost),
         }
     };
     let elapsed = clock.elapsed();
@@ -152,12 +179,25 @@ async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, room: R
         answer.latency = Some(Latency { first_token, total: millis(elapsed) });
         answer
     });
-    if result.is_ok() {
-        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
-        // Nothing hangs on the outcome: a stream that does not end in time costs its connection.
-        let _ = timeout(DRAIN, rest).await;
-    }
-    Read { raw, elapsed, result, place }
+    let ended = match rest {
+        Rest::Ahead => drained(&mut response).await,
+        Rest::Nothing => true,
+        Rest::Lost => false,
+    };
+    Read { raw, elapsed, result, place, ended }
+}
+
+/// Reads the rest of a body that does not matter; whether it ended in time. One that does not costs its connection.
+async fn drained(response: &mut reqwest::Response) -> bool {
+    let rest = async {
+        loop {
+            match response.chunk().await {
+                Ok(Some(_)) => {}
+                over => break over.is_ok(),
+            }
+        }
+    };
+    timeout(DRAIN, rest).await.unwrap_or(false)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{Client, bounded, encoding, fault, transport};
 use crate::attempt::{Failure, FailureKind};
 use crate::client::Target;
+use crate::client::target::keeps_connection;
 
 /// How long a host is given.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,11 +44,17 @@ impl Client {
         };
         let status = response.status();
         let mut body = Vec::new();
-        while let Ok(Some(bytes)) = response.chunk().await {
-            body.extend_from_slice(&bytes);
+        let ended = loop {
+            match response.chunk().await {
+                Ok(Some(bytes)) => body.extend_from_slice(&bytes),
+                over => break over.is_ok(),
+            }
             if body.len() > LIMIT {
                 return Listing::Untold;
             }
+        };
+        if ended && keeps_connection(response.headers()) {
+            target.kept.add();
         }
         let body = encoding::unpacked(body, LIMIT);
         if status.is_success() {

@@ -2,11 +2,11 @@
 //!
 //! Layer 3. What is wrong with an address is told here, by the endpoint's name, and not by the first failed request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -25,9 +25,11 @@ pub struct Target {
     pub(super) slow_down: Vec<u16>,
     pub(super) http: reqwest::Client,
     pub(super) kept: KeptConnections,
+    /// Sends each request on a connection of its own; made when it is first needed.
+    unpooled: Arc<OnceLock<reqwest::Client>>,
 }
 
-/// How many connections may be kept for the next requests, at most: those whose answers were read to their ends.
+/// How many connections may be kept for the next requests, at most: those whose responses were read to their ends.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeptConnections(Arc<AtomicUsize>);
 
@@ -41,6 +43,11 @@ impl KeptConnections {
     pub fn take(&self) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| kept.checked_sub(1)).is_ok()
     }
+}
+
+/// Whether a response with these headers says nothing of closing its connection.
+pub(super) fn keeps_connection(headers: &HeaderMap) -> bool {
+    headers.get(CONNECTION).is_none_or(|value| !value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 /// Time limits of one request.
@@ -136,10 +143,10 @@ impl Target {
             let models = address(provider, "models", lookup)?;
             let limits = TimeLimits::new(provider.timeout.as_ref().unwrap_or(timeouts))?;
             let headers = headers(provider, key)?;
-            let http = connections(&url, limits.connect)?;
+            let http = connections(&url, limits.connect, ANY)?;
             let slow_down = provider.dialect.rate_limit_statuses.clone();
-            let (endpoint, kept) = (endpoint.name.clone(), KeptConnections::default());
-            Ok(Self { endpoint, url, models, headers, limits, slow_down, http, kept })
+            let (endpoint, kept, unpooled) = (endpoint.name.clone(), KeptConnections::default(), Arc::default());
+            Ok(Self { endpoint, url, models, headers, limits, slow_down, http, kept, unpooled })
         };
         settle().map_err(|problem| TargetError { endpoint: endpoint.name.clone(), problem })
     }
@@ -154,6 +161,13 @@ impl Target {
         let mut shown = self.models.clone();
         shown.set_query(None);
         shown.to_string()
+    }
+
+    /// A client that sends each request on a connection of its own.
+    pub(super) fn unpooled(&self) -> &reqwest::Client {
+        // What was set up once can be set up again.
+        self.unpooled
+            .get_or_init(|| connections(&self.url, self.limits.connect, NONE).unwrap_or_else(|_| self.http.clone()))
     }
 
     /// Host and port, for messages.
@@ -242,7 +256,11 @@ fn headers(provider: &Provider, key: Option<&SecretString>) -> Result<HeaderMap,
     Ok(out)
 }
 
-fn connections(url: &Url, connect: Duration) -> Result<reqwest::Client, Problem> {
+/// How many connections a client keeps for the next requests.
+const ANY: usize = usize::MAX;
+const NONE: usize = 0;
+
+fn connections(url: &Url, connect: Duration, most_kept: usize) -> Result<reqwest::Client, Problem> {
     let asked = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(encoding::ASKED_FOR))]);
     let mut builder = reqwest::Client::builder()
         .default_headers(asked)
@@ -253,6 +271,7 @@ fn connections(url: &Url, connect: Duration) -> Result<reqwest::Client, Problem>
         // Every attempt is recorded, so none may be made behind our back.
         .retry(reqwest::retry::never())
         .connect_timeout(connect)
+        .pool_max_idle_per_host(most_kept)
         .referer(false);
     if is_this_machine(url) {
         // What is on this machine is not reached through a proxy.

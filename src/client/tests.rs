@@ -302,6 +302,46 @@ async fn a_request_that_a_kept_connection_no_longer_takes_is_sent_on_another_one
 }
 
 #[tokio::test]
+async fn a_connection_behind_an_error_or_a_list_is_kept_as_well() {
+    let head = |status: &str, body: &str| {
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        vec![Step::Send(head.into_bytes()), Step::Wait(Duration::from_millis(20)), Step::Reset]
+    };
+    let again = || vec![Step::Send(response("200 OK", &[JSON], &completion("again")))];
+    let server = Server::start(vec![head("503 Busy", "later"), again(), head("200 OK", "[\"m\"]"), again()]).await;
+    let target = target(&server);
+    assert_eq!(failure(&attempt(&target).await).kind, FailureKind::Server);
+    assert_eq!(answer(&attempt(&target).await).text, "again");
+    let listed = Client::new(Redactor::default()).models(&target).await;
+    assert_eq!(listed, Listing::Models(vec!["m".into()]));
+    assert_eq!(answer(&attempt(&target).await).text, "again");
+    assert_eq!(server.requests().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_host_that_breaks_off_gets_a_request_twice_at_most_however_many_connections_may_be_kept() {
+    let answers = vec![Step::Send(response("200 OK", &[JSON], &completion("again")))];
+    let server = Server::start(vec![vec![Step::Reset], vec![Step::Reset], answers]).await;
+    let target = target(&server);
+    (0..3).for_each(|_| target.kept.add());
+    assert_eq!(failure(&attempt(&target).await).kind, FailureKind::Reset);
+    assert_eq!(answer(&attempt(&target).await).text, "again");
+    assert_eq!([target.kept.take(), target.kept.take()], [true, false]);
+}
+
+#[tokio::test]
+async fn what_is_sent_once_more_goes_out_on_a_connection_of_its_own() {
+    let kept = || Step::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let server = Server::start(vec![vec![kept(), Step::Wait(Duration::from_millis(100))], vec![kept()]]).await;
+    let target = target(&server);
+    for _ in 0..2 {
+        let response = target.unpooled().get(target.url.clone()).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.bytes().await.unwrap().len()), (200, 0));
+    }
+    assert_eq!(server.requests().await.len(), 2);
+}
+
+#[tokio::test]
 async fn gzip_is_unpacked_whatever_its_name_and_other_encodings_are_named() {
     let stream = format!("{CHUNK}{FINISH}data: [DONE]\n\n");
     let whole = completion("hé");
