@@ -50,6 +50,20 @@ impl Gzip {
         Ok(())
     }
 
+    /// Takes the end of the body.
+    ///
+    /// # Errors
+    ///
+    /// Where its last member is cut off, or has not the checksum that it ends in.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        if self.over {
+            return Ok(());
+        }
+        self.member.try_finish().map_err(|error| {
+            failure(FailureKind::CutStream, format!("the compressed body is cut off or damaged: {error}"))
+        })
+    }
+
     fn step(&mut self, mut bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
         while let Some(&next) = bytes.first().filter(|_| !self.over) {
@@ -136,12 +150,32 @@ mod tests {
                         .unwrap();
                 }
                 assert_eq!(plain, text.as_bytes(), "in pieces of {size}");
+                assert!(unpacker.finish().is_ok(), "in pieces of {size}");
             }
         }
         assert!(Gzip::begun_by(b"{").is_none());
         let mut broken = Gzip::begun_by(&[GZIP]).unwrap();
         let failed = broken.unpack(b"\x1Fno gzip at all, for sure", |_| Ok(())).unwrap_err();
         assert_eq!(failed.kind, FailureKind::Malformed);
+    }
+
+    #[test]
+    fn a_last_member_that_is_cut_off_or_damaged_is_told() {
+        let ends = |packed: &[u8]| {
+            let mut unpacker = Gzip::begun_by(packed).unwrap();
+            unpacker.unpack(packed, |_| Ok(())).unwrap();
+            unpacker.finish().map_err(|failed| failed.kind)
+        };
+        let whole = gzip(b"hello");
+        assert_eq!(ends(&whole), Ok(()));
+        for length in [1, 9, 12, whole.len() - 8, whole.len() - 1] {
+            assert_eq!(ends(&whole[..length]), Err(FailureKind::CutStream), "{length} bytes");
+        }
+        let mut damaged = whole.clone();
+        damaged[whole.len() - 8] ^= 1;
+        assert_eq!(ends(&damaged), Err(FailureKind::CutStream));
+        assert_eq!(ends(&[whole.clone(), damaged].concat()), Err(FailureKind::CutStream));
+        assert_eq!(ends(&[whole, vec![0; 9]].concat()), Ok(()));
     }
 
     #[test]

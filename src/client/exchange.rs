@@ -1,7 +1,8 @@
 //! One exchange: a request is sent and its response read, within limits of time and size.
 //!
 //! Layer 3. Whatever happens, what had come until then is handed on. Sizes are counted on decompressed bytes, piece by
-//! piece, so that a small body that unpacks into a huge one is stopped at the limit.
+//! piece, so that a small body that unpacks into a huge one is stopped at the limit, and of gzip on packed bytes as well,
+//! so that one which unpacks into nothing is.
 
 use std::time::Duration;
 
@@ -168,7 +169,7 @@ async fn read_answer(clock: &Clock<'_>, mut response: reqwest::Response, room: R
                 }
                 last = Some(Instant::now());
             }
-            Ok(None) => break (reading.end(bulk).await, Rest::Nothing),
+            Ok(None) => break (reading.finish(bulk).await, Rest::Nothing),
             Err(broken) => break (reading.break_off(broken), Rest::Lost),
         }
     };
@@ -215,8 +216,10 @@ struct Reading<'a> {
     gzip: Option<Gzip>,
     /// All of a whole answer, and the beginning of a stream.
     raw: Vec<u8>,
-    /// Bytes that have come.
+    /// Bytes that have come, unpacked.
     came: usize,
+    /// Bytes of gzip that have come.
+    packed: usize,
     form: Form,
     first_token: Option<Duration>,
 }
@@ -235,7 +238,7 @@ impl<'a> Reading<'a> {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let says_stream = content_type.to_ascii_lowercase().contains("event-stream");
         let (raw, form, encoding) = (Vec::new(), Form::Unknown, encoding::left(headers));
-        Self { clock, room, says_stream, encoding, gzip: None, raw, came: 0, form, first_token: None }
+        Self { clock, room, says_stream, encoding, gzip: None, raw, came: 0, packed: 0, form, first_token: None }
     }
 
     fn assembly(&self) -> Assembly {
@@ -253,10 +256,11 @@ impl<'a> Reading<'a> {
 
     /// Fails when more has come than there is room for.
     fn within_room(&self) -> Result<(), Failure> {
+        let came = self.came.max(self.packed);
         let (bytes, most) = match &self.form {
-            Form::Stream(_) if self.in_memory() <= self.room.read => (self.came, self.room.streamed),
+            Form::Stream(_) if self.in_memory() <= self.room.read => (came, self.room.streamed),
             Form::Stream(_) => (self.in_memory(), self.room.read),
-            Form::Whole | Form::Unknown => (self.came, self.room.read),
+            Form::Whole | Form::Unknown => (came, self.room.read),
         };
         if bytes <= most {
             return Ok(());
@@ -268,6 +272,8 @@ impl<'a> Reading<'a> {
     fn take(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
         let begun = || if self.came == 0 { Gzip::begun_by(bytes) } else { None };
         let Some(mut gzip) = self.gzip.take().or_else(begun) else { return self.take_plain(bytes) };
+        self.packed += bytes.len();
+        self.within_room()?;
         let mut progress = Progress::Nothing;
         let unpacked = gzip.unpack(bytes, |plain| {
             // What is packed behind the end of the answer is none of it, be it broken.
@@ -343,6 +349,15 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Takes the end of the body.
+    async fn finish(&mut self, bulk: &Bulk) -> Result<Answer, Failure> {
+        match self.gzip.as_mut().map_or(Ok(()), Gzip::finish) {
+            Ok(()) => self.end(bulk).await,
+            Err(cut) => self.break_off(cut),
+        }
+    }
+
+    /// Takes the end of what the body says.
     async fn end(&mut self, bulk: &Bulk) -> Result<Answer, Failure> {
         let _place = bulk.parsing(self.in_memory()).await;
         match std::mem::replace(&mut self.form, Form::Whole) {
@@ -370,7 +385,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The connection broke or a time limit passed. A stream whose finish reason had come lost nothing by it.
+    /// The connection broke, a time limit passed or the end of the body is missing. A stream whose finish reason had come lost nothing
+    /// by it.
     fn break_off(&mut self, broken: Failure) -> Result<Answer, Failure> {
         match std::mem::replace(&mut self.form, Form::Whole) {
             Form::Stream(stream) if stream.1.is_complete() => stream.1.end(&Ending::Clean),

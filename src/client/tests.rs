@@ -264,6 +264,33 @@ async fn a_small_body_that_unpacks_into_a_huge_one_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_body_that_unpacks_into_nothing_is_stopped_as_well() {
+    // The head of a member, and stored blocks without a byte in them.
+    let mut endless = b"\x1F\x8B\x08\0\0\0\0\0\0\xFF".to_vec();
+    endless.extend(b"\0\0\0\xFF\xFF".repeat(BODY_LIMIT / 5 + 1));
+    let attempt = answered_by(response("200 OK", &["content-encoding: gzip", JSON], &endless)).await;
+    assert_eq!(failure(&attempt).kind, FailureKind::TooLarge, "{:?}", failure(&attempt));
+}
+
+#[tokio::test]
+async fn a_compressed_body_without_its_end_is_cut_unless_the_answer_was_over() {
+    let encoded = ["content-encoding: gzip", JSON];
+    let stream = format!("{CHUNK}{FINISH}");
+    for (body, over) in [(completion("hello"), false), (CHUNK.into(), false), (stream.into_bytes(), true)] {
+        let whole = gzip(&body);
+        let mut damaged = whole.clone();
+        damaged[whole.len() - 8] ^= 1;
+        for packed in [&whole[..whole.len() - 1], &damaged[..]] {
+            let attempt = answered_by(response("200 OK", &encoded, packed)).await;
+            match &attempt.outcome {
+                Outcome::Answered(answer) => assert_eq!((answer.text.as_str(), over), ("hé", true)),
+                Outcome::Failed(failure) => assert_eq!((failure.kind, over), (FailureKind::CutStream, false)),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_no_answer_to_the_request_can_have_is_not_kept() {
     let text = "a".repeat(2 << 20);
     let logprobs = json!({"content": [{"token": "a", "logprob": -0.5}]});
