@@ -74,8 +74,7 @@ pub fn whole(body: &[u8], mut assembly: Assembly) -> Result<Answer, Failure> {
     let value = match lenient::parse(body) {
         Ok(value) => value,
         Err(error) => {
-            let told = || Err(malformed(&format!("the body is not JSON: {error}")));
-            return in_lines(body, assembly).unwrap_or_else(told);
+            return in_lines(body, assembly).unwrap_or_else(|| Err(not_json(body, &error)));
         }
     };
     if !has_choices(&value)
@@ -89,6 +88,13 @@ pub fn whole(body: &[u8], mut assembly: Assembly) -> Result<Answer, Failure> {
     assembly.chunk(&value)?;
     assembly.done = true;
     assembly.finish()
+}
+
+fn not_json(body: &[u8], error: &serde_json::Error) -> Failure {
+    // Words say more than where they are no JSON.
+    let is_words = body.trim_ascii_start().first().is_some_and(u8::is_ascii_alphabetic);
+    let why = if is_words { fault::readable(body) } else { error.to_string() };
+    malformed(&format!("the body is not JSON: {why}"))
 }
 
 /// Reads a body with a JSON document on each of its lines as a stream, if it can be read as one.

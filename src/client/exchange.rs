@@ -31,6 +31,9 @@ pub const ERROR_BODY_LIMIT: usize = 64 << 10;
 /// How long a finished stream is given to end, so that its connection can be used again.
 const DRAIN: Duration = Duration::from_millis(200);
 
+/// How the lines of a stream begin.
+const FIELDS: [&[u8]; 6] = [b":", b"data:", b"event:", b"id:", b"retry:", b"error:"];
+
 /// How soon a request fails on a kept connection that the host has closed: no host takes a request and breaks off as soon.
 const STALE: Duration = Duration::from_millis(50);
 
@@ -221,6 +224,8 @@ struct Reading<'a> {
     /// Bytes of gzip that have come.
     packed: usize,
     form: Form,
+    /// Whether an event of a stream has come.
+    has_event: bool,
     first_token: Option<Duration>,
 }
 
@@ -238,7 +243,19 @@ impl<'a> Reading<'a> {
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let says_stream = content_type.to_ascii_lowercase().contains("event-stream");
         let (raw, form, encoding) = (Vec::new(), Form::Unknown, encoding::left(headers));
-        Self { clock, room, says_stream, encoding, gzip: None, raw, came: 0, packed: 0, form, first_token: None }
+        Self {
+            clock,
+            room,
+            says_stream,
+            encoding,
+            gzip: None,
+            raw,
+            came: 0,
+            packed: 0,
+            form,
+            has_event: false,
+            first_token: None,
+        }
     }
 
     fn assembly(&self) -> Assembly {
@@ -318,8 +335,7 @@ impl<'a> Reading<'a> {
     /// Tells a stream from a whole answer by its first character, since hosts answer in one form when asked for the
     /// other, and under the wrong content type.
     fn tell_form(&self) -> Form {
-        let text = self.raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.raw);
-        match text.trim_ascii_start().first() {
+        match self.text().first() {
             None | Some(0xEF) => Form::Unknown,
             Some(b'{' | b'[' | b'"' | b'<') => Form::Whole,
             // A field of an event, or a comment.
@@ -331,11 +347,29 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The body behind a byte-order mark and white space.
+    fn text(&self) -> &[u8] {
+        self.raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&self.raw).trim_ascii_start()
+    }
+
+    /// Fails, with the host's words, where what was taken for a stream begins as none does and brought no event.
+    fn fail_on_words(&self) -> Result<(), Failure> {
+        let text = self.text();
+        // Of a stream that was cut there may be less than a field's name.
+        let begins = FIELDS.iter().any(|field| text.starts_with(field) || field.starts_with(text));
+        if self.has_event || begins {
+            return Ok(());
+        }
+        let message = format!("the body is neither JSON nor a stream: {}", fault::readable(&self.raw));
+        Err(failure(FailureKind::Malformed, message))
+    }
+
     fn decode(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
         let Form::Stream(stream) = &mut self.form else { return Ok(Progress::Nothing) };
         let (decoder, assembly) = &mut **stream;
         let mut events: Vec<Event> = Vec::new();
         let overflow = decoder.push(bytes, &mut events);
+        self.has_event |= !events.is_empty();
         for event in &events {
             match assembly.event(event)? {
                 Progress::Done => return Ok(Progress::Done),
@@ -364,6 +398,8 @@ impl<'a> Reading<'a> {
             Form::Stream(stream) => {
                 let (decoder, mut assembly) = *stream;
                 let (events, ending) = decoder.finish();
+                self.has_event |= !events.is_empty() || ending != Ending::Clean;
+                self.fail_on_words()?;
                 for event in &events {
                     assembly.event(event)?;
                 }

@@ -420,11 +420,21 @@ async fn bodies_that_are_no_answers_are_told_in_words() {
         ("<ping>", "not JSON: <ping>"),
         ("{\"a\":", "not JSON"),
         ("{}", "no choice"),
+        ("error code: 1015", "neither JSON nor a stream: error code: 1015"),
+        ("internal\n\nfault", "neither JSON nor a stream: internal fault"),
+        ("upstream is gone", "not JSON: upstream is gone"),
     ] {
         let attempt = answered_by(response("200 OK", &[JSON], body.as_bytes())).await;
         assert_eq!(failure(&attempt).kind, FailureKind::Malformed);
         assert!(failure(&attempt).message.contains(told), "{}", failure(&attempt).message);
     }
+    let under_sse = answered_by(open_ended(&[SSE], "Too busy: come back later")).await;
+    assert!(failure(&under_sse).message.ends_with("Too busy: come back later"), "{}", failure(&under_sse).message);
+    for cut in ["da", ": waiting\n\n", "event: message\n", "id: 1\n\n"] {
+        assert_eq!(failure(&answered_by(open_ended(&[SSE], cut)).await).kind, FailureKind::CutStream, "{cut}");
+    }
+    let behind = format!("debugging: on\n\n{CHUNK}{FINISH}");
+    assert_eq!(answer(&answered_by(open_ended(&[SSE], &behind)).await).text, "hé");
 }
 
 #[tokio::test]
