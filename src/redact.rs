@@ -113,15 +113,18 @@ impl Redactor {
         pieces.is_too_much() || pieces.texts().any(|text| self.finds(text))
     }
 
-    /// Masks each of these texts whole where they hold a known secret together, in this order, and none does alone.
-    pub fn mask_together(&self, texts: &mut [&mut String]) {
+    /// Masks each of these texts whole where they hold a known secret together, in this order, and none does alone. Tells whether they
+    /// did.
+    pub fn mask_together(&self, texts: &mut [&mut String]) -> bool {
         if self.known.is_empty() || texts.len() < 2 {
-            return;
+            return false;
         }
         let together: String = texts.iter().map(|text| text.as_str()).collect();
-        if self.finds(&together) {
+        let found = self.finds(&together);
+        if found {
             texts.iter_mut().filter(|text| !text.is_empty()).for_each(|text| MASK.clone_into(text));
         }
+        found
     }
 
     /// Tells the place in `text` of each run of a secret, under whatever escapes.

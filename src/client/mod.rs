@@ -28,6 +28,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -77,27 +79,27 @@ impl Client {
         let exchange = exchange::exchange(target, &ask.body, room, &self.bulk).await;
         // A large body has its place until it is out of memory.
         let Exchange { status, headers, raw, elapsed, result, place: _place } = exchange;
+        let kept = self.clean_raw(&raw, &result, room);
         let outcome = match result {
-            Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer, room))),
+            Ok(answer) => Outcome::Answered(Box::new(self.clean_answer(answer, &kept, room))),
             Err(failure) => {
                 Outcome::Failed(self.clean_failure(&failure, Response { status, headers: &headers, body: &raw }))
             }
         };
         let slot = ask.slot.clone();
         tracing::debug!(endpoint = target.endpoint(), probe = slot.probe, number, status, ?elapsed, "attempt");
-        let raw = self.clean_raw(&raw, &outcome, room);
         let headers = self.clean_headers(headers);
-        Attempt { slot, number, started_at, elapsed, status, headers, raw, outcome, cost: None }
+        Attempt { slot, number, started_at, elapsed, status, headers, raw: kept, outcome, cost: None }
     }
 
     fn clean(&self, text: &str) -> String {
         self.redactor.redact(text).into_owned()
     }
 
-    fn clean_raw(&self, raw: &[u8], outcome: &Outcome, room: Room) -> String {
-        let most = match outcome {
-            Outcome::Failed(failure) if failure.kind != FailureKind::CutStream => KEPT_OF_A_FAILURE,
-            Outcome::Answered(_) | Outcome::Failed(_) => room.kept,
+    fn clean_raw(&self, raw: &[u8], result: &Result<Answer, Failure>, room: Room) -> String {
+        let most = match result {
+            Err(failure) if failure.kind != FailureKind::CutStream => KEPT_OF_A_FAILURE,
+            Ok(_) | Err(_) => room.kept,
         };
         // A character at the end that is cut through lies beyond what is kept.
         let text = String::from_utf8_lossy(&raw[..raw.len().min(most + MARGIN + 1)]);
@@ -139,35 +141,52 @@ impl Client {
         fault::with_wait(Failure { message, ..failure.clone() }, response, Timestamp::now())
     }
 
-    /// Masks the texts of an answer, and keeps no more of each than an answer to such a request can have.
-    fn clean_answer(&self, answer: Answer, room: Room) -> Answer {
+    /// Masks the texts of an answer, and keeps no more of each than an answer to such a request can have. `raw` is its body as it is
+    /// kept.
+    fn clean_answer(&self, answer: Answer, raw: &str, room: Room) -> Answer {
+        let masked = Cell::new(false);
         let clean = |text: String| self.clean_to(&text, room.text);
+        let clean_text = |text: String| {
+            let clean = self.clean_to(&text, room.text);
+            // A text of which nothing is masked is at most cut.
+            masked.set(masked.get() || !text.starts_with(clean.as_str()));
+            clean
+        };
+        let is_safe = |logprobs: &Value| {
+            let in_pieces = self.redactor.finds_in_pieces_of(logprobs);
+            masked.set(masked.get() || in_pieces);
+            !in_pieces
+        };
         let mut answer = Answer {
-            text: clean(answer.text),
-            reasoning: answer.reasoning.map(clean),
+            text: clean_text(answer.text),
+            reasoning: answer.reasoning.map(clean_text),
             finish_reason: answer.finish_reason.map(clean),
             response_model: answer.response_model.map(clean),
             system_fingerprint: answer.system_fingerprint.map(clean),
             response_id: answer.response_id.map(clean),
             provider: answer.provider.map(clean),
             // They hold the text again, token by token.
-            logprobs: answer.logprobs.filter(|logprobs| !self.redactor.finds_in_pieces_of(logprobs)),
+            logprobs: answer.logprobs.filter(is_safe),
             ..answer
         };
         answer.tool_calls.truncate(MOST_CALLS);
         for call in &mut answer.tool_calls {
-            call.name = clean(std::mem::take(&mut call.name));
-            call.arguments = clean(std::mem::take(&mut call.arguments));
+            call.name = clean_text(std::mem::take(&mut call.name));
+            call.arguments = clean_text(std::mem::take(&mut call.arguments));
         }
         if let Some(logprobs) = &mut answer.logprobs {
             self.clean_value(logprobs);
         }
-        self.clean_together(&mut answer);
+        let masked_together = self.clean_together(&mut answer);
+        // Of a secret in pieces that come by turns for several texts none holds a run, and the body alone has them in order.
+        if raw == MASK && !masked.get() && !masked_together {
+            mask_all(&mut answer);
+        }
         answer
     }
 
-    /// Masks what holds a secret only when it is read together.
-    fn clean_together(&self, answer: &mut Answer) {
+    /// Masks what holds a secret only when it is read together; whether any of the texts does.
+    fn clean_together(&self, answer: &mut Answer) -> bool {
         let Answer {
             text,
             reasoning,
@@ -179,15 +198,16 @@ impl Client {
             provider,
             ..
         } = answer;
-        self.redactor.mask_together(&mut reasoning.iter_mut().chain([text]).collect::<Vec<_>>());
+        let mut masked = self.redactor.mask_together(&mut reasoning.iter_mut().chain([text]).collect::<Vec<_>>());
         let names = tool_calls.iter_mut().map(|call| &mut call.name);
-        self.redactor.mask_together(&mut names.collect::<Vec<_>>());
+        masked |= self.redactor.mask_together(&mut names.collect::<Vec<_>>());
         let calls = tool_calls.iter_mut().flat_map(|call| [&mut call.name, &mut call.arguments]);
-        self.redactor.mask_together(&mut calls.collect::<Vec<_>>());
+        masked |= self.redactor.mask_together(&mut calls.collect::<Vec<_>>());
         let arguments = tool_calls.iter_mut().map(|call| &mut call.arguments);
-        self.redactor.mask_together(&mut arguments.collect::<Vec<_>>());
+        masked |= self.redactor.mask_together(&mut arguments.collect::<Vec<_>>());
         let said = [response_model, system_fingerprint, response_id, provider, finish_reason];
         self.redactor.mask_together(&mut said.into_iter().flatten().collect::<Vec<_>>());
+        masked
     }
 
     /// Masks within JSON. As deep as the parser lets JSON be, which bounds the recursion.
@@ -205,6 +225,17 @@ impl Client {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
+}
+
+/// Masks whatever an answer says but why it ended, and drops what holds its text once more.
+fn mask_all(answer: &mut Answer) {
+    let Answer { text, reasoning, tool_calls, response_model, system_fingerprint, response_id, provider, .. } = answer;
+    let calls = tool_calls.iter_mut().flat_map(|call| [&mut call.name, &mut call.arguments]);
+    let others = [reasoning, response_model, system_fingerprint, response_id, provider].into_iter().flatten();
+    for said in calls.chain(others).chain([text]).filter(|said| !said.is_empty()) {
+        MASK.clone_into(said);
+    }
+    answer.logprobs = None;
 }
 
 fn bounded(text: &str) -> String {

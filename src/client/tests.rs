@@ -498,3 +498,24 @@ async fn a_key_that_a_stream_echoes_in_pieces_is_not_kept_in_pieces() {
         assert!(!record.contains(piece), "{piece} in {record}");
     }
 }
+
+#[tokio::test]
+async fn a_key_whose_pieces_come_by_turns_for_two_texts_is_in_neither() {
+    let pieces = ["sk/ca", "nary+", "7f3a ", "\"quot", "ed\""];
+    assert_eq!(pieces.concat(), CANARY);
+    let thought = |piece: &str| json!({"reasoning_content": piece});
+    let call = |piece: &str| json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]});
+    for turn in [&thought as &dyn Fn(&str) -> Value, &call] {
+        let delta = |i: usize, piece: &str| if i.is_multiple_of(2) { json!({"content": piece}) } else { turn(piece) };
+        let event =
+            |(i, piece): (usize, &str)| format!("data: {}\n\n", json!({"choices": [{"delta": delta(i, piece)}]}));
+        let events: String = pieces.into_iter().enumerate().map(event).collect();
+        let attempt = answered_by(open_ended(&[SSE], &format!("{events}{FINISH}data: [DONE]\n\n"))).await;
+        assert_eq!((answer(&attempt).text.as_str(), attempt.raw.as_str()), (MASK, MASK));
+        assert_eq!(answer(&attempt).finish_reason.as_deref(), Some("stop"));
+        let record = serde_json::to_string(&attempt).unwrap();
+        for piece in ["sk/ca", "nary+", "7f3a", "quot"] {
+            assert!(!record.contains(piece), "{piece} in {record}");
+        }
+    }
+}
