@@ -206,7 +206,13 @@ const TYPES: &[(FailureKind, &[&str])] = &[
 ];
 
 /// Words that are said of what the host will not do, in lower case; where nothing else tells the class.
-const REFUSAL_WORDS: &[&str] = &["not supported", "unsupported", "not implemented", "is invalid"];
+const REFUSAL_WORDS: &[&str] = &["not supported", "unsupported", "not implemented"];
+
+/// Words that are said of what was asked, and of much else.
+const INVALID: &str = "is invalid";
+
+/// Words for what was asked, and how many words before those they are looked for.
+const ASKED: (&[&str], usize) = (&["parameter", "request"], 3);
 
 /// The codes of `MiniMax`.
 const MINIMAX: &[(RangeInclusive<i64>, FailureKind)] = &[
@@ -264,7 +270,8 @@ pub fn of(status: Option<u16>, error: &HostError, slow_down: &[u16]) -> FailureK
     }
     let Some(status) = status else {
         let typed = TYPES.iter().find(|(_, types)| error.has_code(types)).map(|(kind, _)| *kind);
-        return typed.unwrap_or(if has_words(error, REFUSAL_WORDS) { Rejected } else { Server });
+        let refuses = || has_words(error, REFUSAL_WORDS) || calls_request_invalid(error);
+        return typed.unwrap_or_else(|| if refuses() { Rejected } else { Server });
     };
     if slow_down.contains(&status) {
         return RateLimited;
@@ -301,6 +308,16 @@ fn says(error: &HostError, codes: &[&str], words: &[&str]) -> bool {
 fn has_words(error: &HostError, words: &[&str]) -> bool {
     let message = error.message.to_lowercase();
     words.iter().any(|words| message.contains(words))
+}
+
+/// Whether an error says that what was asked is invalid: of a host behind it that is said of answers.
+fn calls_request_invalid(error: &HostError) -> bool {
+    let message = error.message.to_lowercase();
+    let (asked, near) = ASKED;
+    message.match_indices(INVALID).any(|(at, _)| {
+        let mut before = message[..at].split_whitespace().rev().take(near);
+        before.any(|word| asked.iter().any(|asked| word.contains(asked)))
+    })
 }
 
 /// The HTTP status that a code is: `400`, `400.0` and `400 Bad Request` are.

@@ -168,6 +168,22 @@ fn a_wait_in_the_body_is_found_in_every_form() {
 }
 
 #[test]
+fn what_a_model_says_of_waiting_is_none_of_the_hosts_words() {
+    let now = Timestamp::UNIX_EPOCH;
+    let said = json!([{"delta": {"content": "{\"retry_after\": 300}", "retry_after": 300}, "retry_after": "300"}]);
+    for body in [json!({"choices": said}), json!({"data": {"choices": said}}), json!([{"choices": said}])] {
+        assert_eq!(wait_in_body(body.to_string().as_bytes(), now), None, "{body}");
+        assert_eq!(wait_in_body(format!("data: {body}\n\n").as_bytes(), now), None, "{body}");
+        assert_eq!(HostError::read(&json!({"error": "no", "data": body})).map(|error| error.waits), Some(false));
+    }
+    let beside = json!({"choices": said, "error": {"message": "busy", "retry_after": 12}});
+    assert_eq!(wait_in_body(beside.to_string().as_bytes(), now), Some(Duration::from_secs(12)));
+    let cut = r#"{"id": "x", "choices": [{"message": {"content": "Please try again in 300 s"#;
+    assert_eq!(wait_in_body(cut.as_bytes(), now), None);
+    assert_eq!(wait_in_body(br#"{"error": "Please try again in 12 s"#, now), Some(Duration::from_secs(12)));
+}
+
+#[test]
 fn a_body_that_is_not_json_is_told_in_one_line() {
     assert_eq!(from_status(502, b" <html><h1>Bad</h1>", &[]).message, "HTTP 502: a page of HTML: Bad");
     assert_eq!(from_status(500, b"up\n\n stream \x1b[1m", &[]).message, "HTTP 500: up stream [1m");
@@ -233,11 +249,16 @@ fn a_status_is_found_wherever_an_error_holds_it_and_the_words_are_told() {
         json!({"error": {"message": format!("Error code: 400 - {{'message': '{said}'}}")}}),
         json!({"code": -400, "message": said}),
         json!({"error": {"message": "tools are not supported: no such choice of tools"}}),
+        json!({"error": {"message": "The request is invalid: no such choice of tools"}}),
+        json!({"error": {"message": "parameter `tool_choice` is invalid: no such choice of tools"}}),
     ] {
         let (kind, message) = within(&body);
         assert_eq!((kind, message.contains(said)), (Rejected, true), "{body}: {message}");
     }
     assert_eq!(within(&json!({"error": true, "message": said, "status": 403})).0, Forbidden);
+    for passes in ["the upstream's answer is invalid", "the answer is invalid: send the request once more"] {
+        assert_eq!(within(&json!({"error": {"message": passes}})).0, Server, "{passes}");
+    }
 }
 
 #[test]

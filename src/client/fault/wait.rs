@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use memchr::memmem;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -13,6 +14,9 @@ use crate::retry::is_passing;
 
 /// How deep in an error a wait is looked for.
 const MOST_NESTED: usize = 6;
+
+/// The field below which a model's own words stand, which say nothing of the host.
+const CHOICES: &str = "choices";
 
 /// How many of a list are looked at.
 const LOOKED_AT: usize = 16;
@@ -69,7 +73,10 @@ pub fn wait_in_body(body: &[u8], now: Timestamp) -> Option<Duration> {
         Some(value) => wait_in(&value, now, MOST_NESTED),
         // A stream that broke off within an event holds an answer's words.
         None if body.trim_ascii_start().starts_with(b"data:") => None,
-        None => wait_in_words(&String::from_utf8_lossy(&body[..body.len().min(TEXT)])),
+        None => {
+            let end = memmem::find(body, b"\"choices\"").unwrap_or(body.len());
+            wait_in_words(&String::from_utf8_lossy(&body[..end.min(TEXT)]))
+        }
     }
 }
 
@@ -114,7 +121,10 @@ fn wait_in_fields(fields: &Map<String, Value>, now: Timestamp, depth: usize) -> 
             _ => None,
         }
     });
-    let nested = || fields.values().find_map(|value| wait_in(value, now, depth));
+    let nested = || {
+        let mut hosts = fields.iter().filter(|(name, _)| name.as_str() != CHOICES);
+        hosts.find_map(|(_, value)| wait_in(value, now, depth))
+    };
     let words = || WORDS.iter().find_map(|name| wait_in_words(fields.get(*name)?.as_str()?));
     told.filter(|wait| !wait.is_zero()).or_else(nested).or_else(words)
 }
