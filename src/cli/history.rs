@@ -1,7 +1,7 @@
 //! `samemodel history`: runs and an endpoint's effect over time.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode as Code;
@@ -13,7 +13,7 @@ use crate::redact::Redactor;
 use crate::report::View;
 use crate::report::chart::Glyphs;
 use crate::report::history::{HistoryReport, RunEntry};
-use crate::store::{RunRecord, SqliteStore, Store as _, WatchStore as _};
+use crate::store::{NoFolder, RunRecord, SqliteStore, Store as _, WatchStore as _};
 use crate::suggest::{hint, nearest};
 
 pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<Code> {
@@ -35,12 +35,10 @@ fn is_there(data_dir: &Path) -> anyhow::Result<()> {
     let path = SqliteStore::path_in(data_dir);
     let dir = data_dir.display();
     let Err(error) = File::open(&path) else { return Ok(()) };
+    if let Some(other) = NoFolder::found_at(data_dir) {
+        return Err(UsageError(other.to_string()).into());
+    }
     let what = match error.kind() {
-        _ if fs::metadata(data_dir).is_ok_and(|there| !there.is_dir()) => {
-            format!(
-                "{dir} is no folder, so that there is no history in it: move it away, or name another with `--data-dir`"
-            )
-        }
         ErrorKind::NotFound => format!("there is no history in {dir}: run `samemodel check` first"),
         ErrorKind::PermissionDenied => {
             format!("{} cannot be read: {error}; its owner alone may read it, unless that is changed", path.display())

@@ -157,9 +157,9 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
             || e.is::<crate::sample::file::SampleFileError>()
             || e.is::<crate::client::TargetError>()
             || e.is::<crate::compare::CompareError>()
-            || matches!(e.downcast_ref(), Some(LockError::NoFile { .. } | LockError::NoFolder { .. }))
+            || matches!(e.downcast_ref(), Some(LockError::NoFile { .. } | LockError::NoFolder(_)))
             || matches!(e.downcast_ref(), Some(SnapshotError::Format { .. }))
-            || matches!(e.downcast_ref(), Some(StoreError::NoFolder { .. }))
+            || matches!(e.downcast_ref(), Some(StoreError::NoFolder(_)))
     }) {
         ExitCode::Usage
     } else {

@@ -4,18 +4,27 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// What is in the directory's place, where it is neither a directory nor nothing.
-pub(super) fn instead_of_a_directory(dir: &Path) -> Option<&'static str> {
-    let there = std::fs::symlink_metadata(dir).ok()?;
-    match std::fs::metadata(dir) {
-        Ok(found) if found.is_dir() => None,
-        Ok(_) => Some("no folder"),
-        Err(error) if there.is_symlink() && error.kind() == io::ErrorKind::NotFound => {
-            Some("a link that leads nowhere")
-        }
-        Err(_) => None,
+/// What is to be the data directory is something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is {what}, and the history is kept in a folder: move it away, or name another with `--data-dir`", dir.display())]
+pub struct NoFolder {
+    dir: PathBuf,
+    what: &'static str,
+}
+
+impl NoFolder {
+    /// What is in the directory's place, where it is neither a directory nor nothing.
+    pub fn found_at(dir: &Path) -> Option<Self> {
+        let there = std::fs::symlink_metadata(dir).ok()?;
+        let what = match std::fs::metadata(dir) {
+            Ok(found) if found.is_dir() => return None,
+            Ok(_) => "no folder",
+            Err(error) if there.is_symlink() && error.kind() == io::ErrorKind::NotFound => "a link that leads nowhere",
+            Err(_) => return None,
+        };
+        Some(Self { dir: dir.to_owned(), what })
     }
 }
 
@@ -35,4 +44,21 @@ pub(super) fn open_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_told_and_a_directory_or_nothing_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "kept").unwrap();
+        let told = NoFolder::found_at(&file).unwrap().to_string();
+        assert!(told.ends_with(
+            "file is no folder, and the history is kept in a folder: move it away, or name another with `--data-dir`"
+        ));
+        assert_eq!([NoFolder::found_at(dir.path()), NoFolder::found_at(&dir.path().join("nothing"))], [None, None]);
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sqlx::migrate::MigrateError;
 
 use super::RunId;
+use super::directory::NoFolder;
 use crate::attempt::Slot;
 
 /// Why the store did not do what it was asked. Nothing of a write that failed is kept.
@@ -73,13 +74,8 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
     /// What is to be the data directory is something else.
-    #[error("{} is {what}, and the history is kept in a folder: move it away, or name another with `--data-dir`", dir.display())]
-    NoFolder {
-        /// The data directory.
-        dir: PathBuf,
-        /// What it is instead.
-        what: &'static str,
-    },
+    #[error(transparent)]
+    NoFolder(#[from] NoFolder),
     /// A later version of this program wrote the database.
     #[error("{}: written by a newer samemodel (schema {found}, this one knows {known}); upgrade samemodel",
         path.display())]

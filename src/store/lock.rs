@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::directory;
+use super::directory::{self, NoFolder};
 
 /// The lock of a data directory, held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -80,13 +80,8 @@ pub enum LockError {
         what: &'static str,
     },
     /// What is to be the data directory is something else.
-    #[error("{} is {what}, and the history is kept in a folder: move it away, or name another with `--data-dir`", dir.display())]
-    NoFolder {
-        /// The data directory.
-        dir: PathBuf,
-        /// What it is instead.
-        what: &'static str,
-    },
+    #[error(transparent)]
+    NoFolder(#[from] NoFolder),
     /// The file could not be made, locked or written.
     #[error("{}: cannot take the lock: {source}; see that the directory can be written and has room, or choose another", path.display())]
     Io {
@@ -136,8 +131,8 @@ impl Lock {
     pub fn acquire_for(scope: Scope, dir: &Path, holder: &Holder) -> Result<Self, LockError> {
         let path = dir.join(scope.file());
         let failed = |source| LockError::Io { path: path.clone(), source };
-        if let Some(what) = directory::instead_of_a_directory(dir) {
-            return Err(LockError::NoFolder { dir: dir.to_owned(), what });
+        if let Some(other) = NoFolder::found_at(dir) {
+            return Err(other.into());
         }
         directory::create(dir).map_err(failed)?;
         if let Some(what) = instead_of_a_file(&path) {

@@ -45,6 +45,7 @@ mod tests;
 mod watch;
 mod writer;
 
+pub use directory::NoFolder;
 pub use error::StoreError;
 pub use examination::ExaminationStore;
 pub use lock::{Holder, Lock, LockError, Scope};

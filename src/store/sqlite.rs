@@ -19,8 +19,8 @@ use super::outcome_sqlite::finish;
 use super::rows::{AttemptRow, BadRow, CountsRow, RecordedAttemptRow, RunRow, SampleRow, SlotRow, SpentRow, TimesRow};
 use super::writer::{self, MAX_BATCH, Write, Writer};
 use super::{
-    AnswerTimes, AttemptCounts, Conclusion, EndpointResult, Recorded, RecordedAttempt, RecordedResult, RunEnd, RunId,
-    RunRecord, Spent, Store, StoreError, StoreFuture, directory, sql,
+    AnswerTimes, AttemptCounts, Conclusion, EndpointResult, NoFolder, Recorded, RecordedAttempt, RecordedResult,
+    RunEnd, RunId, RunRecord, Spent, Store, StoreError, StoreFuture, directory, sql,
 };
 use crate::attempt::{Attempt, Slot};
 use crate::redact::Redactor;
@@ -60,8 +60,8 @@ impl SqliteStore {
     /// date. What is recorded passes through `redactor`. Call it from within a Tokio runtime, which then writes.
     pub async fn open(dir: &Path, redactor: Redactor) -> Result<Self, StoreError> {
         let path = Self::path_in(dir);
-        if let Some(what) = directory::instead_of_a_directory(dir) {
-            return Err(StoreError::NoFolder { dir: dir.to_owned(), what });
+        if let Some(other) = NoFolder::found_at(dir) {
+            return Err(other.into());
         }
         directory::create(dir).map_err(|error| StoreError::io(dir, error))?;
         // Made here and not by SQLite, which would let everyone read it; its side files follow its permissions.
