@@ -1,7 +1,8 @@
-//! All statements, in words that SQLite and PostgreSQL both speak.
+//! All statements, in words that SQLite and PostgreSQL both speak but for the placeholders of rows that are added by the dozen.
 //!
-//! Part of layer 3's store. Numbered placeholders but where rows are added by the dozen, `ON CONFLICT`, and no function that only one of
-//! them has. Sums are of doubles, since PostgreSQL widens a sum of integers to a decimal and SQLite fails when it overflows.
+//! Part of layer 3's store. Numbered placeholders, `ON CONFLICT`, and no function that only one of them has. Where rows are added by the
+//! dozen the placeholders are `?`, which PostgreSQL does not know: for it these statements would have to be numbered. Sums are of doubles,
+//! since PostgreSQL widens a sum of integers to a decimal and SQLite fails when it overflows.
 
 use std::sync::LazyLock;
 
