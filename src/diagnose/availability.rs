@@ -54,8 +54,7 @@ pub fn findings(endpoint: Failing, reference: Option<Failing>) -> Vec<Finding> {
         let confidence = beyond_tolerance(share, ours)?;
         let against =
             ours.map_or_else(String::new, |r| format!(", against {} of {} of the reference's", r.showing, r.all));
-        let seen =
-            format!("{} of {} attempts {what} ({:.0} %){against}", share.showing, share.all, 100.0 * share.value());
+        let seen = format!("{}{what} ({:.0} %){against}", of_attempts(share), 100.0 * share.value());
         Some(finding(fault, confidence, seen))
     };
     let blank = told("blank-answers", "brought an answer of which nothing was generated", |f| f.blank);
@@ -63,6 +62,11 @@ pub fn findings(endpoint: Failing, reference: Option<Failing>) -> Vec<Finding> {
     let is_down = endpoint.failed.showing == endpoint.failed.all;
     let flaky = if is_down { None } else { told("flaky-host", "failed", |f| f.failed) };
     flaky.into_iter().chain(blank).collect()
+}
+
+/// How the evidence of a finding on so many attempts begins, by which the report knows whether a finding has told its number.
+pub fn of_attempts(share: Share) -> String {
+    format!("{} of {} attempts ", share.showing, share.all)
 }
 
 /// How sure it is that a host fails more often than is tolerated; `None` where it may well not.
@@ -129,6 +133,7 @@ mod tests {
     fn a_host_that_answers_with_nothing_is_there_and_is_told_as_such() {
         let found = findings(Failing::of(400, [("blank", 60), ("reset", 1)]), Some(Failing::of(400, [])));
         assert_eq!(found.iter().map(|f| f.fault.as_str()).collect::<Vec<_>>(), ["blank-answers"]);
-        assert!(found[0].evidence.contains("60 of 400 attempts"), "{found:?}");
+        assert!(found[0].evidence.starts_with("60 of 400 attempts brought"), "{found:?}");
+        assert!(found[0].evidence.starts_with(&of_attempts(Share { showing: 60, all: 400 })), "{found:?}");
     }
 }

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use super::{Detail, count, failures};
 use crate::attempt::FailureKind;
+use crate::diagnose::availability::of_attempts;
 use crate::report::EndpointReport;
 use crate::report::cause::Cause;
+use crate::stats::exact::Share;
 
 /// Causes of failures that are told.
 const TOLD_CAUSES: usize = 3;
@@ -38,7 +40,7 @@ fn failed(e: &EndpointReport) -> Option<String> {
     }
     let evidence_of = |fault: &str| e.findings.iter().find(|f| f.fault == fault).map(|f| f.evidence.as_str());
     let (flaky, blank) = (evidence_of("flaky-host"), evidence_of("blank-answers"));
-    let same = format!("{} of {} attempts ", e.errors, e.attempts);
+    let same = of_attempts(Share { showing: e.errors, all: e.attempts });
     if blank.is_some_and(|evidence| evidence.starts_with(&same)) {
         return None;
     }
