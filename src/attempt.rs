@@ -220,7 +220,7 @@ impl FailureKind {
         serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
     }
 
-    /// Whether no other request to this endpoint can succeed either, so that asking on is waste.
+    /// Whether no other request to this endpoint can succeed either, so that asking on is waste, unless it has answered others.
     pub fn is_fatal(self) -> bool {
         matches!(self, Self::Unauthorized | Self::Redirect)
     }
