@@ -24,14 +24,20 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why, in a line.
     pub reason: String,
+    /// What to ask more of, where that would let there be a firmer verdict.
+    pub advice: Option<String>,
     /// The effect that decided.
     pub effect: Option<Effect>,
 }
 
 /// Judges one endpoint whose p-value is already corrected.
 pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
-    let judge =
-        |verdict, reason: String, effect: Option<&Effect>| Judgement { verdict, reason, effect: effect.cloned() };
+    let judge = |verdict, reason: String, effect: Option<&Effect>| Judgement {
+        verdict,
+        reason,
+        advice: None,
+        effect: effect.cloned(),
+    };
     if endpoint.answers == 0 {
         return judge(Verdict::Unmeasured, "no answers".into(), None);
     }
@@ -64,17 +70,17 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     let Questions { computed, drawn } = &endpoint.questions;
     let is_asked = endpoint.is_sampled || drawn.verdict != Verdict::Unmeasured;
     if computed.verdict == Verdict::Consistent && drawn.verdict != Verdict::Consistent && is_asked {
-        let how = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive).map(|n| {
+        let advice = endpoint.samples_to_settle.filter(|_| drawn.verdict == Verdict::Inconclusive).map(|n| {
             if n <= MOST_ANSWERS {
-                format!(": about {n} answers for each sampled probe{} would settle it", instead_of(n, endpoint))
+                format!("about {n} answers for each sampled probe{} would settle it", instead_of(n, endpoint))
             } else {
-                ": more sampled probes would settle it".to_owned()
+                "more sampled probes would settle it".to_owned()
             }
         });
         let weights = range(computed.effect.as_ref(), None);
         let sampling = range(drawn.effect.as_ref(), Some(settings.dispersion_tolerance));
-        let reason = format!("weights agree{weights}; sampling is not settled{sampling}{}", how.unwrap_or_default());
-        return judge(Verdict::Inconclusive, reason, tightest);
+        let reason = format!("weights agree{weights}; sampling is not settled{sampling}");
+        return Judgement { advice, ..judge(Verdict::Inconclusive, reason, tightest) };
     }
     if let Some(effect) = tightest.filter(|_| computed.verdict == Verdict::Consistent) {
         let missing = endpoint.thinking.missing();
@@ -99,7 +105,8 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     {
         return judge(Verdict::Inconclusive, missing, tightest);
     }
-    judge(Verdict::Inconclusive, what_is_missing(endpoint, significant, settings), tightest)
+    let (reason, advice) = what_is_missing(endpoint, significant, settings);
+    Judgement { advice, ..judge(Verdict::Inconclusive, reason, tightest) }
 }
 
 /// What an agreement takes for granted: that requests above temperature 0 go where those at 0 go, since sampled answers by
@@ -172,30 +179,34 @@ fn explained(effect: &Effect, effects: &[Sized]) -> f64 {
     }
 }
 
-fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &Settings) -> String {
+/// What is not settled, and what to ask more of where that would do.
+fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &Settings) -> (String, Option<String>) {
     let computed = endpoint.questions.computed.effect.as_ref();
     let shown = range(computed, Some(settings.tolerance));
     if significant && endpoint.q_value.is_some() {
-        return format!("a difference, but its size against the tolerance is not settled{shown}");
+        return (format!("a difference, but its size against the tolerance is not settled{shown}"), None);
     }
     let few = if computed.is_some() { format!("weights are not settled{shown}") } else { "too few answers".to_owned() };
     if endpoint.thinking.disclosure.is_hidden() {
-        return format!("{few}: answers differ with thoughts that are hidden, so more sampled probes would decide");
+        let advice = "answers differ with thoughts that are hidden, so more sampled probes would decide";
+        return (few, Some(advice.to_owned()));
     }
     if computed.is_some_and(|effect| is_excused(effect, endpoint.band, settings)) {
         let honest = 100.0 * endpoint.band.honest;
-        return format!(
+        let reason = format!(
             "{few}: honest kernels may differ by up to {honest:.0} %, so a control or a declared twin would decide"
         );
+        return (reason, None);
     }
-    match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
-        (Some(n), _) if n <= MOST_PROBES => format!("{few}: about {n} greedy probes would decide"),
+    let advice = match (endpoint.greedy_probes_to_decide, endpoint.samples_to_decide) {
+        (Some(n), _) if n <= MOST_PROBES => format!("about {n} greedy probes would decide"),
         (_, Some(n)) if n <= MOST_ANSWERS => {
-            format!("{few}: about {n} for each sampled probe{} would decide", instead_of(n, endpoint))
+            format!("about {n} for each sampled probe{} would decide", instead_of(n, endpoint))
         }
-        (None, None) if endpoint.greedy.is_none() => format!("{few}: greedy probes show most"),
-        _ => format!("{few}: more greedy probes would decide"),
-    }
+        (None, None) if endpoint.greedy.is_none() => return (format!("{few}: greedy probes show most"), None),
+        _ => "more greedy probes would decide".to_owned(),
+    };
+    (few, Some(advice))
 }
 
 /// How few there are of what an endpoint is held against, where these are the reason why so many answers are needed.

@@ -282,10 +282,11 @@ fn correct_for_endpoints(endpoints: &mut [EndpointComparison], settings: &Settin
     for endpoint in endpoints {
         let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
         endpoint.questions = decide::questions(&endpoint.effects, significant, settings);
-        let Judgement { verdict, reason, effect } = decide::decide(endpoint, settings);
+        let Judgement { verdict, reason, advice, effect } = decide::decide(endpoint, settings);
         if verdict != Verdict::Inconclusive {
             (endpoint.samples_to_decide, endpoint.greedy_probes_to_decide) = (None, None);
         }
-        (endpoint.verdict, endpoint.reason, endpoint.effect) = (verdict, reason, effect);
+        (endpoint.verdict, endpoint.reason, endpoint.advice) = (verdict, reason, advice);
+        endpoint.effect = effect;
     }
 }

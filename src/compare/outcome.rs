@@ -50,6 +50,8 @@ pub struct EndpointComparison {
     pub verdict: Verdict,
     /// Why the verdict is not firmer, or what decided it, in a line.
     pub reason: String,
+    /// What to ask more of, where that would let there be a firmer verdict.
+    pub advice: Option<String>,
     /// p-value before correction over endpoints; absent when nothing could be tested.
     pub p_value: Option<f64>,
     /// p-value after Holm's correction over the endpoints of this comparison.
@@ -165,6 +167,7 @@ impl EndpointComparison {
             endpoint: endpoint.to_owned(),
             verdict: Verdict::Unmeasured,
             reason: reason.to_owned(),
+            advice: None,
             p_value: None,
             q_value: None,
             e_value: None,
@@ -185,6 +188,14 @@ impl EndpointComparison {
             contrast: None,
             observed: Observed::default(),
             thinking: Thinking::default(),
+        }
+    }
+
+    /// The reason, with the advice where there is any.
+    pub fn why(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}: {advice}", self.reason),
+            None => self.reason.clone(),
         }
     }
 }

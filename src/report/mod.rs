@@ -413,14 +413,11 @@ impl EndpointReport {
     }
 
     fn new(e: EndpointComparison, account: Account) -> Self {
+        let is_silent = e.answers == 0 && account.samples == 0 && !account.failures.is_empty();
         Self {
+            reason: if is_silent { silence(&account) } else { e.why() },
             endpoint: e.endpoint,
             verdict: e.verdict,
-            reason: if e.answers == 0 && account.samples == 0 && !account.failures.is_empty() {
-                silence(&account)
-            } else {
-                e.reason
-            },
             p_value: e.p_value,
             q_value: e.q_value,
             e_value: e.e_value,

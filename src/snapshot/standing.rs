@@ -148,7 +148,7 @@ pub fn changes(approved: &Approved, taken: Vec<Snapshot>, comparison: &Compariso
             Some(Standing::Stale(why)) => (ChangeKind::Stale, why.clone()),
             Some(Standing::Current(then)) => {
                 let drifted = found.filter(|e| e.verdict == Verdict::Drifted)?;
-                (!snapshot.has_answers_of(then)).then(|| (ChangeKind::Drifted, drifted.reason.clone()))?
+                (!snapshot.has_answers_of(then)).then(|| (ChangeKind::Drifted, drifted.why()))?
             }
         };
         let effect = found.and_then(|e| e.effect.clone());
@@ -157,7 +157,7 @@ pub fn changes(approved: &Approved, taken: Vec<Snapshot>, comparison: &Compariso
         snapshot.head.change = Some(Change {
             kind,
             verdict: found.map(|e| e.verdict),
-            because: measured.map(|e| e.reason.clone()).filter(|why| *why != reason),
+            because: measured.map(EndpointComparison::why).filter(|why| *why != reason),
             reason,
             tolerance: effect.as_ref().map(|effect| tolerance(effect.name, &comparison.settings)),
             effect,

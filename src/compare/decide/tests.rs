@@ -37,6 +37,12 @@ fn judged(mut found: EndpointComparison) -> Judgement {
     decide(&found, &SETTINGS)
 }
 
+/// The reason with the advice, as an endpoint of a whole run says it.
+fn why(found: EndpointComparison) -> String {
+    let Judgement { reason, advice, .. } = judged(found);
+    EndpointComparison { reason, advice, ..EndpointComparison::unmeasured("e", "") }.why()
+}
+
 use EffectName::{Departure, Dispersion, Divergence, Mixture, Substitution, Surprisal};
 
 #[test]
@@ -146,7 +152,7 @@ fn what_is_not_settled_is_said_with_what_would_settle_it() {
             depth: Some(Depth { reference: 4.0, endpoint: 60.0 }),
             ..endpoint(Some(0.9), &[(Substitution, -0.02, 0.09)])
         };
-        judged(found).reason
+        why(found)
     };
     let begin = "weights are not settled (3.5 %, −2 to 9; tolerance 5 %): ";
     assert_eq!(reason(Some(480), Some(90)), format!("{begin}about 480 greedy probes would decide"));
@@ -162,7 +168,7 @@ fn what_more_probes_cannot_decide_is_said_with_what_can() {
         let mut found = endpoint(Some(0.9), &[(Divergence, low, high)]);
         let band = Band { honest, agreed: 0.0, source: Source::BuiltIn };
         (found.band, found.effects[0].band) = (band, band);
-        judged(found).reason
+        why(found)
     };
     assert!(
         with(0.25, 0.09, 0.11)
@@ -171,7 +177,27 @@ fn what_more_probes_cannot_decide_is_said_with_what_can() {
     assert!(!with(0.05, 0.01, 0.06).contains("twin"));
     let mut hidden = endpoint(Some(0.9), &[(Divergence, 0.0, 1.0)]);
     hidden.thinking.disclosure = crate::compare::view::Disclosure::HiddenByBoth;
-    assert!(judged(hidden).reason.ends_with("more sampled probes would decide"));
+    assert!(why(hidden).ends_with("more sampled probes would decide"));
+}
+
+#[test]
+fn only_what_asks_for_more_of_the_same_is_advice() {
+    let advice = |found: EndpointComparison| judged(found).advice;
+    let open = endpoint(Some(0.9), &[(Substitution, -0.02, 0.09)]);
+    let greedy = EndpointComparison { greedy_probes_to_decide: Some(480), ..open.clone() };
+    assert_eq!(advice(greedy).as_deref(), Some("about 480 greedy probes would decide"));
+    let unsettled = EndpointComparison {
+        is_sampled: true,
+        samples_to_settle: Some(40),
+        ..endpoint(Some(0.9), &[(Divergence, 0.0, 0.02), (Surprisal, 0.01, 0.12)])
+    };
+    assert_eq!(advice(unsettled).as_deref(), Some("about 40 answers for each sampled probe would settle it"));
+    assert_eq!(advice(open), None, "it says what to ask instead");
+    let mut excused = endpoint(Some(0.9), &[(Divergence, 0.09, 0.11)]);
+    let band = Band { honest: 0.25, agreed: 0.0, source: Source::BuiltIn };
+    (excused.band, excused.effects[0].band) = (band, band);
+    assert_eq!(advice(excused), None, "more probes would decide nothing");
+    assert_eq!(advice(endpoint(Some(0.9), &[(Divergence, 0.0, 0.02)])), None);
 }
 
 #[test]
