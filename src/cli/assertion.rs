@@ -65,7 +65,9 @@ fn run(question: &Question) -> Result<Report, AssertionError> {
         let mut session = Session::open(&global, Some(&question.model), &super::session::Overrides::default())?;
         session.model.reference = Reference::Snapshot;
         session.keep_only(&question.endpoints)?;
-        check::ask(session, check::Asked { seed: question.seed, ..check::Asked::default() }, &global).await
+        let asker = check::Asker::Assertion;
+        let asked = check::Asked { asker, seed: question.seed, ..check::Asked::default() };
+        check::ask(session, asked, &global).await
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| AssertionError(format!("no runtime can be started: {error}")))?;

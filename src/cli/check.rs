@@ -81,6 +81,7 @@ struct Unkept {
 /// How a model is asked.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Asked {
+    pub asker: Asker,
     /// From which all random choices derive; the system's generator chooses where it is absent.
     pub seed: Option<u64>,
     pub begin: Begin,
@@ -88,6 +89,29 @@ pub(super) struct Asked {
     pub update: Option<Update>,
     /// Whether alerts follow from it.
     pub telling: Telling,
+}
+
+/// What asks a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Asker {
+    #[default]
+    Check,
+    Test,
+    Watch,
+    /// A test of somebody's own.
+    Assertion,
+}
+
+impl Asker {
+    /// What whoever finds the data directory locked is told of this process.
+    fn command(self, model: &str) -> String {
+        match self {
+            Self::Check => format!("samemodel check {model}"),
+            Self::Test => format!("samemodel test {model}"),
+            Self::Watch => format!("samemodel watch {model}"),
+            Self::Assertion => format!("assert_same_model! of {model}"),
+        }
+    }
 }
 
 /// Whether a run begins or is gone on with.
@@ -143,7 +167,7 @@ async fn carry_out(
     let shelf = Shelf::open(&session)?.with_update(asked.update);
 
     let data_dir = session.data_dir(global);
-    let holder = Holder::this_process(format!("samemodel check {}", session.name), clock::now());
+    let holder = Holder::this_process(asked.asker.command(&session.name), clock::now());
     let _lock = Lock::acquire(&data_dir, &holder)?;
     let store = SqliteStore::open(&data_dir, credentials.redactor()).await?;
     let job = match asked.begin {
@@ -265,4 +289,16 @@ pub(super) fn recorded_reference(session: &Session) -> anyhow::Result<Vec<Sample
         session.reference_name().clone_into(&mut sample.endpoint);
     }
     Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_turned_away_is_told_which_verb_runs() {
+        let commands = [Asker::Check, Asker::Test, Asker::Watch].map(|asker| asker.command("m"));
+        assert_eq!(commands, ["samemodel check m", "samemodel test m", "samemodel watch m"]);
+        assert_eq!(Asker::default().command("m"), "samemodel check m");
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode as Code;
 use super::review;
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::{Names, Test, Unreferenced};
-use crate::cli::check::{Asked, Begin, ask_and_deliver};
+use crate::cli::check::{Asked, Asker, Begin, ask_and_deliver};
 use crate::cli::note;
 use crate::cli::session::{Overrides, Session};
 use crate::config::Reference;
@@ -31,7 +31,8 @@ pub(in crate::cli) async fn test(args: &Test, global: &Global) -> anyhow::Result
     let name = session.name.clone();
     let folder = Folder::within(&session.loaded.folder);
     let begin = Begin::of(&args.going_on);
-    let asked = Asked { seed: args.comparing.seed, begin, update, ..Asked::default() };
+    let asker = Asker::Test;
+    let asked = Asked { asker, seed: args.comparing.seed, begin, update, ..Asked::default() };
     let (report, code) = Box::pin(ask_and_deliver(session, asked, &args.report, global)).await?;
     settle(&folder, &unreferenced, args.unreferenced)?;
     if args.review && report.snapshots.as_ref().is_some_and(|s| s.waiting > 0) {

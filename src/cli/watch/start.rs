@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::alarm::Telling;
-use super::super::check::{self, Asked};
+use super::super::check::{self, Asked, Asker};
 use super::super::session::{Overrides, Session};
 use super::super::{clock, emit, in_a_line};
 use super::Watcher;
@@ -155,7 +155,8 @@ impl Watcher<'_> {
             ..Overrides::default()
         };
         let session = Session::open(self.global, Some(claim.model()), &overrides)?;
-        check::ask(session, Asked { telling: Telling::People, ..Asked::default() }, self.global).await
+        let asked = Asked { asker: Asker::Watch, telling: Telling::People, ..Asked::default() };
+        check::ask(session, asked, self.global).await
     }
 
     async fn note_end(&self, claim: &Claim, checked: &anyhow::Result<Report>) -> anyhow::Result<()> {
