@@ -15,7 +15,7 @@ use crate::compare::{Comparison, EndpointComparison, Known, Roles, Settings, com
 use crate::config::{ExpectedModel, Reference};
 use crate::plan::{AskedWith, Plan, PlannedProbe};
 use crate::report::words::remedy;
-use crate::report::{Account, Origin, ReferencePast, Report};
+use crate::report::{Account, Origin, ReferencePast, Report, Warning};
 use crate::runner::RunOutcome;
 use crate::sample::{Purpose, Sample};
 use crate::snapshot::standing::Approved;
@@ -36,7 +36,7 @@ pub(super) struct Judging<'a> {
 struct Findings {
     comparison: Comparison,
     reference_past: Option<ReferencePast>,
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Judging<'_> {
@@ -129,7 +129,9 @@ impl Judging<'_> {
         let warnings = missing
             .iter()
             .filter(|(name, _)| is_compared(name) && Some(name) != self.asking.session.model.control.as_ref())
-            .map(|(name, gaps)| format!("`{name}` has {gaps}: review what waits with `samemodel review`"))
+            .map(|(name, gaps)| {
+                Warning::about(&[name], format!("`{name}` has {gaps}: review what waits with `samemodel review`"))
+            })
             .collect();
         let past = Past { samples: &past, missing };
         let settings = self.settings();

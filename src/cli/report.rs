@@ -13,8 +13,8 @@ use super::sink::Sink;
 use super::{UsageError, deliver, history};
 use crate::config::{Credentials, Reference};
 use crate::report;
+use crate::report::Account;
 use crate::report::words::count;
-use crate::report::{Account, EndpointReport};
 use crate::runner::RunOutcome;
 use crate::store::{Ending, EndpointResult, RunId, RunRecord, SqliteStore, Store as _};
 use crate::suggest::hint;
@@ -63,16 +63,13 @@ fn part(mut report: report::Report, names: &[String]) -> Result<report::Report, 
         let hint = hint(unknown, known()).map_or_else(String::new, |hint| format!("; {hint}"));
         return Err(UsageError(format!("the run did not judge an endpoint `{unknown}`{hint}")));
     }
-    let (kept, others): (Vec<EndpointReport>, Vec<EndpointReport>) =
-        report.endpoints.into_iter().partition(|e| names.contains(&e.endpoint));
-    let mut hidden: Vec<String> = others.into_iter().map(|e| format!("`{}`", e.endpoint)).collect();
-    if let Some(control) = report.control.endpoint.take() {
-        hidden.push(format!("`{control}`"));
-        report.control.endpoint = Some(THE_CONTROL.to_owned());
-    }
-    report.endpoints = kept;
+    report.endpoints.retain(|e| names.contains(&e.endpoint));
+    report.control.endpoint = report.control.endpoint.map(|_| THE_CONTROL.to_owned());
     report.control.account = Account::default();
-    report.warnings.retain(|warning| !hidden.iter().any(|name| warning.contains(name)));
+    let is_told = |name: &String| names.contains(name) || *name == report.reference;
+    report.warnings.retain(|warning| warning.endpoints.iter().all(is_told));
+    // What waits for review is of all endpoints, and no host's business.
+    report.snapshots = None;
     Ok(report)
 }
 
@@ -133,5 +130,32 @@ fn ended(run: &RunRecord) -> RunOutcome {
         Some(Ending::Complete) => RunOutcome::Complete,
         Some(Ending::StoppedBudget) => RunOutcome::BudgetReached,
         Some(Ending::Partial) | None => RunOutcome::Stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::Settings;
+    use crate::report::nothing::Awaited;
+    use crate::report::{SnapshotCounts, Warning};
+
+    #[test]
+    fn the_part_of_one_host_says_nothing_of_others() {
+        let settings = Settings { seed: 1, alpha: 0.05, tolerance: 0.05, dispersion_tolerance: 0.1, permutations: 99 };
+        let endpoints = vec!["mine".to_owned(), "other".to_owned()];
+        let awaited = Awaited { model: "m".into(), reference: "r".into(), endpoints, settings };
+        let mut report = report::Report::of_nothing(awaited, "`other` is in these words");
+        report.control.endpoint = Some("rival".to_owned());
+        report.control.account.samples = 5;
+        report.snapshots = Some(SnapshotCounts::default());
+        let about = |endpoints: &[&str]| Warning::about(endpoints, format!("of {endpoints:?}"));
+        report.warnings.extend([&["mine"][..], &["r"], &["other"], &["mine", "rival"]].map(about));
+        let part = part(report, &["mine".to_owned()]).expect("it is there");
+        let told: Vec<&str> = part.warnings.iter().map(|warning| warning.text.as_str()).collect();
+        assert_eq!(told, ["there is nothing to report: `other` is in these words", "of [\"mine\"]", "of [\"r\"]"]);
+        assert_eq!(part.endpoints.iter().map(|e| e.endpoint.as_str()).collect::<Vec<_>>(), ["mine"]);
+        assert_eq!((part.control.endpoint.as_deref(), part.snapshots), (Some(THE_CONTROL), None));
+        assert_eq!(part.control.account, Account::default());
     }
 }

@@ -43,7 +43,7 @@ pub fn empty() -> Report {
 pub fn report() -> Report {
     Report {
         endpoints: vec![fireworks(), deepinfra(), novita(), lambda(), azure(), hostile()],
-        warnings: vec!["prices of 1 endpoint are unknown, so the cost is a lower bound".to_owned()],
+        warnings: vec!["prices of 1 endpoint are unknown, so the cost is a lower bound".to_owned().into()],
         ..empty()
     }
 }

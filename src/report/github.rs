@@ -15,7 +15,8 @@ pub fn render(report: &Report) -> String {
         let level = if e.verdict == Verdict::Drifted { Level::Error } else { Level::Warning };
         command(&mut out, level, &title(&format!("{} {}", e.endpoint, e.verdict)), &message(e, report));
     }
-    for warning in report.partial.iter().chain(&report.warnings) {
+    let warnings = report.warnings.iter().map(|warning| &warning.text);
+    for warning in report.partial.iter().chain(warnings) {
         command(&mut out, Level::Warning, &title("read with care"), std::slice::from_ref(warning));
     }
     let summary = vec![format!("against {}: {}", report.reference, words::tally(report))];

@@ -121,7 +121,7 @@ fn trust(report: &Report) -> String {
     lines.extend(report.run.iter().map(|run| ("run", run.clone())));
     lines.extend(words::cost(report).map(|cost| ("cost", cost)));
     lines.extend(report.partial.iter().map(|why| ("⚠️ partial", why.clone())));
-    lines.extend(report.warnings.iter().map(|warning| ("⚠️ warning", warning.clone())));
+    lines.extend(report.warnings.iter().map(|warning| ("⚠️ warning", warning.text.clone())));
     let mut out = String::new();
     for (about, text) in &lines {
         item(&mut out, about, text);

@@ -38,6 +38,7 @@ pub(crate) mod tests;
 pub use format::{Format, render};
 pub use layout::Paint;
 pub use terminal::View;
+pub use warning::Warning;
 
 use std::collections::BTreeMap;
 
@@ -97,7 +98,8 @@ pub struct Report {
     /// The endpoints, in the configured order.
     pub endpoints: Vec<EndpointReport>,
     /// What the reader must know to trust the numbers.
-    pub warnings: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub warnings: Vec<Warning>,
 }
 
 /// What became of the snapshots that changed.
@@ -314,7 +316,7 @@ pub struct Origin {
     /// What became of snapshots.
     pub snapshots: Option<SnapshotCounts>,
     /// What else the reader must know.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 impl Report {
@@ -324,10 +326,10 @@ impl Report {
         let mut warnings = warnings(&comparison);
         warnings.extend(origin.reference_past.iter().filter(|past| past.has_moved()).map(|past| {
             let (name, against) = (&comparison.reference, &past.against);
-            format!(
+            Warning::from(format!(
                 "the reference `{name}` has moved: it no longer answers as in {against} ({})",
                 past.comparison.reason
-            )
+            ))
         }));
         warnings.extend(gaps(&origin.accounts));
         warnings.extend(origin.warnings.iter().cloned());

@@ -42,7 +42,7 @@ impl Report {
             reference_past: None,
             snapshots: None,
             endpoints: endpoints.iter().map(unmeasured).collect(),
-            warnings: vec![format!("there is nothing to report: {why}")],
+            warnings: vec![format!("there is nothing to report: {why}").into()],
         }
     }
 }

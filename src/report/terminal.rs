@@ -175,7 +175,7 @@ impl Page {
             self.labelled("cost", &cost, Tone::Text);
         }
         for warning in &report.warnings {
-            self.labelled("warning", warning, Tone::Open);
+            self.labelled("warning", &warning.text, Tone::Open);
         }
     }
 

@@ -174,7 +174,7 @@ fn poisoned(text: &str) -> Report {
     let mut report = fixture::report();
     (report.model, report.reference) = (text.to_owned(), text.to_owned());
     (report.run, report.partial) = (Some(text.to_owned()), Some(text.to_owned()));
-    (report.control.endpoint, report.warnings) = (Some(text.to_owned()), vec![text.to_owned()]);
+    (report.control.endpoint, report.warnings) = (Some(text.to_owned()), vec![text.to_owned().into()]);
     report.reference_account.errors = 1;
     report.reference_account.failures.insert(text.to_owned(), 1);
     for e in &mut report.endpoints {
