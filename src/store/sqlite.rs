@@ -71,7 +71,7 @@ impl SqliteStore {
     }
 
     /// Opens the history in `dir` for a command that only reads it: as ever where it may be written, and as it is where it may not,
-    /// as on a disk that is mounted read-only.
+    /// as on a disk that is mounted read-only, while nothing writes there.
     pub async fn open_to_read(dir: &Path, redactor: Redactor) -> Result<Self, StoreError> {
         match Self::open(dir, redactor.clone()).await {
             Err(StoreError::ReadOnly { .. } | StoreError::CannotOpen { .. }) if Self::path_in(dir).exists() => {
@@ -81,8 +81,9 @@ impl SqliteStore {
         }
     }
 
-    /// Opens a history of which nothing may be written. A log beside it has the latest answers and is read with it; without one SQLite
-    /// is told that nothing changes the file, so that it need make none beside it.
+    /// Opens a history of which nothing may be written, while nothing writes there. A log beside it has the latest answers and is read
+    /// with it; without one SQLite is told that nothing changes the file, so that it need make none beside it, and looks at no lock:
+    /// where somebody else writes it meanwhile, as to a folder that is mounted read-only here, what is read may not belong together.
     pub(super) async fn open_as_it_is(dir: &Path, redactor: Redactor) -> Result<Self, StoreError> {
         let path = Self::path_in(dir);
         let log = path.with_extension("db-wal");
