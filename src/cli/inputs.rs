@@ -12,9 +12,6 @@ use crate::config::{Config, Credentials, DEFAULT_FILE, Environment, Loaded, Refe
 use crate::probe;
 use crate::snapshot::Folder;
 
-/// What stands in a folder of probes and is read from there, by its extension: probes and their images.
-const OF_PROBES: [&str; 7] = ["gif", "jpeg", "jpg", "md", "png", "toml", "webp"];
-
 /// What the files of this command line are, as far as its configuration can be read.
 pub(super) struct Inputs {
     /// The folder of the configuration.
@@ -109,9 +106,8 @@ impl Inputs {
 
     /// Whether it would be taken for a probe, or for the image of one.
     fn probe_at(&self, place: &Path) -> Option<String> {
-        let extension = place.extension()?.to_str()?.to_ascii_lowercase();
         let among = self.probes.iter().find(|probes| place.starts_with(self::place(probes)))?;
-        OF_PROBES.contains(&extension.as_str()).then(|| format!("is among the probes of {}", among.display()))
+        probe::is_of_probes(place).then(|| format!("is among the probes of {}", among.display()))
     }
 }
 

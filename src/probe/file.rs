@@ -3,6 +3,7 @@
 //! Layer 1, pure: images come through a function that the caller gives. `docs/src/probes.md` shows the three kinds of
 //! files: a `.md` file is one user message, a `.toml` file is a whole probe, and with rows it is a family of probes.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -33,12 +34,23 @@ pub enum FileKind {
 impl FileKind {
     /// The kind that a file's extension tells; none for files that hold no probes, such as images.
     pub fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
+        Self::of_extension(path.extension()?.to_str()?)
+    }
+
+    fn of_extension(extension: &str) -> Option<Self> {
+        match extension {
             "md" => Some(Self::Markdown),
             "toml" => Some(Self::Toml),
             _ => None,
         }
     }
+}
+
+/// Whether a file among probes, by its name, may be one or the image of one. Names in capitals count: elsewhere they may be the same.
+pub fn is_of_probes(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    extension
+        .is_some_and(|extension| FileKind::of_extension(&extension).is_some() || IMAGES.contains(&extension.as_str()))
 }
 
 /// One probe file.
@@ -286,6 +298,9 @@ fn to_json(value: &toml::Value) -> Value {
         toml::Value::Table(table) => to_json_table(table),
     }
 }
+
+/// How names of images end. What an image is, its first bytes tell.
+const IMAGES: [&str; 5] = ["gif", "jpeg", "jpg", "png", "webp"];
 
 /// The media type that an image's first bytes tell.
 fn media_type(bytes: &[u8]) -> Option<&'static str> {

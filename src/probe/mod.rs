@@ -24,6 +24,7 @@ pub use cap::{Cap, UNCAPPED_TOKENS};
 pub use check::{Check, Miss};
 pub use class::{Feature, RequestClass};
 pub use error::{FileError, Position, Problem};
+pub use file::is_of_probes;
 pub use load::{LoadError, files, load};
 
 use crate::sample::script::scripts;

@@ -373,3 +373,14 @@ proptest! {
         prop_assert_eq!(&toml_probes(&family)[0].messages[0].content, &format!("Capital of {text}?"));
     }
 }
+
+#[test]
+fn probes_and_images_are_known_by_their_names() {
+    for name in ["a.md", "b/c.toml", "image.png", "image.JPG", "image.jpeg", "x.gif", "x.webp", "README.MD"] {
+        assert!(is_of_probes(Path::new(name)), "{name}");
+    }
+    for name in ["report.json", "md", "samples.jsonl", "image.bmp", ".md"] {
+        assert!(!is_of_probes(Path::new(name)), "{name}");
+    }
+    assert_eq!(FileKind::of(Path::new("README.MD")), None, "the loader passes it over");
+}
