@@ -118,6 +118,20 @@ pub fn nagios_label(text: &str) -> String {
     if simple { label } else { format!("'{label}'") }
 }
 
+/// A word of a command to copy, quoted where a shell would take it apart.
+pub fn shell_word(text: &str) -> String {
+    let text = line(text);
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@+,".contains(c) || (cfg!(windows) && c == '\\');
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else if cfg!(windows) {
+        // No name of a file has a double quote there.
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 fn reveal(out: &mut String, c: char) {
     let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
 }
@@ -186,6 +200,16 @@ mod tests {
     fn labels_of_performance_data_are_quoted_only_where_they_must_be() {
         assert_eq!(nagios_label("effect_a-b.c"), "effect_a-b.c");
         assert_eq!(nagios_label("effect a='b'|c"), "'effect a__b_¦c'");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn words_of_commands_are_quoted_only_where_a_shell_would_take_them_apart() {
+        assert_eq!(shell_word("../hosts-2/snapshots"), "../hosts-2/snapshots");
+        assert_eq!(shell_word("/home/é/my hosts/snapshots"), "'/home/é/my hosts/snapshots'");
+        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!((shell_word("~/x").as_str(), shell_word("").as_str()), ("'~/x'", "''"));
+        assert_eq!(shell_word("a\nb"), "'a⏎b'");
     }
 
     /// Text with what formats are attacked with, in any order.

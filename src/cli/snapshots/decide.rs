@@ -8,7 +8,7 @@ use crate::cli::args::Global;
 use crate::cli::args::snapshots::{Accept, Which};
 use crate::cli::{clock, emit, note};
 use crate::exit::ExitCode;
-use crate::report::escape::line;
+use crate::report::escape::{line, shell_word};
 use crate::report::words::count;
 use crate::review::summary::judged;
 use crate::snapshot::selection::Selection;
@@ -44,7 +44,7 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
     let text = taken.iter().fold(String::new(), |out, name| out + "accepted " + name + "\n") + &left;
     emit(if text.is_empty() { NOTHING } else { &text })?;
     if !taken.is_empty() {
-        let (all, path) = (by_endpoint(taken.iter().copied()), folder.path().display());
+        let (all, path) = (by_endpoint(taken.iter().copied()), shell_word(&folder.path().display().to_string()));
         note(&format!("accepted {all}: git add {path}"));
     }
     if let Some(how) = how_to_take(&why) {
