@@ -41,7 +41,20 @@ screen() {
     exit 1
 }
 
-type_line() { tmux send-keys -t "$session" "$1" Enter; }
+# Types a line once the shell waits for one: what is typed before its prompt is there is shown twice.
+type_line() {
+    for _ in $(seq 300); do
+        # The prompt is the last line that is not empty, with nothing behind it.
+        if tmux capture-pane -p -t "$session" | grep -v '^ *$' | tail -1 | grep -qx '\$ *'; then
+            tmux send-keys -t "$session" "$1" Enter
+            return
+        fi
+        sleep 0.2
+    done
+    echo "the shell never waited for \"$1\":" >&2
+    tmux capture-pane -p -t "$session" >&2
+    exit 1
+}
 
 mkdir -p "$work/prompts"
 cp "$shipped"/sampled/poems.toml "$shipped"/greedy/weather.toml "$shipped"/greedy/stories.toml "$work/prompts/"
