@@ -50,6 +50,7 @@ mod shelf;
 mod signals;
 mod sink;
 mod snapshots;
+mod status;
 mod watch;
 
 use args::{Cli, Colour, Global, Verb};
@@ -108,6 +109,7 @@ fn run(cli: &Cli) -> anyhow::Result<Code> {
         Verb::Import(args) => on_runtime(import::import(args, global)),
         Verb::Export(args) => on_runtime(export::export(args, global)),
         Verb::Watch(args) => on_runtime(watch::watch(args, global)),
+        Verb::Status(args) => on_runtime(status::status(args, global)),
         Verb::History(args) => on_runtime(history::history(args, global)),
         Verb::Metrics(args) => on_runtime(metrics::metrics(args, global)),
         Verb::Init(args) => init::init(args),

@@ -225,7 +225,8 @@ fn minute(at: &str) -> String {
     layout::left(&at.get(..16).unwrap_or(at).replace('T', " "), 16)
 }
 
-fn tone(verdict: Verdict) -> Tone {
+/// How a verdict is coloured.
+pub(super) fn tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Consistent => Tone::Good,
         Verdict::Drifted => Tone::Bad,

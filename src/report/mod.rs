@@ -25,6 +25,7 @@ pub mod openmetrics;
 pub mod outcome;
 pub mod plan;
 pub mod progress;
+pub mod status;
 pub mod tabular;
 pub mod terminal;
 mod warning;

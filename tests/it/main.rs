@@ -44,6 +44,8 @@ mod samples;
 mod secrets;
 #[cfg(feature = "lab")]
 mod snapshots;
+#[cfg(feature = "lab")]
+mod status;
 mod thinking;
 #[cfg(feature = "lab")]
 mod watch;

@@ -102,6 +102,8 @@ pub enum Verb {
     Export(history::Export),
     /// Check again and again, at the times that the configuration says.
     Watch(watch::Watch),
+    /// Show in one screen how what is watched stands: verdicts, alerts, and what is to come.
+    Status(watch::Status),
     /// List runs, or show how an endpoint's effect went over time.
     History(history::History),
     /// Write what is known of each endpoint as OpenMetrics, for Prometheus.

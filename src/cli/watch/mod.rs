@@ -15,11 +15,11 @@ use super::args::watch::Watch;
 use super::metrics::Configured;
 use super::signals::stop_on_signals;
 use super::{UsageError, clock, code_of, emit, in_a_line, note, prune, session};
-use crate::config::{Config, Environment};
+use crate::config::{self, Config, Environment};
 use crate::exit::ExitCode;
 use crate::report::Report;
 use crate::schedule::{Step, Tier, Times};
-use crate::store::{Holder, Lock, Scope};
+use crate::store::{Holder, Lock, Scope, SqliteStore};
 use crate::suggest::nearest;
 
 mod start;
@@ -48,6 +48,17 @@ pub(super) async fn watch(args: &Watch, global: &Global) -> anyhow::Result<Code>
     let models = named(args, &loaded.config)?.into_iter().map(times).collect::<anyhow::Result<_>>()?;
     let watcher = Watcher { config: &loaded.config, models, data_dir, global, stop: stop_on_signals() };
     if args.once { Box::pin(watcher.once()).await } else { Box::pin(watcher.forever()).await }
+}
+
+/// What a watch would do for a model at `now`, by what is noted of its starts.
+pub(super) async fn step(
+    store: &SqliteStore,
+    watch: &config::Watch,
+    model: &str,
+    now: Timestamp,
+) -> anyhow::Result<Step> {
+    let times = Times::new(watch, model).context("the times were read before")?;
+    Ok(times.step(Known::read(store, model).await?.last(), now))
 }
 
 /// The models of the command line, or those of the configuration.

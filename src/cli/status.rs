@@ -1,0 +1,145 @@
+//! `samemodel status`: how what is watched stands, from the history, the snapshots and the configuration.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode as Code;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::args::Global;
+use super::args::watch::{Status, StatusFormat};
+use super::{UsageError, clock, emit, history, paint, session, terminal_width, watch};
+use crate::alert::{Message, fits};
+use crate::config::{Config, ConfigError, Environment, Model, Reference};
+use crate::deliver::words;
+use crate::exit::ExitCode;
+use crate::report::View;
+use crate::report::status::{
+    AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, SCHEMA, SilenceStatus,
+    StatusReport,
+};
+use crate::snapshot::{Folder, State};
+use crate::store::{AlertStore as _, OutboxEntry, RunRecord, SqliteStore, Store as _};
+use crate::suggest::nearest;
+
+/// How far back messages are shown that were given up.
+const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+pub(super) async fn status(args: &Status, global: &Global) -> anyhow::Result<Code> {
+    let config = configuration(global)?;
+    let folder = Folder::within(&session::folder(global));
+    let store = history::open(global).await?;
+    let desk = Desk { config: &config, folder: &folder, store: &store, now: clock::now() };
+    let report = desk.report(args.model.as_deref()).await;
+    store.close().await?;
+    let report = report?;
+    let stdout = std::io::stdout();
+    let view = View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) };
+    emit(&match args.format {
+        StatusFormat::Terminal => report.screen(view),
+        StatusFormat::Json => report.json(),
+    })?;
+    Ok(if report.is_firing() { ExitCode::Drifted } else { ExitCode::Consistent }.into())
+}
+
+/// The configuration; where none is named and none is there, one without models: the lab leaves runs then, too.
+fn configuration(global: &Global) -> Result<Config, ConfigError> {
+    let environment = Environment::of_process();
+    match Config::load(global.config.as_deref(), &environment, &[]) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(ConfigError::NotFound(_)) if global.config.is_none() => Config::load_without_file(&environment, &[]),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where it is looked up.
+struct Desk<'a> {
+    config: &'a Config,
+    folder: &'a Folder,
+    store: &'a SqliteStore,
+    now: Timestamp,
+}
+
+impl Desk<'_> {
+    /// Of this model, or of all that is watched.
+    async fn report(&self, named: Option<&str>) -> anyhow::Result<StatusReport> {
+        let mut models = Vec::new();
+        for name in self.models(named, &self.store.runs().await?)? {
+            models.push(self.model(name).await?);
+        }
+        let is_meant = |model: &str| named.is_none_or(|named| named == model);
+        let mut alerts = self.store.alerts().await?;
+        alerts.retain(|alert| is_meant(&alert.subject.model));
+        let mut silences = self.store.silences(self.now).await?;
+        silences.retain(|silence| named.is_none_or(|named| fits(&silence.model, named)));
+        let message = |entry: OutboxEntry| {
+            let message: Option<Message> = serde_json::from_str(&entry.notification.event).ok();
+            let about = message.as_ref().filter(|message| is_meant(&message.model))?;
+            MessageStatus::of(entry, words::headline(about))
+        };
+        Ok(StatusReport {
+            schema: SCHEMA.to_owned(),
+            at: self.now.to_string(),
+            models,
+            alerts: AlertStatus::all(alerts, &silences),
+            silences: silences.into_iter().map(SilenceStatus::from).collect(),
+            messages: self.store.outbox(self.now - SHOWN).await?.into_iter().filter_map(message).collect(),
+        })
+    }
+
+    /// The model that is meant, or those that are watched; without a configuration, those of the history.
+    fn models(&self, named: Option<&str>, runs: &[RunRecord]) -> Result<Vec<String>, UsageError> {
+        let configured = self.config.model.keys();
+        let mut known: Vec<String> = configured.chain(runs.iter().map(|run| &run.model)).cloned().collect();
+        known.sort_unstable();
+        known.dedup();
+        match named {
+            Some(name) if known.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
+            Some(name) => {
+                let hint = nearest(name, known.iter().map(String::as_str));
+                let hint = hint.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                Err(UsageError(format!("neither the configuration nor the history has a model `{name}`{hint}")))
+            }
+            None if !self.config.watch.models.is_empty() => Ok(self.config.watch.models.clone()),
+            None if !self.config.model.is_empty() => Ok(self.config.model.keys().cloned().collect()),
+            None => Ok(known),
+        }
+    }
+
+    async fn model(&self, model: String) -> anyhow::Result<ModelStatus> {
+        let mut latest = self.latest(&model).await?;
+        let names = match self.config.model.get(&model) {
+            Some(configured) => judged(configured),
+            None => latest.keys().cloned().collect(),
+        };
+        let endpoints = names.into_iter().map(|name| EndpointStatus { latest: latest.remove(&name), endpoint: name });
+        let prefix = Folder::name_of_model(&model) + "/";
+        let entries = self.folder.entries()?;
+        let waiting = entries.iter().filter(|e| e.state == State::Waiting && e.name.starts_with(&prefix)).count();
+        Ok(ModelStatus { next: self.next(&model).await?, waiting, endpoints: endpoints.collect(), model })
+    }
+
+    /// What was said last of each endpoint.
+    async fn latest(&self, model: &str) -> anyhow::Result<BTreeMap<String, LatestVerdict>> {
+        let mut results = self.store.results_since(model, Timestamp::MIN).await?;
+        // What a clock that was ahead has noted must not hide what is known now.
+        results.sort_by_key(|recorded| (recorded.started_at <= self.now, recorded.started_at));
+        Ok(results.into_iter().map(|r| (r.result.endpoint.clone(), r.into())).collect())
+    }
+
+    async fn next(&self, model: &str) -> anyhow::Result<Option<NextCheck>> {
+        let watched = &self.config.watch.models;
+        let is_watched = watched.is_empty() || watched.iter().any(|watched| watched == model);
+        if !is_watched || !self.config.model.contains_key(model) {
+            return Ok(None);
+        }
+        let step = watch::step(self.store, &self.config.watch, model, self.now).await?;
+        Ok(NextCheck::of(step))
+    }
+}
+
+/// The endpoints of a model that are judged, in the configured order.
+fn judged(model: &Model) -> Vec<String> {
+    let is_reference = |name: &String| matches!(&model.reference, Reference::Endpoint(reference) if reference == name);
+    let names = model.endpoint.iter().map(|endpoint| &endpoint.name);
+    names.filter(|name| !is_reference(name) && Some(*name) != model.control.as_ref()).cloned().collect()
+}
