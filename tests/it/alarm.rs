@@ -135,7 +135,7 @@ fn a_run_whose_results_find_no_room_is_gone_on_with_and_then_tells_what_it_found
     alter(&project, "CREATE TRIGGER no_room BEFORE INSERT ON result BEGIN SELECT RAISE(ABORT, 'no room'); END");
     let run = project.run(["check", "m", "--quiet"]);
     assert_eq!(run.code(), 70, "what is found and not kept is no success: {}", run.stderr);
-    assert_says(&run.stderr, &["cannot be kept", "no room", "samemodel check --resume"]);
+    assert_says(&run.stderr, &["cannot be kept", "no room", "the same command with --resume"]);
     assert_says(&run.stdout, &["twin", "gone"]);
     assert_eq!(paths(&receiver)[2..], ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
     assert_eq!(events(&receiver.got()[3]), ["checker firing"], "nothing else is told that is not kept");
