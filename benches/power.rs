@@ -95,7 +95,7 @@ fn level(data: &Data, effort: &Effort) -> String {
             }));
             let settings = permutation::Settings { permutations: PERMUTATIONS, seed, label: "level" };
             two_sample(&pairs(&trials), settings)
-                .map_or([1.0; 5], |f| [f.kernels_p, f.presence_p, f.surprisal_p, f.length_p, f.p])
+                .map_or([1.0; 5], |f| [f.kernels_p, f.presence_p, f.surprisals_p, f.length_p, f.p])
         };
         let found: Vec<[f64; 5]> = (0..effort.splits).into_par_iter().map(p_values).collect();
         let cell = |k: usize| share(found.iter().filter(|p| p[k] <= 0.05).count(), found.len());

@@ -15,7 +15,7 @@ use super::kernel::{COMBINED, Kernels, LANES, Lanes, UNITS, mean_of_combined};
 use super::permutation::{ProbeStatistic, Settings};
 use super::presence::{BLOCK, Labels, Presence};
 use super::subset::Choices;
-use super::surprisal::surprisals;
+use super::surprisal::{Surprisals, surprisals};
 use super::witness::Witness;
 use super::{Pair, pieces, rng};
 
@@ -31,10 +31,11 @@ pub(super) enum Groups<'a> {
 }
 
 /// Scores that an answer has by itself, centred within its probe.
-const SCORES: usize = 3;
+const SCORES: usize = 4;
 pub(super) const SURPRISAL: usize = 0;
 pub(super) const LENGTH: usize = 1;
 pub(super) const WITNESS: usize = 2;
+pub(super) const EXCESS: usize = 3;
 
 type Scores = [f64; SCORES];
 
@@ -86,7 +87,7 @@ impl Design {
         let weights: f64 = strata.iter().map(|s| s.weight).sum();
         let m = strata.len() as f64;
         for (stratum, surprisals) in strata.iter_mut().zip(&surprisals) {
-            let ours = &surprisals[..stratum.reference.min(surprisals.len())];
+            let ours = &surprisals.means[..stratum.reference.min(surprisals.means.len())];
             stratum.level = ours.iter().sum::<f64>() / ours.len().max(1) as f64;
             stratum.offset = answers;
             stratum.weight *= m / weights;
@@ -371,14 +372,15 @@ fn weight(r: f64, e: f64) -> f64 {
 }
 
 /// The scores of a probe's answers; those of groups that are left out are 0.
-fn scores(pair: &Pair<'_>, surprisals: &[f64], groups: Groups<'_>) -> Vec<Scores> {
+fn scores(pair: &Pair<'_>, surprisals: &Surprisals, groups: Groups<'_>) -> Vec<Scores> {
     let texts = pair.reference.iter().chain(&pair.endpoint);
     let mut out: Vec<Scores> = texts.clone().map(|_| Scores::default()).collect();
     let mut set = |score: usize, values: &[f64]| {
         out.iter_mut().zip(centred(values)).for_each(|(scores, value)| scores[score] = value);
     };
     if !matches!(groups, Groups::Kernels) {
-        set(SURPRISAL, surprisals);
+        set(SURPRISAL, &surprisals.means);
+        set(EXCESS, &surprisals.excesses);
         set(LENGTH, &texts.map(|t| (t.chars().count() as f64).ln_1p()).collect::<Vec<f64>>());
     }
     if let Groups::AllWith(witness) = groups {

@@ -7,6 +7,7 @@
 pub mod combination;
 pub mod divergence;
 pub mod exact;
+pub mod excess;
 pub mod features;
 pub mod interval;
 pub mod kernel;

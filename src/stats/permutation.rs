@@ -6,7 +6,8 @@
 //!   2012, equation 3) and the dispersion `D = A_ee − A_rr`, where `A` are means of the kernel without its diagonal. The
 //!   kernels of [`COMBINED`](super::kernel::COMBINED) are standardised over the permutations and the largest `T` or `|D|` is taken;
 //! - **presence** of words ([`super::presence`]);
-//! - **surprisal** ([`super::surprisal`]), two-sided;
+//! - **surprisal**: the larger of the mean surprisal ([`super::surprisal`]) and of its excess over what is usual after the same
+//!   words ([`super::excess`]), both two-sided and standardised over the permutations;
 //! - **length**, the logarithm of the number of characters, two-sided;
 //! - **witness**, how much answers look like the control's ([`super::witness`]).
 //!
@@ -19,7 +20,7 @@
 use super::Pair;
 use super::combination::{Null, largest, p_of, smallest_rank, standardise};
 use super::kernel::{Lane, Lanes, mean_of_combined};
-use super::labelling::{Design, Groups, LENGTH, SURPRISAL, Statistic, Stratum, WITNESS};
+use super::labelling::{Design, EXCESS, Groups, LENGTH, SURPRISAL, Statistic, Stratum, WITNESS};
 use super::witness::Witness;
 
 /// How many permutations, under which seed, for which endpoint.
@@ -66,6 +67,10 @@ pub struct TwoSample {
     pub presence_p: f64,
     /// Two-sided p-value of the mean surprisal.
     pub surprisal_p: f64,
+    /// Two-sided p-value of the excess of surprisal over what is usual after the same words.
+    pub excess_p: f64,
+    /// p-value of the larger of both: the group of the surprisals.
+    pub surprisals_p: f64,
     /// Two-sided p-value of the mean logarithm of the length.
     pub length_p: f64,
     /// One-sided p-value of the witness's mean score; absent without one.
@@ -146,8 +151,8 @@ fn summarise(all: &[Statistic], design: &Design, (probes, seen): (Vec<ProbeStati
     let mut groups = vec![
         mmd.iter().zip(&dispersion).map(|(a, b)| a.max(*b)).collect(),
         column(&|s| s.presence),
+        size(&|s| s.scores[SURPRISAL]).iter().zip(&size(&|s| s.scores[EXCESS])).map(|(a, b)| a.max(*b)).collect(),
         // Centred by construction, so what is near to 0 is near to what is expected.
-        column(&|s| s.scores[SURPRISAL].abs()),
         column(&|s| s.scores[LENGTH].abs()),
     ];
     let (mut p_values, mut witness_p) = ([1.0; 4], None);
@@ -160,7 +165,7 @@ fn summarise(all: &[Statistic], design: &Design, (probes, seen): (Vec<ProbeStati
         }
     }
     p_values.iter_mut().zip(&groups).for_each(|(p, group)| *p = p_of(group));
-    let [kernels_p, presence_p, surprisal_p, length_p] = p_values;
+    let [kernels_p, presence_p, surprisals_p, length_p] = p_values;
     let smallest = smallest_rank(&groups);
     let m = design.strata.len() as f64;
     let length: f64 = design.strata.iter().map(Stratum::length_difference).sum::<f64>() / m;
@@ -173,7 +178,9 @@ fn summarise(all: &[Statistic], design: &Design, (probes, seen): (Vec<ProbeStati
         dispersion_p: p_of(&dispersion),
         kernels_p,
         presence_p,
-        surprisal_p,
+        surprisal_p: p_of(&column(&|s| s.scores[SURPRISAL].abs())),
+        excess_p: p_of(&column(&|s| s.scores[EXCESS].abs())),
+        surprisals_p,
         length_p,
         witness_p,
         p: p_of(&smallest),
@@ -313,6 +320,12 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_of_the_likelier_words_shows_in_the_excess() {
+        let found = compare(&["red", "red", "green", "blue"], &["red", "red", "red", "red", "green", "blue"], 3);
+        assert!(found.excess_p <= 0.05 && found.surprisals_p <= 0.05, "{} {}", found.excess_p, found.surprisals_p);
+    }
+
+    #[test]
     fn longer_answers_show_in_the_length() {
         let found = compare(&WORDS, &["red red", "green green", "blue blue", "yellow", "black", "white"], 5);
         assert!(found.length_p <= 0.01 && found.length > 0.0);
@@ -326,7 +339,7 @@ mod tests {
         let all = two_sample(std::slice::from_ref(&pair), settings(1)).expect("there are answers");
         let alone = two_sample_by_kernels(&[pair], settings(1)).expect("there are answers");
         assert_eq!((alone.t, alone.d, alone.kernels_p, alone.mmd_p), (all.t, all.d, all.kernels_p, all.mmd_p));
-        assert!((alone.presence_p - 1.0).abs() < 1e-12 && (alone.surprisal_p - 1.0).abs() < 1e-12);
+        assert!((alone.presence_p - 1.0).abs() < 1e-12 && (alone.surprisals_p - 1.0).abs() < 1e-12);
     }
 
     #[test]

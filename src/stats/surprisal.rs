@@ -12,28 +12,43 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::excess::excesses;
 use super::pieces::{Interned, ProbePieces};
 
 /// How many observations the shorter context's distribution is worth in the longer one.
-const SMOOTHING: f64 = 2.0;
+pub(super) const SMOOTHING: f64 = 2.0;
 
 /// The longest context in pieces.
-const ORDER: usize = 3;
+pub(super) const ORDER: usize = 3;
 
-/// The mean surprisal of each answer's pieces, in nats a piece, at least 0: for each probe, in the order of its answers.
-pub fn surprisals(texts: &Interned) -> Vec<Vec<f64>> {
+/// How surprising each answer is: for each probe, in the order of its answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Surprisals {
+    /// The mean surprisal of an answer's pieces, in nats a piece, at least 0.
+    pub means: Vec<f64>,
+    /// By how much the answer is more surprising than what is usual after the same words, in nats; see [`super::excess`].
+    pub excesses: Vec<f64>,
+}
+
+/// How surprising the answers to each probe are.
+pub fn surprisals(texts: &Interned) -> Vec<Surprisals> {
     let (mut counts, runs) = Counts::of(texts);
-    texts.probes.iter().zip(&runs).map(|(probe, runs)| counts.of_probe(probe, runs)).collect()
+    let of_pieces: Vec<Vec<Vec<f64>>> =
+        texts.probes.iter().zip(&runs).map(|(probe, runs)| counts.of_probe(probe, runs)).collect();
+    let excesses = excesses(texts, (&runs, counts.nodes.len()), &of_pieces);
+    let mean = |pieces: &Vec<f64>| pieces.iter().sum::<f64>() / pieces.len().max(1) as f64;
+    let means = of_pieces.iter().map(|answers| answers.iter().map(mean).collect());
+    means.zip(excesses).map(|(means, excesses)| Surprisals { means, excesses }).collect()
 }
 
 /// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before, and
 /// where a run cannot occur but here: without its own answer nothing of it is left to count.
-type Run = [u32; ORDER + 1];
+pub(super) type Run = [u32; ORDER + 1];
 
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// The runs at each position of one probe's answers.
-type ProbeRuns = Vec<Vec<Run>>;
+pub(super) type ProbeRuns = Vec<Vec<Run>>;
 
 /// How often a run occurs. Every piece but the end mark is followed by one, and no run goes on after the end mark, so this
 /// is also how often something followed it.
@@ -92,8 +107,8 @@ impl Counts {
         }
     }
 
-    /// The scores of one probe's answers, each without what it adds to the counts itself.
-    fn of_probe(&mut self, probe: &ProbePieces, runs: &[Vec<Run>]) -> Vec<f64> {
+    /// The surprisals of the pieces of one probe's answers, each without what its answer adds to the counts itself.
+    fn of_probe(&mut self, probe: &ProbePieces, runs: &[Vec<Run>]) -> Vec<Vec<f64>> {
         for own in runs {
             self.change(own, |count| count.here += 1);
         }
@@ -102,8 +117,7 @@ impl Counts {
             self.change(own, |count| (count.everywhere, count.here) = (count.everywhere - 1, count.here - 1));
             self.total -= own.len() as u32;
             let shared = shared_prefixes(probe, i);
-            let total: f64 = (0..own.len()).map(|at| -self.probability(own, at, &shared).ln()).sum();
-            scores.push(total / own.len().max(1) as f64);
+            scores.push((0..own.len()).map(|at| -self.probability(own, at, &shared).ln()).collect());
             self.change(own, |count| (count.everywhere, count.here) = (count.everywhere + 1, count.here + 1));
             self.total += own.len() as u32;
         }
@@ -188,37 +202,48 @@ mod tests {
     use crate::stats::Pair;
     use crate::stats::pieces::intern;
 
-    /// The definition, as slowly as it can be written.
-    fn plainly(texts: &Interned) -> Vec<Vec<f64>> {
+    /// The definition, as slowly as it can be written: the mean surprisal and the excess of each answer.
+    fn plainly(texts: &Interned) -> Vec<[f64; 2]> {
         let all: Vec<(usize, usize)> =
             texts.probes.iter().enumerate().flat_map(|(p, a)| (0..a.len()).map(move |i| (p, i))).collect();
-        let score = |p: usize, i: usize| {
-            let answer = &texts.probes[p][i];
-            let others = |local: bool| {
-                all.iter()
-                    .filter(move |&&(q, j)| (q, j) != (p, i) && (!local || q == p))
-                    .map(|&(q, j)| &texts.probes[q][j])
+        // For each context of a position, from short to long, where in other answers something followed it.
+        let contexts = |p: usize, i: usize, at: usize| -> Vec<Vec<(usize, usize, usize)>> {
+            let own = &texts.probes[p][i];
+            let seen = |local: bool, order: usize, exact: bool| {
+                let others = all.iter().filter(move |&&(q, j)| (q, j) != (p, i) && (!local || q == p));
+                let places = others.flat_map(|&(q, j)| (order..texts.probes[q][j].len()).map(move |t| (q, j, t)));
+                let fits = |&(q, j, t): &(usize, usize, usize)| {
+                    (!exact || t == at) && texts.probes[q][j][t - order..t] == own[at - order..at]
+                };
+                places.filter(fits).collect()
             };
-            let total: f64 = (0..answer.len())
-                .map(|at| {
-                    let mut q = 1.0 / (texts.distinct as f64 + 1.0);
-                    for (local, orders) in [(false, 0..=3), (true, 1..=3)] {
-                        for order in orders.filter(|&o| o <= at) {
-                            let context = &answer[at - order..at];
-                            let follows: Vec<u32> = others(local)
-                                .flat_map(|o| (order..o.len()).filter(|&t| o[t - order..t] == *context).map(|t| o[t]))
-                                .collect();
-                            q = mix(q, &follows, answer[at]);
-                        }
-                    }
-                    let follows: Vec<u32> =
-                        others(true).filter(|o| o.len() > at && o[..at] == answer[..at]).map(|o| o[at]).collect();
-                    -mix(q, &follows, answer[at]).ln()
-                })
-                .sum();
-            total / answer.len() as f64
+            let mut out: Vec<_> = (0..=3.min(at)).map(|order| seen(false, order, false)).collect();
+            out.extend((1..=3.min(at)).map(|order| seen(true, order, false)));
+            out.push(seen(true, at, true));
+            out
         };
-        texts.probes.iter().enumerate().map(|(p, a)| (0..a.len()).map(|i| score(p, i)).collect()).collect()
+        let surprisal = |p: usize, i: usize, at: usize| {
+            let piece = |&(q, j, t): &(usize, usize, usize)| texts.probes[q][j][t];
+            let start = 1.0 / (texts.distinct as f64 + 1.0);
+            let follows = contexts(p, i, at).into_iter().map(|seen| seen.iter().map(piece).collect::<Vec<u32>>());
+            -follows.fold(start, |q, follows| mix(q, &follows, texts.probes[p][i][at])).ln()
+        };
+        let expected = |p: usize, i: usize, at: usize| {
+            contexts(p, i, at).iter().enumerate().filter(|(_, seen)| !seen.is_empty()).fold(
+                0.0,
+                |mean, (level, seen)| {
+                    let total: f64 = seen.iter().map(|&(q, j, t)| surprisal(q, j, t)).sum();
+                    let a = if level == 0 { 0.0 } else { 2.0 };
+                    (total + a * mean) / (seen.len() as f64 + a)
+                },
+            )
+        };
+        let score = |&(p, i): &(usize, usize)| {
+            let n = texts.probes[p][i].len();
+            let total: f64 = (0..n).map(|at| surprisal(p, i, at)).sum();
+            [total / n as f64, total - (0..n).map(|at| expected(p, i, at)).sum::<f64>()]
+        };
+        all.iter().map(score).collect()
     }
 
     fn mix(q: f64, follows: &[u32], piece: u32) -> f64 {
@@ -237,8 +262,11 @@ mod tests {
             Pair { probe: "q", reference: vec!["a a a a", "a b a b c"], endpoint: vec!["c b a", "c b a"] },
         ];
         let texts = intern(&pairs);
-        for (found, expected) in surprisals(&texts).iter().flatten().zip(plainly(&texts).iter().flatten()) {
-            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        let found = surprisals(&texts);
+        let found = found.iter().flat_map(|probe| probe.means.iter().zip(&probe.excesses));
+        for ((mean, excess), expected) in found.zip(plainly(&texts)) {
+            assert!((mean - expected[0]).abs() < 1e-12, "{mean} {expected:?}");
+            assert!((excess - expected[1]).abs() < 1e-12, "{excess} {expected:?}");
         }
     }
 
@@ -246,13 +274,13 @@ mod tests {
     fn the_answer_that_no_other_resembles_is_the_most_surprising() {
         let pairs =
             [Pair { probe: "p", reference: vec!["it is so", "it is so too"], endpoint: vec!["it is so", "no way"] }];
-        let found = &surprisals(&intern(&pairs))[0];
+        let found = &surprisals(&intern(&pairs))[0].means;
         assert!(found[..3].iter().all(|s| *s < found[3]), "{found:?}");
     }
 
     #[test]
     fn an_answer_among_none_has_the_surprisal_of_a_guess() {
         let pairs = [Pair { probe: "p", reference: vec!["a"], endpoint: vec![] }];
-        assert!((surprisals(&intern(&pairs))[0][0] - 3.0_f64.ln()).abs() < 1e-12);
+        assert!((surprisals(&intern(&pairs))[0].means[0] - 3.0_f64.ln()).abs() < 1e-12);
     }
 }
