@@ -29,7 +29,9 @@ pub(super) fn excesses(
         for (node, s) in pieces_after(runs, own) {
             followed.nodes[node].everywhere.add(1.0, s);
         }
-        own.iter().for_each(|s| followed.all.add(1.0, *s));
+        for &surprisal in own {
+            followed.all.add(1.0, surprisal);
+        }
     }
     let probes = texts.probes.iter().zip(runs).zip(surprisals);
     probes.map(|((probe, runs), surprisals)| followed.of_probe(probe, runs, surprisals)).collect()
@@ -78,7 +80,9 @@ impl Followed {
         for (i, (runs, own)) in runs.iter().zip(surprisals).enumerate() {
             self.change(runs, own, -1.0);
             let mut all = self.all;
-            own.iter().for_each(|s| all.add(-1.0, -s));
+            for &surprisal in own {
+                all.add(-1.0, -surprisal);
+            }
             let start = if all.number < 0.5 { 0.0 } else { all.total / all.number };
             let prefixes = after_prefixes(probe, surprisals, i);
             let excess = |at: usize| own[at] - prefixes[at].smooth(self.expected(runs, at, start));
