@@ -507,8 +507,9 @@ async fn a_key_whose_pieces_come_by_turns_for_two_texts_is_in_neither() {
     let call = |piece: &str| json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]});
     for turn in [&thought as &dyn Fn(&str) -> Value, &call] {
         let delta = |i: usize, piece: &str| if i.is_multiple_of(2) { json!({"content": piece}) } else { turn(piece) };
-        let event =
-            |(i, piece): (usize, &str)| format!("data: {}\n\n", json!({"choices": [{"delta": delta(i, piece)}]}));
+        let event = |(i, piece): (usize, &str)| {
+            format!("data: {}\n\n", json!({"id": i.to_string().repeat(9), "choices": [{"delta": delta(i, piece)}]}))
+        };
         let events: String = pieces.into_iter().enumerate().map(event).collect();
         let attempt = answered_by(open_ended(&[SSE], &format!("{events}{FINISH}data: [DONE]\n\n"))).await;
         assert_eq!((answer(&attempt).text.as_str(), attempt.raw.as_str()), (MASK, MASK));

@@ -1,10 +1,11 @@
 //! Pieces: what the strings of a body say together, when a secret is spread over several of them.
 //!
 //! Part of layer 1's redaction, pure. Strings are joined in the order in which they come: by where they stand, as the pieces of one
-//! choice, tool call or token do; by the same place in any choice; and all that change from event to event. So are the comments of a
-//! stream, its fields of each kind, such as `event` and `id`, and the names of fields.
+//! choice, tool call or token do; by the same place in any choice; all that change from event to event; and all that are said, by turns in
+//! several fields. So are the comments of a stream, its fields of each kind, such as `event` and `id`, and the names of fields.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -15,6 +16,8 @@ use super::WINDOW;
 pub(super) struct Pieces {
     by_place: HashMap<u64, Joined>,
     all: String,
+    /// What stands in the fields of [`SAID`].
+    said: String,
     /// The names of fields.
     names: String,
     /// How often fields of these names have come, by the digest of the names and of where they stood.
@@ -34,6 +37,14 @@ const OF_STREAM: &str = "\n";
 
 /// The key under which the names of fields are joined.
 const NAMES: &str = "\n\n";
+
+/// The fields that are kept of an answer. What is said by turns in several of them is joined without what else changes from event to
+/// event, such as an id, which would stand between the pieces.
+const SAID: [&str; 9] =
+    ["content", "text", "thinking", "reasoning", "reasoning_content", "summary", "refusal", "name", "arguments"];
+
+/// The digests of these fields, as keys.
+static SAID_KEYS: LazyLock<[u64; SAID.len()]> = LazyLock::new(|| SAID.map(|name| digest(0, name.as_bytes())));
 
 /// The strings of one place.
 #[derive(Debug, Default)]
@@ -146,7 +157,11 @@ impl Pieces {
 
     /// What is said together.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.by_place.values().map(|joined| joined.text.as_str()).chain([self.all.as_str(), self.names.as_str()])
+        self.by_place.values().map(|joined| joined.text.as_str()).chain([
+            self.all.as_str(),
+            self.said.as_str(),
+            self.names.as_str(),
+        ])
     }
 
     fn walk(&mut self, value: &Value, place: Place) {
@@ -204,6 +219,10 @@ impl Pieces {
 
     fn piece(&mut self, text: &str, place: Place) {
         let Place { exact, numbered, loose, key } = place;
+        // Some hosts say each piece of a thought in two fields.
+        if SAID_KEYS.contains(&key) && !self.said.ends_with(text) {
+            self.said.push_str(text);
+        }
         // What every event repeats, such as an id, would only stand between pieces.
         if !self.at(exact, key).push(text) {
             self.all.push_str(text);
