@@ -47,10 +47,11 @@ pub mod sample;
 pub mod schedule;
 pub mod signal;
 pub mod snapshot;
-pub mod stats;
 pub mod store;
 pub mod suggest;
 pub mod verdict;
 pub mod visible;
 
 pub use cli::assertion;
+/// Statistics over plain values, in a crate of their own.
+pub use samemodel_stats as stats;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file of the source: its path below `src`, its text without tests and comments, and the first sentence of its documentation.
+/// A file of the source: its path below `src`, or below the package for those of the statistics, its text without tests and comments, and the first sentence of its documentation.
 struct Source {
     path: PathBuf,
     code: String,
@@ -13,9 +13,16 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = sources_below(&package.join("src"), &package.join("src"));
+    found.extend(sources_below(package, &package.join("crates/stats/src")));
+    found
+}
+
+/// The files of a folder, named from `root`.
+fn sources_below(root: &Path, folder: &Path) -> Vec<Source> {
     let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -23,7 +30,7 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
                 continue;
             }
-            let below = path.strip_prefix(&root).expect("below src").to_owned();
+            let below = path.strip_prefix(root).expect("below the root").to_owned();
             if path.extension().is_some_and(|e| e == "rs") && !is_test(&below) {
                 let text = fs::read_to_string(&path).expect("text");
                 found.push(Source { path: below, code: without_tests(&text), purpose: purpose(&text) });
@@ -142,8 +149,10 @@ fn every_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "{silent:?} begin without `//!`");
 }
 
+/// The module at the top that a file belongs to; the statistics are one, though in a crate of their own.
 fn top_level(source: &Source) -> String {
-    let first = source.path.components().next().expect("a name");
+    let below = source.path.strip_prefix("crates").unwrap_or(&source.path);
+    let first = below.components().next().expect("a name");
     Path::new(first.as_os_str()).file_stem().expect("a name").to_string_lossy().into_owned()
 }
 

@@ -5,8 +5,8 @@
 
 use rand::RngExt as _;
 
-use super::permutation::Settings;
-use super::{permutation_p_value, rng};
+use crate::permutation::Settings;
+use crate::{permutation_p_value, rng};
 
 /// One probe's values of a feature.
 #[derive(Debug, Clone, PartialEq)]

@@ -101,7 +101,7 @@ pub fn mean_at_least(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rng;
+    use crate::rng;
 
     /// How often 95 % intervals for the mean of skewed cluster values hold the true mean.
     fn coverage(clusters: usize) -> usize {

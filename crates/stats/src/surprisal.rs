@@ -12,21 +12,21 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::excess::excesses;
-use super::pieces::{Interned, ProbePieces};
+use crate::excess::excesses;
+use crate::pieces::{Interned, ProbePieces};
 
 /// How many observations the shorter context's distribution is worth in the longer one.
-pub(super) const SMOOTHING: f64 = 2.0;
+pub(crate) const SMOOTHING: f64 = 2.0;
 
 /// The longest context in pieces.
-pub(super) const ORDER: usize = 3;
+pub(crate) const ORDER: usize = 3;
 
 /// How surprising each answer is: for each probe, in the order of its answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Surprisals {
     /// The mean surprisal of an answer's pieces, in nats a piece, at least 0.
     pub means: Vec<f64>,
-    /// By how much the answer is more surprising than what is usual after the same words, in nats; see [`super::excess`].
+    /// By how much the answer is more surprising than what is usual after the same words, in nats; see [`crate::excess`].
     pub excesses: Vec<f64>,
 }
 
@@ -43,12 +43,12 @@ pub fn surprisals(texts: &Interned) -> Vec<Surprisals> {
 
 /// The nodes of the runs of one, two, three and four pieces that end at one position; [`NONE`] where fewer stand before, and
 /// where a run cannot occur but here: without its own answer nothing of it is left to count.
-pub(super) type Run = [u32; ORDER + 1];
+pub(crate) type Run = [u32; ORDER + 1];
 
-pub(super) const NONE: u32 = u32::MAX;
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// The runs at each position of one probe's answers.
-pub(super) type ProbeRuns = Vec<Vec<Run>>;
+pub(crate) type ProbeRuns = Vec<Vec<Run>>;
 
 /// How often a run occurs. Every piece but the end mark is followed by one, and no run goes on after the end mark, so this
 /// is also how often something followed it.
@@ -177,7 +177,7 @@ type Longer = HashMap<u64, u32, BuildHasherDefault<Mixed>>;
 /// A hash of one number by multiplication (Knuth, *The Art of Computer Programming* 3, § 6.4). The keys are our own
 /// numbering, not anything that a host chose.
 #[derive(Default)]
-pub(super) struct Mixed(u64);
+pub(crate) struct Mixed(u64);
 
 impl Hasher for Mixed {
     fn finish(&self) -> u64 {
@@ -199,8 +199,8 @@ impl Hasher for Mixed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Pair;
-    use crate::stats::pieces::intern;
+    use crate::Pair;
+    use crate::pieces::intern;
 
     /// The definition, as slowly as it can be written: the mean surprisal and the excess of each answer.
     fn plainly(texts: &Interned) -> Vec<[f64; 2]> {

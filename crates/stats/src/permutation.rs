@@ -4,12 +4,12 @@
 //!
 //! - **kernels**: for each kernel the unbiased squared maximum mean discrepancy `T = A_rr + A_ee − 2 A_re` (Gretton et al.
 //!   2012, equation 3) and the dispersion `D = A_ee − A_rr`, where `A` are means of the kernel without its diagonal. The
-//!   kernels of [`COMBINED`](super::kernel::COMBINED) are standardised over the permutations and the largest `T` or `|D|` is taken;
-//! - **presence** of words ([`super::presence`]);
-//! - **surprisal**: the larger of the mean surprisal ([`super::surprisal`]) and of its excess over what is usual after the same
-//!   words ([`super::excess`]), both two-sided and standardised over the permutations;
+//!   kernels of [`COMBINED`](crate::kernel::COMBINED) are standardised over the permutations and the largest `T` or `|D|` is taken;
+//! - **presence** of words ([`crate::presence`]);
+//! - **surprisal**: the larger of the mean surprisal ([`crate::surprisal`]) and of its excess over what is usual after the same
+//!   words ([`crate::excess`]), both two-sided and standardised over the permutations;
 //! - **length**, the logarithm of the number of characters, two-sided;
-//! - **witness**, how much answers look like the control's ([`super::witness`]).
+//! - **witness**, how much answers look like the control's ([`crate::witness`]).
 //!
 //! Each group is ranked over the permutations, the smallest rank is taken, and that is permuted (the "min-p" of Westfall
 //! and Young 1993, § 2.3): faults differ in where they show, and one that shows in one group only is found nearly as
@@ -17,11 +17,11 @@
 //! and permuting across them costs most of the power. Since every permutation is treated as the observed labelling is,
 //! all of this keeps the test exact.
 
-use super::Pair;
-use super::combination::{Null, largest, p_of, smallest_rank, standardise};
-use super::kernel::{Lane, Lanes, mean_of_combined};
-use super::labelling::{Design, EXCESS, Groups, LENGTH, SURPRISAL, Statistic, Stratum, WITNESS};
-use super::witness::Witness;
+use crate::Pair;
+use crate::combination::{Null, largest, p_of, smallest_rank, standardise};
+use crate::kernel::{Lane, Lanes, mean_of_combined};
+use crate::labelling::{Design, EXCESS, Groups, LENGTH, SURPRISAL, Statistic, Stratum, WITNESS};
+use crate::witness::Witness;
 
 /// How many permutations, under which seed, for which endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -225,7 +225,7 @@ pub fn lane(lanes: &Lanes, lane: Lane) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::rng;
+    use crate::rng;
     use rand::RngExt as _;
 
     fn settings(seed: u64) -> Settings<'static> {

@@ -21,7 +21,7 @@ use std::collections::hash_map::Entry;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::pieces::ProbePieces;
+use crate::pieces::ProbePieces;
 
 /// How many labellings are counted at once.
 pub const BLOCK: usize = 64;

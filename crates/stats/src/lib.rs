@@ -1,6 +1,6 @@
 //! Statistics: tests, intervals and corrections over plain values.
 //!
-//! Layer 2, pure: no I/O, no clock, no global random generator. Every random draw comes from a generator derived from
+//! Pure: no I/O, no clock, no global random generator. Every random draw comes from a generator derived from
 //! one seed and a label ([`rng`]), and every sum is taken in a fixed order, so that a seed gives the same bits whatever
 //! the number of threads. `docs/src/statistics.md` says which question each test answers and where it comes from.
 

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::kernel::{Kernels, Lanes, Packed};
-use super::presence::Labels;
+use crate::kernel::{Kernels, Lanes, Packed};
+use crate::presence::Labels;
 
 /// Answers in a group.
 const GROUP: usize = 4;
@@ -63,7 +63,7 @@ impl Choices {
         out
     }
 
-    /// For each choice the kernels summed over its unordered pairs, in [`super::kernel::UNITS`].
+    /// For each choice the kernels summed over its unordered pairs, in [`crate::kernel::UNITS`].
     pub fn pair_sums(&self, kernels: &Kernels) -> Vec<Lanes> {
         let mut out = vec![Lanes::default(); self.choices];
         let (mut packed, mut both) = (vec![Packed::default(); self.choices], vec![0_u8; self.choices]);
@@ -129,8 +129,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::stats::kernel::LANES;
-    use crate::stats::presence::BLOCK;
+    use crate::kernel::LANES;
+    use crate::presence::BLOCK;
 
     proptest! {
         #[test]

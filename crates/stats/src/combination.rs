@@ -4,7 +4,7 @@
 //! "min-p" of Westfall and Young 1993, § 2.3): what shows in one group only is found nearly as surely as by that group alone. All
 //! labellings are treated alike, so that what is exact for one group is exact for all of them together.
 
-use super::permutation_p_value;
+use crate::permutation_p_value;
 
 /// For each labelling how far it stands out in the group in which it stands out most: minus the smallest of its ranks.
 ///

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::Pair;
+use crate::Pair;
 
 /// The end mark, which every answer has as its last piece.
 pub const END: u32 = 0;

@@ -11,17 +11,17 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::kernel::{COMBINED, Kernels, LANES, Lanes, UNITS, mean_of_combined};
-use super::permutation::{ProbeStatistic, Settings};
-use super::presence::{BLOCK, Labels, Presence};
-use super::subset::Choices;
-use super::surprisal::{Surprisals, surprisals};
-use super::witness::Witness;
-use super::{Pair, pieces, rng};
+use crate::kernel::{COMBINED, Kernels, LANES, Lanes, UNITS, mean_of_combined};
+use crate::permutation::{ProbeStatistic, Settings};
+use crate::presence::{BLOCK, Labels, Presence};
+use crate::subset::Choices;
+use crate::surprisal::{Surprisals, surprisals};
+use crate::witness::Witness;
+use crate::{Pair, pieces, rng};
 
 /// Which groups are computed.
 #[derive(Clone, Copy)]
-pub(super) enum Groups<'a> {
+pub(crate) enum Groups<'a> {
     /// All that need no control.
     All,
     /// And the witness.
@@ -32,16 +32,16 @@ pub(super) enum Groups<'a> {
 
 /// Scores that an answer has by itself, centred within its probe.
 const SCORES: usize = 4;
-pub(super) const SURPRISAL: usize = 0;
-pub(super) const LENGTH: usize = 1;
-pub(super) const WITNESS: usize = 2;
-pub(super) const EXCESS: usize = 3;
+pub(crate) const SURPRISAL: usize = 0;
+pub(crate) const LENGTH: usize = 1;
+pub(crate) const WITNESS: usize = 2;
+pub(crate) const EXCESS: usize = 3;
 
 type Scores = [f64; SCORES];
 
 /// What one labelling of all answers gives.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Statistic {
+pub(crate) struct Statistic {
     /// Means over probes.
     pub t: Lanes,
     pub d: Lanes,
@@ -56,7 +56,7 @@ pub(super) struct Statistic {
 }
 
 /// All probes, prepared for any labelling.
-pub(super) struct Design {
+pub(crate) struct Design {
     pub strata: Vec<Stratum>,
     presence: Presence,
     answers: usize,
@@ -142,7 +142,7 @@ impl Design {
 const BLOCKS: usize = 16;
 
 /// One probe's kernels and scores with what all permutations share.
-pub(super) struct Stratum {
+pub(crate) struct Stratum {
     probe: String,
     pub kernels: Kernels,
     pub reference: usize,
@@ -446,7 +446,7 @@ impl WithSimd for Choose<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::kernel::Lane;
+    use crate::kernel::Lane;
 
     #[test]
     fn the_shortcut_over_row_sums_equals_the_plain_definition() {

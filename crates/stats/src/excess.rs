@@ -11,15 +11,15 @@
 //! up to its sign, with the surprisal `s_t = −ln p(x_t | …)`: with the true probabilities it is Rao's score (1948), the locally most
 //! powerful statistic for a change of temperature. Here the expectation is the mean surprisal of what followed the same
 //! words in **other** answers, both sides' together. It begins with the mean over all pieces; each of the contexts of
-//! [`super::surprisal`], in that order, that was seen `n > 0` times with surprisals that sum to `Σ` makes `(Σ + a m)/(n + a)` of
+//! [`crate::surprisal`], in that order, that was seen `n > 0` times with surprisals that sum to `Σ` makes `(Σ + a m)/(n + a)` of
 //! the mean `m` so far. Like the surprisals, the scores do not depend on which side gave an answer.
 
-use super::pieces::Interned;
-use super::surprisal::{NONE, ORDER, ProbeRuns, Run, SMOOTHING};
+use crate::pieces::Interned;
+use crate::surprisal::{NONE, ORDER, ProbeRuns, Run, SMOOTHING};
 
 /// The excess of each answer, in nats, for each probe in the order of its answers. `runs` has `nodes` nodes; `surprisals` are those of
 /// each piece.
-pub(super) fn excesses(
+pub(crate) fn excesses(
     texts: &Interned,
     (runs, nodes): (&[ProbeRuns], usize),
     surprisals: &[Vec<Vec<f64>>],

@@ -3,7 +3,7 @@
 use statrs::distribution::{Beta, ContinuousCDF as _};
 use statrs::function::factorial::ln_binomial;
 
-use super::interval::Interval;
+use crate::interval::Interval;
 
 /// How many out of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

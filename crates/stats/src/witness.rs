@@ -12,7 +12,7 @@
 //!
 //! is unbiased for the share of a mixture with the control whatever the scores are, since the scores of reference and
 //! endpoint do not depend on which side gave an answer and the control's are of answers that did not train them. For the same
-//! reason a permutation of labels within the probe keeps a test on the scores exact ([`super::permutation`]).
+//! reason a permutation of labels within the probe keeps a test on the scores exact ([`crate::permutation`]).
 //!
 //! What does not look like the control it does not see.
 
@@ -21,10 +21,10 @@ use std::hash::BuildHasherDefault;
 
 use rand::seq::SliceRandom as _;
 
-use super::interval::{FEWEST_CLUSTERS, Interval, normal_quantile, student_quantile};
-use super::pieces::{END, pieces};
-use super::surprisal::Mixed;
-use super::{Pair, rng};
+use crate::interval::{FEWEST_CLUSTERS, Interval, normal_quantile, student_quantile};
+use crate::pieces::{END, pieces};
+use crate::surprisal::Mixed;
+use crate::{Pair, rng};
 
 /// Halves of the control's answers.
 const FOLDS: usize = 2;

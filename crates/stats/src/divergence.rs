@@ -1,7 +1,7 @@
 //! Greedy divergence: how soon do greedy answers leave the reference's, beyond how soon it leaves itself?
 //!
 //! For each probe every endpoint answer is held against every reference answer, and the reference's answers against each
-//! other; each pair gives a time to first divergence, censored at the answer's end ([`survival`](super::survival)). The
+//! other; each pair gives a time to first divergence, censored at the answer's end ([`survival`](crate::survival)). The
 //! test is a log-rank test with pairs as units, paired by probe: scores `δ − Λ(t)` from the hazard pooled over all pairs
 //! (Peto and Peto 1972, § 4), the difference of their means between cross pairs and the reference's own, and labels permuted
 //! within the probe, which makes it exact although pairs share answers.
@@ -11,9 +11,9 @@ use std::ops::Add;
 use rand::RngExt as _;
 use rayon::prelude::*;
 
-use super::permutation::Settings;
-use super::survival::{Observation, StepFunction, cumulative_hazard, first_divergence};
-use super::{Pair, permutation_p_value, rng};
+use crate::permutation::Settings;
+use crate::survival::{Observation, StepFunction, cumulative_hazard, first_divergence};
+use crate::{Pair, permutation_p_value, rng};
 
 /// The outcome of the test and what the effect is computed from.
 #[derive(Debug, Clone, PartialEq)]
