@@ -6,6 +6,7 @@
 // What is to be vectorised has to be compiled as one function for the processor at hand.
 #![allow(clippy::inline_always)]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -168,11 +169,16 @@ struct Matches {
 
 /// The texts with normalised white space; `None` where that changes nothing in what the kernel sees.
 fn normalised(texts: &[&str]) -> Option<Symbols> {
-    if texts.iter().all(|text| is_normal(text, MIDDLE)) {
+    let normal: Vec<Cow<'_, str>> = texts
+        .iter()
+        .map(|text| {
+            if is_normal(text, MIDDLE) { Cow::Borrowed(*text) } else { Cow::Owned(normalise_white_space(text, MIDDLE)) }
+        })
+        .collect();
+    if normal.iter().all(|text| matches!(text, Cow::Borrowed(_))) {
         return None;
     }
-    let normal: Vec<String> = texts.iter().map(|text| normalise_white_space(text, MIDDLE)).collect();
-    let normal: Vec<&str> = normal.iter().map(String::as_str).collect();
+    let normal: Vec<&str> = normal.iter().map(AsRef::as_ref).collect();
     Some(Symbols::new(&normal, MIDDLE))
 }
 
@@ -244,12 +250,30 @@ fn narrow(texts: &[&str], length: usize) -> Option<Vec<Vec<u8>>> {
     };
     let mut row = |text: &&str| -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(length.min(text.len()));
-        for c in text.chars().take(length) {
-            out.push(if matches!(c, '\u{1}'..='\u{7f}') { c as u8 } else { name(c)? });
+        let mut rest = *text;
+        while out.len() < length {
+            // Most of what is not ASCII are single characters within long runs that are.
+            let (run, after) = rest.split_at(ascii_run(&rest.as_bytes()[..rest.len().min(length - out.len())]));
+            out.extend_from_slice(run.as_bytes());
+            let mut others = after.chars();
+            match others.next() {
+                Some(c) if out.len() < length => out.push(name(c)?),
+                _ => break,
+            }
+            rest = others.as_str();
         }
         Some(out)
     };
     texts.iter().map(&mut row).collect()
+}
+
+/// How many of the first bytes are ASCII and not NUL.
+fn ascii_run(bytes: &[u8]) -> usize {
+    let is_other = |byte: u8| !matches!(byte, 1..=0x7f);
+    // By blocks, which are looked at without a branch.
+    let blocks = bytes.chunks(32).take_while(|block| block.iter().fold(0, |any, &b| any | u8::from(is_other(b))) == 0);
+    let start = (blocks.count() * 32).min(bytes.len());
+    start + bytes[start..].iter().take_while(|&&byte| !is_other(byte)).count()
 }
 
 impl<S: Copy + Default + PartialEq> Padded<S> {
@@ -325,15 +349,29 @@ fn count_different<S: Copy + PartialEq>(a: &[S], b: &[S]) -> u16 {
 
 /// Whether the text is its own normal form as far as so many characters go; in doubt it is not.
 fn is_normal(text: &str, length: usize) -> bool {
-    let mut after_space = true;
-    for c in text.chars().take(length + 1) {
-        let is_space = c.is_whitespace();
-        if is_space && (after_space || c != ' ') {
-            return false;
+    let mut after = text.chars();
+    // Goes past the characters without decoding them.
+    after.nth(length);
+    let head = &text[..text.len() - after.as_str().len()];
+    let bytes = head.as_bytes();
+    // Summed up over all, without a branch that would end it sooner.
+    let doubled = bytes.array_windows().fold(0, |any, pair| any | u8::from(*pair == [b' '; 2])) > 0;
+    let others = bytes.iter().fold(0, |any, byte| any | u8::from(matches!(byte, b'\t'..=b'\r'))) > 0;
+    let is_within = |end: Option<&u8>| end.is_some_and(|&byte| byte != b' ');
+    !doubled && !others && is_within(bytes.first()) && is_within(bytes.last()) && !has_wide_space(head)
+}
+
+/// Whether white space that is not ASCII stands in the text.
+fn has_wide_space(text: &str) -> bool {
+    let mut rest = text;
+    loop {
+        let mut after = rest[ascii_run(rest.as_bytes())..].chars();
+        match after.next() {
+            Some(c) if c.is_whitespace() && !c.is_ascii() => return true,
+            Some(_) => rest = after.as_str(),
+            None => return false,
         }
-        after_space = is_space;
     }
-    !after_space
 }
 
 /// The text with single spaces between its words and none around them, cut to at most so many characters.
@@ -422,6 +460,18 @@ mod tests {
             let prefix = if a == b { 1.0 } else { 1.0 - 0.8_f64.powi(lcp) };
             prop_assert!((lanes[Lane::Prefix as usize] - prefix).abs() <= 0.0005 + 1e-12);
             prop_assert!(lanes.iter().all(|v| (0.0..=1.0).contains(v)));
+        }
+
+        #[test]
+        fn white_space_of_any_kind_is_one_space(
+            a in "[a-d]{0,90}[ ab\\t\n\u{a0}\u{3000}é漢]{0,260}",
+            b in "[a-d]{0,90}[ ab\u{85}\u{2009}e’]{0,260}",
+        ) {
+            let lanes = Kernels::new(&[&a, &b]).between(0, 1);
+            let normal = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let expected = hamming(&normal(&a), &normal(&b), 200);
+            prop_assert!((lanes[Lane::Hamming200Normalised as usize] - expected).abs() < 1e-12);
+            prop_assert!((lanes[Lane::Hamming1000 as usize] - hamming(&a, &b, 1000)).abs() < 1e-12);
         }
     }
 }

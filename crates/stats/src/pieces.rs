@@ -4,7 +4,7 @@
 //! out; the end mark makes "ends here" a piece like any other. In scripts that are written without spaces each character
 //! is a piece, since a whole sentence would be one otherwise.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use crate::Pair;
 

@@ -66,26 +66,48 @@ impl Choices {
     /// For each choice the kernels summed over its unordered pairs, in [`crate::kernel::UNITS`].
     pub fn pair_sums(&self, kernels: &Kernels) -> Vec<Lanes> {
         let mut out = vec![Lanes::default(); self.choices];
-        let (mut packed, mut both) = (vec![Packed::default(); self.choices], vec![0_u8; self.choices]);
-        let (mut table, mut summands) = ([Packed::default(); PARTS * PARTS], 0);
-        for (b, of_b) in self.groups().enumerate() {
-            for (a, of_a) in self.groups().enumerate().take(b + 1) {
-                if summands + GROUP * GROUP > Packed::SUMMANDS {
+        let mut packed = vec![Packed::default(); self.choices];
+        let mut tables = [[Packed::default(); PARTS * PARTS]; 2];
+        let mut summands = 0;
+        let groups: Vec<&[u8]> = self.groups().collect();
+        for (b, of_b) in groups.iter().enumerate() {
+            // Two groups at a time, so that a choice's sum is fetched and stored half as often.
+            for (pair, of_pair) in groups[..=b].chunks(2).enumerate() {
+                if summands + 2 * GROUP * GROUP > Packed::SUMMANDS {
                     unpack(&mut out, &mut packed);
                     summands = 0;
                 }
-                summands += GROUP * GROUP;
-                fill(&mut table, kernels, [a, b]);
-                for ((both, x), y) in both.iter_mut().zip(of_a).zip(of_b) {
-                    *both = x << GROUP | y;
+                summands += 2 * GROUP * GROUP;
+                for (k, table) in tables.iter_mut().enumerate().take(of_pair.len()) {
+                    fill(table, kernels, [2 * pair + k, b]);
                 }
-                for (sum, &both) in packed.iter_mut().zip(&both) {
-                    *sum = sum.plus(table[usize::from(both)]);
+                match of_pair {
+                    [of_a] => add_up(&mut packed, &tables[0], of_a, of_b),
+                    [first, second] => add_up_two(&mut packed, &tables, [first, second], of_b),
+                    _ => {}
                 }
             }
         }
         unpack(&mut out, &mut packed);
         out
+    }
+}
+
+/// Sums over the pairs of each part of one group with each part of another.
+type Table = [Packed; PARTS * PARTS];
+
+/// Adds to each choice's sum what its parts of two groups give.
+fn add_up(sums: &mut [Packed], table: &Table, of_a: &[u8], of_b: &[u8]) {
+    for ((sum, x), y) in sums.iter_mut().zip(of_a).zip(of_b) {
+        *sum = sum.plus(table[usize::from(x << GROUP | y)]);
+    }
+}
+
+/// The same of two groups `a` at once, each with its table.
+fn add_up_two(sums: &mut [Packed], tables: &[Table; 2], [first, second]: [&[u8]; 2], of_b: &[u8]) {
+    for (((sum, x), other), y) in sums.iter_mut().zip(first).zip(second).zip(of_b) {
+        let one = tables[0][usize::from(x << GROUP | y)];
+        *sum = sum.plus(one).plus(tables[1][usize::from(other << GROUP | y)]);
     }
 }
 
@@ -109,7 +131,7 @@ fn parts_of<T: Copy>(values: &[T], zero: T, plus: impl Fn(T, T) -> T) -> [T; PAR
 
 /// Fills a table with kernels summed over the pairs of each part of group `a` with each part of group `b`, the latter side by side; within one
 /// group over unordered pairs. The table's first row has to be 0, as that of the empty part stays.
-fn fill(table: &mut [Packed; PARTS * PARTS], kernels: &Kernels, [a, b]: [usize; 2]) {
+fn fill(table: &mut Table, kernels: &Kernels, [a, b]: [usize; 2]) {
     let end = |group: usize| ((group + 1) * GROUP).min(kernels.answers());
     for (k, i) in (a * GROUP..end(a)).enumerate() {
         // Within a group each pair stands once: with the later of its answers.
