@@ -1,5 +1,7 @@
 //! Counts of tokens that are another host's way of counting, another tokenizer's, or another prompt's.
 
+use rand::RngExt as _;
+
 use super::world::{Draft, Kind, asked_and_counted, host, words};
 use super::{certain, comparison, completion, finds, spoilt, tokens, traits};
 use crate::compare::EndpointComparison;
@@ -227,4 +229,36 @@ fn counts_over_the_cap_of_answers_that_are_the_references_are_off() {
         }
     });
     assert!(told(&found).iter().all(|(fault, _)| *fault != "max-tokens-ignored"), "{:#?}", found.findings);
+}
+
+#[test]
+fn counts_that_waver_are_no_counts_and_no_drift() {
+    let mut rng = rng::derive(1, &["waver"]);
+    let found = spoilt(move |d| {
+        let off = rng.random_range(1..5_u64);
+        let more = rng.random_range(0..2) == 0;
+        tokens(d, move |n| if more { n + off } else { n - off });
+        let answer = d.sample.usage.and_then(|u| u.completion_tokens).unwrap();
+        completion(d, if more { answer + off } else { answer.saturating_sub(off) });
+    });
+    assert_eq!(certain(&found), ["usage-miscounted"], "{:#?}", found.findings);
+    assert!(found.findings[0].evidence.contains("several counts for one prompt"), "{:#?}", found.findings);
+    assert_ne!(found.verdict, Verdict::Drifted);
+}
+
+#[test]
+fn counts_that_are_absent_are_told_and_are_no_drift() {
+    let found = spoilt(|d| d.sample.usage = None);
+    assert_eq!(
+        (found.findings[0].fault.as_str(), found.findings[0].confidence),
+        ("usage-miscounted", Confidence::Likely)
+    );
+    assert_ne!(found.verdict, Verdict::Drifted);
+    // Where they were not asked for, nothing is missing.
+    let found = spoilt(|d| {
+        d.sample.usage = None;
+        let parameters = d.sample.parameters.as_mut().unwrap();
+        (parameters.stream, parameters.stream_usage) = (Some(true), Some(false));
+    });
+    assert!(found.findings.iter().all(|f| f.fault != "usage-miscounted"), "{:?}", found.findings);
 }

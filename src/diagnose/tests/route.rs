@@ -72,3 +72,24 @@ fn the_user_says_which_names_are_right() {
     assert_eq!(of(&[], "gpt-oss-120b"), Some(("other-model-name".into(), Confidence::Possible)));
     assert_eq!(of(&[], "m"), None, "the reference says so too");
 }
+
+#[test]
+fn another_name_than_the_one_asked_for_is_told() {
+    let of = |asked: Option<&'static str>, names: [&str; 2]| {
+        let mut endpoint = host("endpoint");
+        for draft in &mut endpoint {
+            draft.sample.response_model = Some(names[draft.number as usize % 2].to_owned());
+        }
+        let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
+        let known = BTreeMap::from([("endpoint", Known { model: asked, ..Known::default() })]);
+        let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
+        let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
+        found.findings.first().map(|f| f.fault.clone())
+    };
+    assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-120b"; 2]), None);
+    assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-20b"; 2]).as_deref(), Some("swapped-model"));
+    assert_eq!(of(Some("chat-prod-eu"), ["gpt-oss-120b"; 2]).as_deref(), Some("other-model-name"));
+    assert_eq!(of(Some("a-large"), ["a-large", "a-small"]).as_deref(), Some("route-not-pinned"));
+    assert_eq!(of(None, ["x", "y"]).as_deref(), Some("route-not-pinned"));
+    assert_eq!(of(None, ["m"; 2]), None);
+}
