@@ -109,6 +109,13 @@ impl<'a> Evidence<'a> {
             || mean_at_least(&excess) >= MOVED
     }
 
+    /// Whether answers are surely as far from the reference's as another model's, or nearly.
+    fn is_as_far_as_another_model(&self) -> bool {
+        let distances = [EffectName::Substitution, EffectName::Divergence];
+        let of_distance = self.effects.iter().filter(|s| distances.contains(&s.effect.name));
+        of_distance.map(|s| s.effect.low).any(|low| low >= MOSTLY_ANOTHER_MODEL)
+    }
+
     /// Greedy probes whose answers change from one time to the next.
     fn repeats(&self) -> Tally {
         Tally { endpoint: greedy_that_change(self.answers), reference: greedy_that_change(self.reference) }

@@ -39,13 +39,13 @@ fn explained(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Vec<Finding> {
     let reading = Reading::of(pattern, evidence);
     let findings = one(counting::wavering(pattern, evidence, reading))
         .or_else(|| one(counting::in_blocks(pattern, reading)))
-        .or_else(|| everywhere(pattern))
+        .or_else(|| everywhere(pattern, evidence))
         .or_else(|| one(images(pattern)))
         .or_else(|| one(ceiling(pattern)))
         .or_else(|| one(counting::uncounted(pattern)))
         .or_else(|| one(offered_tools(pattern, evidence)))
         .or_else(|| system_messages(pattern))
-        .or_else(|| now_and_then(pattern))
+        .or_else(|| now_and_then(pattern, evidence))
         .or_else(|| template(pattern))
         .or_else(|| one(counting::unruled(pattern, evidence)))
         .unwrap_or_default();
@@ -67,7 +67,7 @@ fn named(pattern: &Pattern<'_>, fault: &str, evidence: &str) -> Vec<Finding> {
 }
 
 /// One difference for all probes, or one for each kind of probe: a host's own message is joined to what stands there already.
-fn everywhere(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
+fn everywhere(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Vec<Finding>> {
     if pattern.differing.len() < pattern.all.len() {
         return None;
     }
@@ -75,7 +75,7 @@ fn everywhere(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
         return Some(vec![found]);
     }
     if let Some(offset) = pattern.offset() {
-        return Some(constant(pattern, offset));
+        return Some(constant(pattern, offset, evidence));
     }
     let more = pattern.offsets.iter().all(|offset| *offset > 1);
     (more && pattern.is_one_for_each_kind() && pattern.all.iter().all(|p| p.traits.is_some())).then(|| {
@@ -88,11 +88,11 @@ fn everywhere(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
 }
 
 /// The fault that one difference without exception stands for.
-fn constant(pattern: &Pattern<'_>, offset: i64) -> Vec<Finding> {
+fn constant(pattern: &Pattern<'_>, offset: i64, evidence: &Evidence<'_>) -> Vec<Finding> {
     let seen = pattern.seen();
     match offset {
-        1 => start_token(pattern, "double-bos", "one token more on each"),
-        -1 => start_token(pattern, "missing-bos", "one token fewer on each"),
+        1 => start_token(pattern, "double-bos", evidence),
+        -1 => start_token(pattern, "missing-bos", evidence),
         more if more > 1 => named(pattern, "hidden-system-prompt", &format!("{seen}: {more} more on each")),
         fewer => {
             let evidence = format!("{seen}: {} fewer on each", fewer.saturating_neg());
@@ -117,14 +117,17 @@ fn left_out(pattern: &Pattern<'_>, evidence: &str) -> Vec<Finding> {
 }
 
 /// A start token comes before everything, so it is counted with a system message of the caller's and without one. Where only one
-/// of these was sent, a message of the host's own that is a token longer or shorter counts the same.
-fn start_token(pattern: &Pattern<'_>, fault: &str, words: &str) -> Vec<Finding> {
+/// of these was sent, a message of the host's own that is a token longer or shorter counts the same. So do a template with another
+/// token around all messages and another model with such a template, so that the name is never certain.
+fn start_token(pattern: &Pattern<'_>, fault: &str, evidence: &Evidence<'_>) -> Vec<Finding> {
     let seen = pattern.seen();
-    if is_with_and_without(pattern) {
-        return named(pattern, fault, &seen);
+    if !is_with_and_without(pattern) {
+        let seen = format!("{seen}: by one on each, as by a start token, or by a token of a message of the host's");
+        return among_others(fault, Possible, &seen);
     }
-    let evidence = format!("{seen}: {words}, as a start token is, or a token of a message of the host's");
-    among_others(fault, Possible, &evidence)
+    let is_one_tokenizer = pattern.is_one_tokenizer() || pattern.same_texts() > 0;
+    let is_plain = is_one_tokenizer && !evidence.is_as_far_as_another_model();
+    among_others(fault, if is_plain { Likely } else { Possible }, &seen)
 }
 
 /// Equal up to a ceiling that longer prompts never pass.
@@ -317,9 +320,9 @@ fn replaced(pattern: &Pattern<'_>) -> Option<Confidence> {
 }
 
 /// One difference, in a share of the answers: some of the servers behind the address have the fault.
-fn now_and_then(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
+fn now_and_then(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Vec<Finding>> {
     let offset = pattern.offset()?;
-    (pattern.differing.len() >= FEWEST).then(|| constant(pattern, offset))
+    (pattern.differing.len() >= FEWEST).then(|| constant(pattern, offset, evidence))
 }
 
 /// One difference for each kind of prompt, all to one side: tokens around each message, or in the place of each. What a

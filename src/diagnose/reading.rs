@@ -67,8 +67,11 @@ impl Reading {
     /// Findings on the prompt, held to what the answers bear out.
     pub fn weigh(self, findings: Vec<Finding>, pattern: &Pattern<'_>) -> Vec<Finding> {
         let of_prompt = |f: &Finding| f.fault != "usage-miscounted" && !ANOTHER_MODEL.contains(&f.fault.as_str());
-        if self == Self::Other || is_one_start_token(pattern) || !findings.iter().any(of_prompt) {
+        if self == Self::Other || !findings.iter().any(of_prompt) {
             return findings;
+        }
+        if is_one_start_token(pattern) && !is_unmoved(pattern) {
+            return findings.into_iter().map(unless_declared).collect();
         }
         let surest = |f: &Finding| if of_prompt(f) { self.surest(f) } else { f.confidence };
         let hold = |f: Finding| Finding { confidence: f.confidence.max(surest(&f)), ..f };
@@ -109,18 +112,33 @@ fn is_drawn_otherwise(evidence: &Evidence<'_>) -> bool {
     is_beyond && evidence.sampled.is_some_and(|found| found.p <= DRAWN_OTHERWISE)
 }
 
-/// Whether each prompt has one token more, or one less, than the reference's, always: a start token too many hardly changes an answer, so
-/// that answers say nothing against it, and a host that counts otherwise by one can be declared (`prompt_tokens_offset`).
+/// Fewest prompts with a long answer of which it is said that a token more would have moved one.
+const FEWEST_UNMOVED: usize = 40;
+
+/// Whether every greedy answer is one of the reference's, word for word, on so many prompts that another token would have moved one.
+fn is_unmoved(pattern: &Pattern<'_>) -> bool {
+    let (_, other) = pattern.leaving();
+    other.showing == 0 && pattern.same_texts() >= FEWEST_UNMOVED
+}
+
+/// A finding on a token that answers neither show nor rule out: it stands, and says what a host needs that only counts so.
+fn unless_declared(found: Finding) -> Finding {
+    let evidence = format!("{}; `prompt_tokens_offset` declares a host that only counts so", found.evidence);
+    Finding { evidence, ..found }
+}
+
+/// Whether each prompt has one token more, or one less, than the reference's, always. A start token too many moves few answers, so that
+/// few that have moved say nothing against it, and a host that counts otherwise by one can be declared (`prompt_tokens_offset`).
 fn is_one_start_token(pattern: &Pattern<'_>) -> bool {
     let is_of_all = pattern.differing.len() == pattern.all.len();
     is_of_all && pattern.wavering() == 0 && matches!(pattern.offset(), Some(-1 | 1))
 }
 
-/// The finding that prompts are read as they were sent, whatever is counted. A start token too many may change no
-/// answer, so that one token leaves it open.
+/// The finding that prompts are read as they were sent, whatever is counted. A start token too many may change no answer, so that one
+/// token leaves it open unless very many have not moved.
 fn read_all_the_same(pattern: &Pattern<'_>) -> Finding {
     let (_, other) = pattern.leaving();
-    let is_one_token = matches!(pattern.offset(), Some(-1 | 1)) && pattern.wavering() < FEWEST;
+    let is_one_token = matches!(pattern.offset(), Some(-1 | 1)) && pattern.wavering() < FEWEST && !is_unmoved(pattern);
     let seen = format!(
         "{}, though {} of {} greedy answers to them are the reference's: the same prompt, counted otherwise",
         pattern.seen(),

@@ -126,6 +126,9 @@ impl Rate {
     }
 }
 
+/// The finding that a prompt is another, which leaves it to a name beside it what is wrong with it.
+const NO_NAME: &str = "prompt-differs";
+
 /// Whether a check said that something is wrong: drift, or a fault named with certainty.
 pub fn is_detected(outcome: &Outcome) -> bool {
     outcome.verdict == Verdict::Drifted
@@ -164,7 +167,10 @@ fn row(design: &Design, case: &Case, outcomes: &[&Outcome], (price, oracle): (Pr
     let effects: Vec<f64> = outcomes.iter().filter_map(|outcome| outcome.effect).collect();
     let (prompt, completion) = (mean(|o| o.prompt_tokens), mean(|o| o.completion_tokens));
     let detected = Rate::count(outcomes, is_detected);
-    let first = |outcome: &Outcome, fault: &str| outcome.findings.first().is_some_and(|(named, _)| named == fault);
+    let first = |outcome: &Outcome, fault: &str| {
+        let mut names = outcome.findings.iter().filter(|(named, _)| named != NO_NAME);
+        names.next().is_some_and(|(named, _)| named == fault)
+    };
     Row {
         case: case.name.clone(),
         address: case.address.clone(),
@@ -228,12 +234,13 @@ mod tests {
         let outcomes = [
             outcome(Verdict::Drifted, &[("double-bos", Confidence::Certain), ("swapped-model", Confidence::Likely)]),
             outcome(Verdict::Drifted, &[("swapped-model", Confidence::Likely), ("double-bos", Confidence::Possible)]),
+            outcome(Verdict::Drifted, &[("prompt-differs", Confidence::Certain), ("double-bos", Confidence::Likely)]),
             outcome(Verdict::Consistent, &[]),
         ];
         let price = Price { input: 1.0, output: 2.0 };
         let row = row(&Design::default(), &case, &outcomes.iter().collect::<Vec<_>>(), (price, None));
-        assert_eq!((row.detected.hits, row.detected.trials), (2, 3));
-        assert_eq!(row.named.map(|rate| rate.hits), Some(1));
+        assert_eq!((row.detected.hits, row.detected.trials), (3, 4));
+        assert_eq!(row.named.map(|rate| rate.hits), Some(2));
         assert!((row.cost - 5.0).abs() < 1e-12 && (row.tokens - 3e6).abs() < 1e-6);
         assert!(!row.honest && row.accused.is_none());
     }

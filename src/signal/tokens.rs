@@ -1,7 +1,7 @@
 //! The token oracle: prompt tokens as each host counts them.
 //!
 //! The prompt is the same, so with the same model, template and system message the count is the same. One token more on
-//! every probe is no noise: it is a second BOS. Which rule differences follow is for `diagnose` to say.
+//! every probe is no noise: it may be a second BOS. Which rule differences follow is for `diagnose` to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 

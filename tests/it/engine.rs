@@ -83,18 +83,18 @@ fn weights_that_agree_are_told_apart_from_sampling_that_is_not_settled() {
 #[test]
 fn answers_to_canaries_alone_are_a_result() {
     let found = judged(&load("engine/c.jsonl.gz"), None);
-    let certain = [
-        ("cached", "cached-responses"),
-        ("capplus", "max-tokens-ignored"),
-        ("chatml", "prompt-differs"),
-        ("doublebos", "double-bos"),
-        ("noseed", "seed-ignored"),
-        ("nostop", "stop-ignored"),
-        ("saysstop", "finish-reason-wrong"),
+    let certain: [(&str, &[&str]); 7] = [
+        ("cached", &["cached-responses"]),
+        ("capplus", &["max-tokens-ignored"]),
+        ("chatml", &["prompt-differs"]),
+        ("doublebos", &["prompt-differs", "double-bos"]),
+        ("noseed", &["seed-ignored"]),
+        ("nostop", &["stop-ignored"]),
+        ("saysstop", &["finish-reason-wrong"]),
     ];
-    for (host, fault) in certain {
+    for (host, faults) in certain {
         assert_eq!(found[host].verdict, Verdict::Drifted, "{host}");
-        assert_eq!(named(&found[host]).first(), Some(&fault), "{host}: {:#?}", found[host].findings);
+        assert!(named(&found[host]).starts_with(faults), "{host}: {:#?}", found[host].findings);
     }
     assert_eq!(found["hidsys"].verdict, Verdict::Drifted);
     for honest in ["twin1", "notools"] {

@@ -2,24 +2,53 @@
 
 use std::collections::BTreeMap;
 
-use super::world::{Kind, asked_and_counted, host, image_tokens};
-use super::{SETTINGS, certain, finds, tokens, traits};
+use super::world::{Draft, Kind, asked_and_counted, host, image_tokens};
+use super::{SETTINGS, certain, finds, spoilt, tokens, traits};
 use crate::compare::{Known, Roles, compare};
 use crate::sample::Sample;
+use crate::verdict::{Confidence, Verdict};
+
+/// Holds that the prompt is another for certain, and how sure the name is that comes next; gives what is said of it.
+#[track_caller]
+fn names(fault: &str, confidence: Confidence, spoil: impl FnMut(&mut Draft)) -> String {
+    let found = spoilt(spoil);
+    let told: Vec<(&str, Confidence)> = found.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
+    assert_eq!(certain(&found), ["prompt-differs"], "{:#?}", found.findings);
+    assert!(told.contains(&(fault, confidence)), "{:#?}", found.findings);
+    assert_eq!(found.verdict, Verdict::Drifted);
+    found.findings[0].evidence.clone()
+}
+
+/// Counts each prompt otherwise, where the answers to three of five are others.
+fn counted_and_moved(d: &mut Draft, change: fn(u64) -> u64) {
+    if d.number % 5 < 3 {
+        asked_and_counted(d, change);
+    } else {
+        tokens(d, change);
+    }
+}
 
 #[test]
-fn the_start_token_is_counted() {
-    finds("double-bos", "on 110 of 110 probes", |d| asked_and_counted(d, |n| n + 1));
-    finds("missing-bos", "on 110 of 110 probes", |d| asked_and_counted(d, |n| n - 1));
+fn a_start_token_is_likely_where_answers_have_moved() {
+    let seen = names("double-bos", Confidence::Likely, |d| counted_and_moved(d, |n| n + 1));
+    assert!(seen.ends_with("on 110 of 110 probes"), "{seen}");
+    let seen = names("missing-bos", Confidence::Likely, |d| counted_and_moved(d, |n| n - 1));
+    assert!(seen.ends_with("on 110 of 110 probes"), "{seen}");
+}
+
+#[test]
+fn answers_as_far_as_another_models_are_no_start_token_for_sure() {
+    names("double-bos", Confidence::Possible, |d| asked_and_counted(d, |n| n + 1));
 }
 
 #[test]
 fn a_fault_of_some_servers_is_found_in_a_share_of_the_answers() {
-    finds("double-bos", "answers", |d| {
+    let seen = names("double-bos", Confidence::Likely, |d| {
         if (d.number + d.sample.replicate).is_multiple_of(5) {
             asked_and_counted(d, |n| n + 1);
         }
     });
+    assert!(seen.contains("answers"), "{seen}");
 }
 
 #[test]
