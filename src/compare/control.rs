@@ -10,6 +10,7 @@ use super::view::{View, drawn_pairs, pairs};
 use super::{GreedySummary, Settings, test_settings};
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
+use crate::signal::tokens::most_tokens;
 use crate::stats::Pair;
 use crate::stats::divergence::{Divergence, Exposure, ProbeExposure, divergence};
 use crate::stats::permutation::{TwoSample, two_sample, two_sample_by_kernels};
@@ -207,25 +208,25 @@ pub(super) fn own(found: &Divergence) -> Option<Exposure> {
     (sum.characters > 0.0).then_some(sum)
 }
 
-/// Fewest characters for each token that text in Latin letters and text in any other has, and the most: a count outside these is
+/// Fewest characters for each token that text in other letters than Latin ones has, and the most that any has: a count outside these is
 /// of tokens that are not shown, or of none. Tokenizers of large models make three to five characters of English a token, and one
 /// or two of Chinese.
-const PLAUSIBLE_LATIN: f64 = 1.5;
 const PLAUSIBLE: (f64, f64) = (0.4, 12.0);
 
 /// Over the reference's greedy answers; `None` where the host counts nothing, or what cannot be the tokens of what it shows.
 fn characters_per_token(reference: &Answers<'_>) -> Option<f64> {
-    let (mut characters, mut latin, mut tokens) = (0_usize, 0_usize, 0_u64);
+    let (mut characters, mut latin, mut most, mut tokens) = (0_usize, 0_usize, 0.0, 0_u64);
     for answer in reference.probes(Asking::Greedy).flat_map(|(_, answers)| answers) {
         if let Some(count) = shown_tokens(answer) {
             characters += answer.generated().chars().count();
             latin += answer.generated().chars().filter(char::is_ascii).count();
+            most += most_tokens(answer.generated());
             tokens += count;
         }
     }
     let ratio = characters as f64 / tokens as f64;
-    let fewest = if 2 * latin > characters { PLAUSIBLE_LATIN } else { PLAUSIBLE.0 };
-    (tokens > 0 && (fewest..=PLAUSIBLE.1).contains(&ratio)).then_some(ratio)
+    let are_shown = if 2 * latin > characters { tokens as f64 <= most } else { ratio >= PLAUSIBLE.0 };
+    (tokens > 0 && are_shown && ratio <= PLAUSIBLE.1).then_some(ratio)
 }
 
 /// Tokens of what an answer shows: hosts count those of hidden thoughts among the answer's.

@@ -168,26 +168,42 @@ impl<'a> PromptTokens<'a> {
     }
 }
 
-/// Bytes of text that a token has at least, over many answers: below it most of what was counted is not shown. Tokenizers of large
-/// models make three to five of a token.
-const SHOWN_PER_TOKEN: f64 = 1.5;
+/// Bytes of words that a token has at least, over many answers. Tokenizers of large models make three to five of a token.
+const OF_WORDS_PER_TOKEN: f64 = 1.5;
+
+/// The most tokens that a text may be, over many answers. Letters are joined, with the white space before them; digits and signs may be
+/// a token each, and what few texts have a token for each of its bytes.
+pub fn most_tokens(text: &str) -> f64 {
+    let is_letter = |c: &char| c.is_alphabetic();
+    let mut rest = text.chars().peekable();
+    let mut most = 0.0;
+    while let Some(c) = rest.next() {
+        let is_of_a_word = is_letter(&c) || c.is_whitespace() && rest.peek().is_some_and(is_letter);
+        most += c.len_utf8() as f64 / if is_of_a_word { OF_WORDS_PER_TOKEN } else { 1.0 };
+    }
+    most
+}
 
 /// Fewest answers that show that something is not shown.
 const FEWEST_COUNTED: usize = 3;
 
-/// Whether a side counts several times as many tokens as what it shows can have, thoughts that it discloses among that: it thinks
-/// unseen. Characters that are counted as tokens look the same, and tell as little of what was generated.
+/// Whether a side counts more tokens than what it shows can have, thoughts that it discloses among that: it thinks unseen. Characters
+/// that are counted as tokens look the same, and tell as little of what was generated.
 pub fn hides_thoughts(answers: &Answers<'_>) -> bool {
-    let (mut bytes, mut tokens, mut counted) = (0, 0, 0);
+    let (mut most, mut tokens, mut counted) = (0.0, 0, 0);
     for answer in answers.compared() {
         if let Some(n) = answer.completion_tokens() {
-            bytes += answer.generated().len();
-            tokens += n.saturating_sub(AT_ITS_END);
+            most += most_tokens(answer.generated());
+            tokens += n.saturating_sub(AROUND_IT);
             counted += 1;
         }
     }
-    counted >= FEWEST_COUNTED && tokens as f64 * SHOWN_PER_TOKEN > bytes as f64
+    counted >= FEWEST_COUNTED && tokens as f64 > most
 }
+
+/// Tokens of a chat format around an answer, such as those that open and close its channel: of a very short answer they are the most,
+/// and hosts count them or do not. No thought is so short.
+const AROUND_IT: u64 = 8;
 
 /// Tokens at the end of an answer that have no text, which hosts count or do not.
 pub const AT_ITS_END: u64 = 2;
@@ -236,16 +252,29 @@ mod tests {
         assert_eq!(tokens.probes[0].differences().collect::<Vec<_>>(), [-2]);
     }
 
+    /// Whether a side that counts so many tokens for each of three such answers hides its thoughts.
+    fn hides(text: &str, tokens: u64) -> bool {
+        let usage = Some(Usage { completion_tokens: Some(tokens), ..Usage::default() });
+        let samples: Vec<Sample> =
+            (0..3).map(|replicate| Sample { usage, text: text.into(), ..sample("p", replicate, None) }).collect();
+        hides_thoughts(&Answers::new(&samples))
+    }
+
     #[test]
     fn who_counts_far_more_tokens_than_it_shows_hides_its_thoughts() {
-        let side = |text: &str, tokens: u64| {
-            let usage = Some(Usage { completion_tokens: Some(tokens), ..Usage::default() });
-            let samples: Vec<Sample> =
-                (0..3).map(|replicate| Sample { usage, text: text.into(), ..sample("p", replicate, None) }).collect();
-            hides_thoughts(&Answers::new(&samples))
-        };
         let words = "twenty words of text ".repeat(5);
-        assert!(side(&words, 320) && !side(&words, 26) && !side("Yes.", 2));
+        assert!(hides(&words, 320) && hides(&words, 90) && !hides(&words, 26) && !hides("Yes.", 2));
+    }
+
+    #[test]
+    fn digits_and_signs_may_be_a_token_each_and_short_answers_have_tokens_around_them() {
+        let digits = "1234567890 ".repeat(6);
+        for tokens in [26, 61, 67] {
+            assert!(!hides(&digits, tokens), "{tokens}");
+        }
+        assert!(hides(&digits, 160));
+        assert!(!hides("7", 2) && !hides("7", 7) && !hides("{}", 9), "what opens and closes an answer");
+        assert!(hides("7", 60));
     }
 
     #[test]
