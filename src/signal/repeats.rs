@@ -52,8 +52,9 @@ fn different<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> usize {
 
 /// Drawn answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for
 /// several texts it is no id, and none is counted. At temperature 0 and under one seed equal texts are right, and a host may make an
-/// id of what was asked.
+/// id of what was asked, or of what is said: so short texts, which are equal by chance, only count where equal ones have ids of their own.
 pub fn replayed_ids(answers: &Answers<'_>) -> Share {
+    let are_of_answers = are_ids_of_answers(answers);
     let mut texts: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
     let mut out = Share::default();
     for (asking, _, of_probe) in answers.everything() {
@@ -61,12 +62,25 @@ pub fn replayed_ids(answers: &Answers<'_>) -> Share {
             let Some(id) = answer.sample.response_id.as_deref() else { continue };
             let known = texts.entry(id).or_default();
             if asking == Asking::Sampled && is_draw(answer, of_probe) {
-                out.count((!known.is_empty()).into());
+                out.count((!known.is_empty() && (are_of_answers || is_long(answer))).into());
             }
             known.insert((&answer.sample.probe, &answer.text));
         }
     }
     if texts.values().any(|texts| texts.len() > 1) { Share { showing: 0, ..out } } else { out }
+}
+
+/// Whether the same answer to the same request has come under two ids, somewhere: then ids are made of neither.
+fn are_ids_of_answers(answers: &Answers<'_>) -> bool {
+    answers.everything().any(|(_, _, of_probe)| {
+        let mut ids = BTreeMap::new();
+        of_probe.iter().filter(|a| a.blank().is_none()).any(|answer| {
+            let stream = answer.sample.parameters.as_ref().and_then(|p| p.stream);
+            let said = (&*answer.text, answer.thought, stream, answer.seed());
+            let id = answer.sample.response_id.as_deref();
+            id.is_some_and(|id| *ids.entry(said).or_insert(id) != id)
+        })
+    })
 }
 
 /// Answers to sampled probes that are equal to an earlier one to the same probe, among those of some length: short answers
@@ -76,7 +90,7 @@ pub fn duplicates(answers: &Answers<'_>) -> Share {
     for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
         let mut seen = BTreeSet::new();
         let drawn = answers.iter().filter(|a| is_draw(a, answers));
-        for answer in drawn.filter(|a| a.text.chars().count() >= LONG_ENOUGH) {
+        for answer in drawn.filter(|a| is_long(a)) {
             out.count((!seen.insert(&*answer.text)).into());
         }
     }
@@ -85,6 +99,10 @@ pub fn duplicates(answers: &Answers<'_>) -> Share {
 
 /// Characters from which on two sampled answers are hardly equal by chance.
 pub const LONG_ENOUGH: usize = 40;
+
+fn is_long(answer: &Answer<'_>) -> bool {
+    answer.text.chars().count() >= LONG_ENOUGH
+}
 
 /// Whether an answer to a sampled probe is one of its own: under one seed answers are to be equal.
 fn is_draw(answer: &Answer<'_>, answers: &[Answer<'_>]) -> bool {
@@ -136,7 +154,7 @@ mod tests {
             response_id: Some(id.into()),
             ..Sample::new("e", "p", text)
         };
-        let replayed = [of(0, "1", "a"), of(1, "1", "a"), of(2, "2", "b")];
+        let replayed = [of(0, "1", "a"), of(1, "1", "a"), of(2, "2", "a")];
         assert_eq!(replayed_ids(&Answers::new(&replayed)), Share { showing: 1, all: 3 });
         let constant = [of(0, "x", "a"), of(1, "x", "a"), of(2, "x", "b")];
         assert_eq!(replayed_ids(&Answers::new(&constant)).showing, 0);
@@ -145,6 +163,27 @@ mod tests {
             Sample { parameters: Some(parameters), ..sample }
         });
         assert_eq!(replayed_ids(&Answers::new(&greedy)).all, 0, "an id may be made of the request");
+    }
+
+    #[test]
+    fn an_id_that_may_be_made_of_what_is_said_tells_nothing_of_short_answers() {
+        let of = |replicate, id: &str, text: &str| Sample {
+            replicate,
+            response_id: Some(id.into()),
+            ..Sample::new("e", "p", text)
+        };
+        let short = [of(0, "1", "yes"), of(1, "1", "yes"), of(2, "2", "no")];
+        assert_eq!(replayed_ids(&Answers::new(&short)), Share { showing: 0, all: 3 });
+        let long = "x".repeat(LONG_ENOUGH);
+        let long = [of(0, "1", &long), of(1, "1", &long), of(2, "2", "no")];
+        assert_eq!(replayed_ids(&Answers::new(&long)), Share { showing: 1, all: 3 });
+        let streamed = |stream, sample: Sample| {
+            let parameters = SampleParameters { stream: Some(stream), ..SampleParameters::default() };
+            Sample { parameters: Some(parameters), ..sample }
+        };
+        let both_ways = [of(0, "1", "yes"), of(1, "1", "yes")].map(|sample| streamed(true, sample));
+        let both_ways = [both_ways.as_slice(), &[streamed(false, of(2, "2", "yes"))]].concat();
+        assert_eq!(replayed_ids(&Answers::new(&both_ways)).showing, 0, "another request has another id");
     }
 
     #[test]
