@@ -1,0 +1,133 @@
+//! How what is watched stands, for people: one screen.
+//!
+//! Part of layer 4's status, pure.
+
+use std::fmt::Write as _;
+
+use super::{AlertStatus, EndpointStatus, MessageStatus, ModelStatus, NextCheck, SilenceStatus, StatusReport};
+use crate::report::history::tone;
+use crate::report::layout::{self, Tone, left, wrap};
+use crate::report::terminal::View;
+use crate::report::{escape, words};
+use crate::schedule::Tier;
+
+impl StatusReport {
+    /// As one screen: what is wrong in a line, then each model, and then what there is of alerts, silences and messages.
+    pub fn screen(&self, view: View) -> String {
+        let tone = if self.is_firing() { Tone::Bad } else { Tone::Heading };
+        let head = format!("{} UTC: {}", minute(&self.at), self.summary());
+        let mut out = view.paint.apply(tone, &head) + "\n";
+        for model in &self.models {
+            out.push('\n');
+            model.put(&mut out, view);
+        }
+        let sections = [
+            ("alerts", self.alerts.iter().map(AlertStatus::words).collect::<Vec<_>>()),
+            ("silences", self.silences.iter().map(SilenceStatus::words).collect()),
+            ("messages", self.messages.iter().map(MessageStatus::words).collect()),
+        ];
+        for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
+            let _ = writeln!(out, "\n{}", view.paint.apply(Tone::Heading, title));
+            for line in lines {
+                put(&mut out, line, view);
+            }
+        }
+        out
+    }
+
+    fn summary(&self) -> String {
+        let firing = self.alerts.iter().filter(|alert| alert.is_firing()).count();
+        match (firing, self.alerts.len() - firing) {
+            (0, 0) => "nothing fires".to_owned(),
+            (0, pending) => format!("nothing fires, {pending} pending"),
+            (firing, 0) => format!("{firing} firing"),
+            (firing, pending) => format!("{firing} firing, {pending} pending"),
+        }
+    }
+}
+
+impl ModelStatus {
+    fn put(&self, out: &mut String, view: View) {
+        let waits = if self.waiting == 1 { "waits" } else { "wait" };
+        let review = format!("{} {waits} for `samemodel review`", words::count(self.waiting, "snapshot"));
+        let next = self.next.as_ref().map_or_else(|| "no check is to come".to_owned(), NextCheck::words);
+        let parts: Vec<String> = [next].into_iter().chain((self.waiting > 0).then_some(review)).collect();
+        put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
+        for endpoint in &self.endpoints {
+            let _ = writeln!(out, "{}", endpoint.row(view));
+        }
+    }
+}
+
+/// Columns of an endpoint's name, and what stands before an effect: name, time and verdict with their gaps.
+const NAME: usize = 20;
+const BEFORE_EFFECT: usize = 2 + NAME + 2 + 16 + 2 + 12 + 2;
+
+impl EndpointStatus {
+    fn row(&self, view: View) -> String {
+        let name = layout::name(&escape::line(&self.endpoint), NAME);
+        let Some(latest) = &self.latest else { return format!("  {name}  never judged") };
+        let verdict = view.paint.apply(tone(latest.verdict), &left(latest.verdict.as_str(), 12));
+        let effect = latest.effect.as_ref().map_or_else(String::new, words::effect);
+        let effect = left(&effect, view.width.saturating_sub(BEFORE_EFFECT).max(8));
+        format!("  {name}  {}  {verdict}  {effect}", minute(&latest.started_at)).trim_end().to_owned()
+    }
+}
+
+impl NextCheck {
+    fn words(&self) -> String {
+        let check = if self.tier == Tier::Full.as_str() { "full check" } else { &self.tier };
+        let at = minute(&self.at);
+        if self.is_due { format!("{check} due since {at} UTC") } else { format!("next {check} at {at} UTC") }
+    }
+}
+
+impl AlertStatus {
+    fn words(&self) -> String {
+        let about = match (self.model.as_str(), self.endpoint.as_str()) {
+            ("", _) => "samemodel".to_owned(),
+            (model, "") => model.to_owned(),
+            (model, endpoint) => format!("{model}/{endpoint}"),
+        };
+        let phase = if self.flapping { "flapping" } else { &self.phase };
+        let silenced = if self.silenced { ", silenced" } else { "" };
+        let cause = self.causes.first().map(|c| format!("; {} ({})", c.fault, words::confidence(c.confidence)));
+        let (kind, severity, since) = (self.kind.as_str(), self.severity.as_str(), minute(&self.since));
+        let head = format!("{phase}: {kind} of {about}, {severity}{silenced}, since {since} UTC");
+        format!("{head}: {}{}", self.reason, cause.unwrap_or_default())
+    }
+}
+
+impl SilenceStatus {
+    fn words(&self) -> String {
+        let Self { model, endpoint, comment, .. } = self;
+        let why = if comment.is_empty() { String::new() } else { format!(": {comment}") };
+        format!("{model}/{endpoint} until {} UTC{why}", minute(&self.until))
+    }
+}
+
+impl MessageStatus {
+    fn words(&self) -> String {
+        let Self { receiver, about, .. } = self;
+        let at = minute(&self.at);
+        let why = self.failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        match self.state.as_str() {
+            "waiting" => format!("waits for {receiver} until {at} UTC: {about}{why}"),
+            _ => format!("given up for {receiver} at {at} UTC: {about}{why}"),
+        }
+    }
+}
+
+/// A time to the minute.
+fn minute(at: &str) -> String {
+    at.get(..16).unwrap_or(at).replace('T', " ")
+}
+
+/// Writes raw text in lines that fit; those after the first are set in.
+fn put(out: &mut String, text: &str, view: View) {
+    let lines = wrap(&escape::line(text), view.width.saturating_sub(2));
+    for (number, line) in lines.iter().enumerate() {
+        let indent = if number == 0 { "" } else { "  " };
+        let _ = writeln!(out, "{indent}{}", line.trim_end());
+    }
+}

@@ -1,0 +1,136 @@
+//! What the screen says, and that a status follows its schema.
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::alert::{Facts, Subject};
+use crate::report::tests::committed;
+use crate::report::{Paint, View, layout};
+use crate::schedule::Due;
+use crate::store::{Notification, SilenceId};
+use crate::verdict::{Confidence, EffectName};
+
+const NARROW: View = View { width: 80, paint: Paint::Plain };
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn alert(endpoint: &str, phase: Phase) -> Alert {
+    let subject = Subject { model: "m".into(), endpoint: endpoint.into(), kind: Kind::Drift };
+    let (fault, evidence) = ("swapped-model".to_owned(), String::new());
+    let causes = vec![Finding { fault, confidence: Confidence::Likely, evidence }];
+    let reason = "as if 31 % of its answers came from another\u{1b}[2J model".to_owned();
+    Alert { phase, facts: Facts { reason, causes, ..Facts::default() }, ..Alert::new(subject) }
+}
+
+fn silence() -> Silence {
+    Silence {
+        id: SilenceId::generate(),
+        model: "m".into(),
+        endpoint: "al*".into(),
+        created_at: at("2026-03-01T10:00:00Z"),
+        until: at("2026-03-08T10:00:00Z"),
+        comment: "they are on it".into(),
+    }
+}
+
+fn entry(state: State) -> OutboxEntry {
+    let notification = Notification {
+        key: "k".into(),
+        receiver: "hook".into(),
+        run: None,
+        created_at: at("2026-03-01T12:00:00Z"),
+        event: "{}".into(),
+    };
+    OutboxEntry { notification, attempts: 1, state, failure: Some("connection refused".into()) }
+}
+
+fn report() -> StatusReport {
+    let effect = Effect { name: EffectName::Substitution, estimate: 0.31, low: 0.22, high: 0.39 };
+    let latest = LatestVerdict {
+        run: "0193a5c2-7f04-7000-8000-000000000000".into(),
+        started_at: "2026-03-01T12:00:00Z".into(),
+        verdict: Verdict::Drifted,
+        reason: "as if from another model".into(),
+        effect: Some(effect),
+    };
+    let same =
+        LatestVerdict { verdict: Verdict::Unmeasured, effect: None, reason: "no answers".into(), ..latest.clone() };
+    let endpoints = [("alpha", Some(latest)), ("be\u{1b}[2Jta", Some(same)), ("gamma", None)];
+    let endpoints = endpoints.map(|(name, latest)| EndpointStatus { endpoint: name.to_owned(), latest });
+    let until = at("2026-03-01T12:15:00Z");
+    let firing = Firing { since: at("2026-03-01T11:00:00Z"), passes: 0, flapping: false, told: None };
+    let pending = Phase::Pending { since: at("2026-03-01T12:00:00Z"), failures: 1 };
+    let alerts = vec![alert("gamma", pending), alert("beta", Phase::Quiet), alert("alpha", Phase::Firing(firing))];
+    StatusReport {
+        schema: SCHEMA.to_owned(),
+        at: "2026-03-01T12:05:30.5Z".to_owned(),
+        models: vec![ModelStatus {
+            model: "m".to_owned(),
+            next: NextCheck::of(Step::Wait { tier: Tier::Pulse, until }),
+            waiting: 4,
+            endpoints: endpoints.into(),
+        }],
+        alerts: AlertStatus::all(alerts, &[silence()]),
+        silences: vec![silence().into()],
+        messages: [State::Sent(until), State::Waiting(until), State::GivenUp(until)]
+            .into_iter()
+            .filter_map(|state| MessageStatus::of(entry(state), "m: 1 drifting".to_owned()))
+            .collect(),
+    }
+}
+
+#[test]
+fn one_screen_of_eighty_columns_says_how_all_stands() {
+    let screen = report().screen(NARROW);
+    assert!(screen.lines().all(|line| layout::width(line) <= 80), "{screen}");
+    insta::assert_snapshot!(screen, @r"
+    2026-03-01 12:05 UTC: 1 firing, 1 pending
+
+    m: next pulse at 2026-03-01 12:15 UTC; 4 snapshots wait for `samemodel review`
+      alpha                 2026-03-01 12:00  drifted       31 % (22 to 39)
+      be\u{1b}[2Jta         2026-03-01 12:00  unmeasured
+      gamma                 never judged
+
+    alerts
+    firing: drift of m/alpha, warning, silenced, since 2026-03-01 11:00 UTC: as if
+      31 % of its answers came from another\u{1b}[2J model; swapped-model (likely)
+    pending: drift of m/gamma, warning, since 2026-03-01 12:00 UTC: as if 31 % of
+      its answers came from another\u{1b}[2J model; swapped-model (likely)
+
+    silences
+    m/al* until 2026-03-08 10:00 UTC: they are on it
+
+    messages
+    waits for hook until 2026-03-01 12:15 UTC: m: 1 drifting (connection refused)
+    given up for hook at 2026-03-01 12:15 UTC: m: 1 drifting (connection refused)
+    ");
+}
+
+#[test]
+fn where_nothing_is_wrong_there_is_little_to_say() {
+    let due = Due { tier: Tier::Full, at: at("2026-03-01T04:00:00Z"), covers: None };
+    let mut report = report();
+    (report.alerts, report.silences, report.messages) = (Vec::new(), Vec::new(), Vec::new());
+    (report.models[0].next, report.models[0].waiting) = (NextCheck::of(Step::Run(due)), 0);
+    report.models[0].endpoints.clear();
+    assert_eq!(
+        report.screen(NARROW),
+        "2026-03-01 12:05 UTC: nothing fires\n\nm: full check due since 2026-03-01 04:00 UTC\n"
+    );
+    assert!(!report.is_firing());
+    report.models[0].next = NextCheck::of(Step::Never);
+    assert!(report.screen(NARROW).ends_with("m: no check is to come\n"));
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_types_and_a_status_follows_it() {
+    let schema = crate::report::json::schema::<StatusReport>();
+    committed("schemas/status.json", &schema);
+    let report = report();
+    let value: serde_json::Value = serde_json::from_str(&report.json()).expect("JSON");
+    assert!(jsonschema::is_valid(&serde_json::from_str(&schema).expect("JSON"), &value));
+    assert_eq!(serde_json::from_value::<StatusReport>(value).expect("a status"), report);
+    assert!(report.is_firing() && report.alerts[0].silenced && !report.alerts[1].silenced);
+}
