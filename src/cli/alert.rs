@@ -14,7 +14,7 @@ use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
 use super::session::data_dir;
 use super::{UsageError, clock, emit, mask, note};
 use crate::alert::fits;
-use crate::config::{Alerting, Config, Credentials, Environment, Model};
+use crate::config::{Config, Credentials, Environment, Model};
 use crate::deliver::{Receivers, words};
 use crate::exit::ExitCode;
 use crate::redact::Redactor;
@@ -28,7 +28,7 @@ const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What all verbs need.
 struct Office {
-    config: Alerting,
+    config: Config,
     receivers: Receivers,
     redactor: Redactor,
     data_dir: PathBuf,
@@ -47,7 +47,7 @@ impl Office {
             redactor: credentials.redactor(),
             data_dir: data_dir(global, &loaded.folder),
             watched: watched(&loaded.config),
-            config: loaded.config.alert,
+            config: loaded.config,
         })
     }
 
@@ -103,7 +103,7 @@ async fn test(args: &Test, office: &Office) -> anyhow::Result<Code> {
     let mut failed = false;
     for name in wanted {
         let now = clock::now();
-        let line = match office.receivers.send(name, &words::example(name, now, &office.config), now).await {
+        let line = match office.receivers.send(name, &words::example(name, now, &office.config.alert), now).await {
             Ok(()) => format!("{name}: an example was delivered\n"),
             Err(trouble) => {
                 failed = true;

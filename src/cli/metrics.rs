@@ -1,5 +1,6 @@
 //! `samemodel metrics`: what is known of each endpoint as OpenMetrics, on demand and after each run.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode as Code;
@@ -12,7 +13,7 @@ use super::args::watch::Metrics;
 use super::inputs::Inputs;
 use super::sink::Sink;
 use super::{clock, history, in_a_line, note, session};
-use crate::config::Loaded;
+use crate::config::{Config, Environment, Loaded, Model};
 use crate::deliver::Known;
 use crate::report::openmetrics::{AlertState, ModelState, render};
 use crate::retention::Standing;
@@ -22,7 +23,9 @@ use crate::store::{RetentionStore as _, SqliteStore, Store as _, StoreError, Wat
 pub(super) async fn metrics(args: &Metrics, global: &Global) -> anyhow::Result<Code> {
     let sink = Sink::open(args.output.as_deref(), global, &[])?;
     let store = history::open(global).await?;
-    let text = exposition(&store).await;
+    // What the history has is told whether the configuration can be read or not.
+    let loaded = Config::load(global.config.as_deref(), &Environment::of_process(), &[]);
+    let text = exposition(&store, &loaded.map(|loaded| loaded.config.model).unwrap_or_default()).await;
     store.close().await?;
     sink.write(&text?)?;
     Ok(Code::SUCCESS)
@@ -32,6 +35,7 @@ pub(super) async fn metrics(args: &Metrics, global: &Global) -> anyhow::Result<C
 pub(super) struct Configured {
     file: Option<PathBuf>,
     data_dir: PathBuf,
+    models: BTreeMap<String, Model>,
 }
 
 impl Configured {
@@ -41,7 +45,8 @@ impl Configured {
         if let Some(file) = &file {
             Inputs::of(global, &[]).refuse("the file of [metrics]", file)?;
         }
-        Ok(Self { file, data_dir: session::data_dir(global, &loaded.folder) })
+        let (data_dir, models) = (session::data_dir(global, &loaded.folder), loaded.config.model.clone());
+        Ok(Self { file, data_dir, models })
     }
 
     /// Writes it, if there is one. A file that cannot be written is told of and changes no verdict; that it grows old tells
@@ -58,13 +63,13 @@ impl Configured {
             return Ok(());
         }
         let store = SqliteStore::open(&self.data_dir, crate::redact::Redactor::default()).await?;
-        let text = exposition(&store).await;
+        let text = exposition(&store, &self.models).await;
         store.close().await?;
         replace(file, &text?)
     }
 }
 
-async fn exposition(store: &SqliteStore) -> anyhow::Result<String> {
+async fn exposition(store: &SqliteStore, configured: &BTreeMap<String, Model>) -> anyhow::Result<String> {
     let now = clock::now();
     let imported: Vec<_> =
         store.retained().await?.into_iter().filter(|r| r.standing == Standing::Imported).map(|r| r.id).collect();
@@ -76,7 +81,8 @@ async fn exposition(store: &SqliteStore) -> anyhow::Result<String> {
     let mut states = Vec::new();
     for model in models {
         let results = store.results_since(model, Timestamp::MIN).await?;
-        if let Some(state) = ModelState::of(model, &runs, &results, now) {
+        let reference = configured.get(model).map(|configured| &configured.reference);
+        if let Some(state) = ModelState::of(model, &runs, &results, reference, now) {
             states.push(completed(state, store, now).await?);
         }
     }

@@ -158,11 +158,7 @@ impl Session {
 
     /// The reference's name among the samples.
     pub fn reference_name(&self) -> &str {
-        match &self.model.reference {
-            Reference::Endpoint(name) => name,
-            Reference::Snapshot => Reference::SNAPSHOT,
-            Reference::Recorded(recorded) => recorded.endpoint.as_deref().unwrap_or(&recorded.samples),
-        }
+        self.model.reference.name()
     }
 
     /// Where runs are kept.

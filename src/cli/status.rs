@@ -18,7 +18,7 @@ use crate::report::status::{
     StatusReport,
 };
 use crate::snapshot::{Folder, State};
-use crate::store::{AlertStore as _, OutboxEntry, RunRecord, SqliteStore, Store as _};
+use crate::store::{AlertStore as _, OutboxEntry, RecordedResult, RunRecord, SqliteStore, Store as _, latest_results};
 use crate::suggest::nearest;
 
 /// How far back messages are shown that were given up.
@@ -107,23 +107,28 @@ impl Desk<'_> {
 
     async fn model(&self, model: String) -> anyhow::Result<ModelStatus> {
         let mut latest = self.latest(&model).await?;
-        let names = match self.config.model.get(&model) {
-            Some(configured) => judged(configured),
-            None => latest.keys().cloned().collect(),
+        let configured = self.config.model.get(&model);
+        let names = configured.map_or_else(|| latest.keys().cloned().collect(), judged);
+        let reference = match configured {
+            Some(configured) => Some(configured.reference.name().to_owned()),
+            None => only_reference(&latest),
         };
-        let endpoints = names.into_iter().map(|name| EndpointStatus { latest: latest.remove(&name), endpoint: name });
+        let mut endpoints = Vec::new();
+        for endpoint in names {
+            let latest = latest.remove(&endpoint).map(LatestVerdict::from);
+            endpoints.push(EndpointStatus { endpoint, latest });
+        }
         let prefix = Folder::name_of_model(&model) + "/";
         let entries = self.folder.entries()?;
         let waiting = entries.iter().filter(|e| e.state == State::Waiting && e.name.starts_with(&prefix)).count();
-        Ok(ModelStatus { next: self.next(&model).await?, waiting, endpoints: endpoints.collect(), model })
+        Ok(ModelStatus { next: self.next(&model).await?, waiting, endpoints, reference, model })
     }
 
     /// What was said last of each endpoint.
-    async fn latest(&self, model: &str) -> anyhow::Result<BTreeMap<String, LatestVerdict>> {
-        let mut results = self.store.results_since(model, Timestamp::MIN).await?;
-        // What a clock that was ahead has noted must not hide what is known now.
-        results.sort_by_key(|recorded| (recorded.started_at <= self.now, recorded.started_at));
-        Ok(results.into_iter().map(|r| (r.result.endpoint.clone(), r.into())).collect())
+    async fn latest(&self, model: &str) -> anyhow::Result<BTreeMap<String, RecordedResult>> {
+        let results = self.store.results_since(model, Timestamp::MIN).await?;
+        let reference = self.config.model.get(model).map(|configured| &configured.reference);
+        Ok(latest_results(results, reference, self.now))
     }
 
     async fn next(&self, model: &str) -> anyhow::Result<Option<NextCheck>> {
@@ -135,6 +140,13 @@ impl Desk<'_> {
         let step = watch::step(self.store, &self.config.watch, model, self.now).await?;
         Ok(NextCheck::of(step))
     }
+}
+
+/// What all of these were held against, if that is one.
+fn only_reference(latest: &BTreeMap<String, RecordedResult>) -> Option<String> {
+    let mut references = latest.values().map(|recorded| &recorded.reference);
+    let first = references.next()?;
+    references.all(|reference| reference == first).then(|| first.clone())
 }
 
 /// The endpoints of a model that are judged, in the configured order.

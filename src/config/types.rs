@@ -296,6 +296,15 @@ pub enum Reference {
 impl Reference {
     /// The word that stands for approved snapshots, which therefore no endpoint can have for a name.
     pub const SNAPSHOT: &'static str = "snapshot";
+
+    /// Its name among samples and in reports.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Endpoint(name) => name,
+            Self::Snapshot => Self::SNAPSHOT,
+            Self::Recorded(recorded) => recorded.endpoint.as_deref().unwrap_or(&recorded.samples),
+        }
+    }
 }
 
 impl Serialize for Reference {

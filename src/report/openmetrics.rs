@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::alert::{Alert, Phase, Scope, Subject};
+use crate::config::Reference;
 use crate::schedule::Tier;
 use crate::store::{AnswerTimes, EndpointResult, RecordedResult, RecordedStart, RunId, RunRecord, StartCause};
 use crate::verdict::Verdict;
@@ -118,14 +119,21 @@ fn precedence(at: Timestamp, now: Timestamp) -> (bool, Timestamp) {
 }
 
 impl ModelState {
-    /// What the runs and results of a model say; nothing when it has no run of its own. Imported runs are to be left out.
-    pub fn of(model: &str, runs: &[RunRecord], results: &[RecordedResult], now: Timestamp) -> Option<Self> {
+    /// What the runs and results of a model say that is held against `reference`, where that is known; nothing when it has no run of
+    /// its own. Imported runs are to be left out.
+    pub fn of(
+        model: &str,
+        runs: &[RunRecord],
+        results: &[RecordedResult],
+        reference: Option<&Reference>,
+        now: Timestamp,
+    ) -> Option<Self> {
         let mut own: Vec<&RunRecord> = runs.iter().filter(|run| run.model == model).collect();
         own.sort_by_key(|run| precedence(run.started_at, now));
         let last = own.last()?;
         let ids: HashSet<RunId> = own.iter().map(|run| run.id).collect();
         let mut results: Vec<&RecordedResult> = results.iter().filter(|r| ids.contains(&r.run)).collect();
-        results.sort_by_key(|r| precedence(r.started_at, now));
+        results.sort_by_key(|r| r.weight(reference, now));
         let mut endpoints: BTreeMap<String, EndpointState> = BTreeMap::new();
         let mut concluded: HashSet<RunId> = HashSet::new();
         let mut with_gaps: HashSet<RunId> = HashSet::new();
@@ -186,7 +194,7 @@ impl ModelState {
 
 impl EndpointState {
     fn after(before: Option<Self>, recorded: &RecordedResult) -> Self {
-        let RecordedResult { run, started_at, result } = recorded;
+        let RecordedResult { run, started_at, result, .. } = recorded;
         let measured = (result.verdict != Verdict::Unmeasured).then_some(*started_at);
         let sum = |a: Option<f64>, b: Option<f64>| if a.is_none() { b } else { Some(a? + b.unwrap_or_default()) };
         Self {

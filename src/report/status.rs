@@ -42,6 +42,9 @@ pub struct StatusReport {
 pub struct ModelStatus {
     /// The nominal model.
     pub model: String,
+    /// What its checks hold endpoints against; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// The check that comes next; absent where none is to come.
     pub next: Option<NextCheck>,
     /// Snapshots that wait for review.
@@ -66,7 +69,7 @@ pub struct NextCheck {
 pub struct EndpointStatus {
     /// The endpoint.
     pub endpoint: String,
-    /// What was said of it last; absent where it was never judged.
+    /// What a check said of it last, or, where there was none, a test; absent where it was never judged.
     pub latest: Option<LatestVerdict>,
 }
 
@@ -77,6 +80,9 @@ pub struct LatestVerdict {
     pub run: String,
     /// When the run began, RFC 3339 in UTC.
     pub started_at: String,
+    /// What the run held the endpoint against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
     /// What decided it, or what is missing, in a line.
@@ -153,10 +159,11 @@ impl NextCheck {
 }
 
 impl From<RecordedResult> for LatestVerdict {
-    fn from(RecordedResult { run, started_at, result }: RecordedResult) -> Self {
+    fn from(RecordedResult { run, started_at, reference, result }: RecordedResult) -> Self {
         Self {
             run: run.to_string(),
             started_at: started_at.to_string(),
+            reference: Some(reference),
             verdict: result.verdict,
             reason: result.reason,
             effect: result.effect,

@@ -144,7 +144,12 @@ pub fn subject(report: &Report) -> &str {
 
 /// What endpoints are held against.
 pub fn against(report: &Report) -> &str {
-    if report.reference == Reference::SNAPSHOT { "approved snapshots" } else { &report.reference }
+    reference_name(&report.reference)
+}
+
+/// What a reference of this name is called.
+pub fn reference_name(name: &str) -> &str {
+    if name == Reference::SNAPSHOT { "approved snapshots" } else { name }
 }
 
 /// Verdicts with their numbers, the worst first: `2 drifted, 1 consistent`.

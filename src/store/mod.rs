@@ -51,7 +51,7 @@ pub use examination::ExaminationStore;
 pub use lock::{Holder, Lock, LockError, Scope};
 pub use outcome::{
     AlertStore, AlertUpdate, Conclusion, Delivery, EndpointResult, Notification, OutboxEntry, RecordedResult, Silence,
-    SilenceId, State,
+    SilenceId, State, latest_results,
 };
 pub use prune::RetentionStore;
 pub use sqlite::SqliteStore;

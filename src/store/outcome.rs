@@ -3,6 +3,7 @@
 //! Part of layer 3's store. The nouns are here; [`Conclusion`] is what a run adds at once, and [`AlertStore`] has the
 //! reading and writing that is not about one run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::{RunEnd, RunId, StoreFuture};
 use crate::alert::Alert;
+use crate::config::Reference;
 use crate::verdict::{Effect, Finding, Verdict};
 
 /// What a run came to. It is kept whole or not at all.
@@ -71,8 +73,29 @@ pub struct RecordedResult {
     pub run: RunId,
     /// When the run began.
     pub started_at: Timestamp,
+    /// What it held the endpoint against, by name.
+    pub reference: String,
     /// What it says of the endpoint.
     pub result: EndpointResult,
+}
+
+impl RecordedResult {
+    /// What it weighs among the results of an endpoint whose model is held against `reference`: what a test found beside approved
+    /// snapshots must not hide what a check has found, nor what a clock that was ahead has noted what is known at `now`.
+    pub fn weight(&self, reference: Option<&Reference>, now: Timestamp) -> (bool, bool, Timestamp) {
+        let is_of_a_check = self.reference != Reference::SNAPSHOT || reference == Some(&Reference::Snapshot);
+        (is_of_a_check, self.started_at <= now, self.started_at)
+    }
+}
+
+/// What counts of each endpoint: of all its results the one that weighs most.
+pub fn latest_results(
+    mut results: Vec<RecordedResult>,
+    reference: Option<&Reference>,
+    now: Timestamp,
+) -> BTreeMap<String, RecordedResult> {
+    results.sort_by_key(|recorded| recorded.weight(reference, now));
+    results.into_iter().map(|recorded| (recorded.result.endpoint.clone(), recorded)).collect()
 }
 
 /// Something to send to one receiver.

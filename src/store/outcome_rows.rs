@@ -82,6 +82,7 @@ fn effect_name(word: &str) -> Result<EffectName, String> {
 pub(super) struct RecordedResultRow {
     run: String,
     started_at: String,
+    reference: String,
     #[sqlx(flatten)]
     result: ResultRow,
 }
@@ -92,6 +93,7 @@ impl RecordedResultRow {
         Ok(RecordedResult {
             run: parse("run", &self.run).map_err(&bad)?,
             started_at: parse("started_at", &self.started_at).map_err(&bad)?,
+            reference: self.reference,
             result: self.result.into_result()?,
         })
     }

@@ -137,7 +137,7 @@ pub(super) const INSERT_RESULT: &str = concat!(
 pub(super) const RESULTS: &str = concat!("SELECT ", result_columns!(), " FROM result WHERE run = $1 ORDER BY position");
 
 pub(super) const RESULTS_SINCE: &str = concat!(
-    "SELECT run, started_at, ",
+    "SELECT run, started_at, reference, ",
     result_columns!(),
     " FROM result JOIN run ON run.id = result.run WHERE model = $1 AND started_at >= $2 \
      ORDER BY started_at, run, position"

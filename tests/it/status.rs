@@ -18,7 +18,10 @@ fn one_screen_says_what_fires_what_was_found_and_what_comes_next() {
 
     let screen = project.run(["status"]);
     assert_eq!(screen.code(), 1, "{}", screen.stderr);
-    assert_says(&screen.stdout, &[" UTC: 1 firing\n", "m: next full check at ", "  same  ", "  gone  ", "unmeasured"]);
+    assert_says(
+        &screen.stdout,
+        &[" UTC: 1 firing\n", "m: held against reference; next full check at ", "  same  ", "  gone  ", "unmeasured"],
+    );
     assert_says(&screen.stdout, &["\nalerts\n", "firing: unreachable of m/gone, "]);
     assert!(!screen.stdout.contains("reference  ") && !screen.stdout.contains("silence"), "{}", screen.stdout);
 

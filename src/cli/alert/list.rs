@@ -4,26 +4,30 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
+use jiff::Timestamp;
+
 use super::{SHOWN, shown};
 use crate::alert::{Alert, Kind, Phase, Policy, Scope};
 use crate::cli::{clock, emit};
-use crate::config::Alerting;
+use crate::config::{Config, Model};
 use crate::deliver::words;
 use crate::exit::ExitCode;
 use crate::report::escape;
 use crate::report::words::count;
-use crate::store::{AlertStore as _, EndpointResult, OutboxEntry, Silence, SqliteStore, State, Store as _, StoreError};
+use crate::store::{
+    AlertStore as _, OutboxEntry, RecordedResult, Silence, SqliteStore, State, Store as _, StoreError, latest_results,
+};
 
-/// What the latest concluded run of each model came to.
-type Latest = BTreeMap<String, Vec<EndpointResult>>;
+/// What was found last of each endpoint, by model.
+type Latest = BTreeMap<String, BTreeMap<String, RecordedResult>>;
 
-pub(super) async fn list(store: &SqliteStore, config: &Alerting) -> anyhow::Result<Code> {
+pub(super) async fn list(store: &SqliteStore, config: &Config) -> anyhow::Result<Code> {
     let now = clock::now();
     let alerts = store.alerts().await?;
     let silences = store.silences(now).await?;
     let told: Vec<&Alert> = alerts.iter().filter(|alert| !matches!(alert.phase, Phase::Quiet)).collect();
-    let latest = latest(store, &told).await?;
-    let policy = Policy::of(config);
+    let latest = latest(store, &told, &config.model, now).await?;
+    let policy = Policy::of(&config.alert);
     let mut out = totals(&alerts) + "\n";
     for alert in told {
         let is_silenced = silences.iter().any(|silence| scope(silence).holds(&alert.subject));
@@ -77,10 +81,9 @@ fn row(alert: &Alert, silenced: &str) -> String {
 /// What the latest run says of an endpoint whose alert is about an earlier one, and what the alert waits for.
 fn since_then(alert: &Alert, latest: &Latest, policy: &Policy) -> Option<String> {
     let subject = &alert.subject;
-    let results = latest.get(&subject.model).map_or(&[][..], Vec::as_slice);
     let is_of_endpoint = matches!(subject.kind, Kind::Drift | Kind::Unreachable);
-    let result = results.iter().find(|result| is_of_endpoint && result.endpoint == subject.endpoint);
-    let last = result.map(|result| format!("last run: {}, {}", result.verdict, result.reason));
+    let found = latest.get(&subject.model).filter(|_| is_of_endpoint).and_then(|found| found.get(&subject.endpoint));
+    let last = found.map(|found| format!("last run: {}, {}", found.result.verdict, found.result.reason));
     let waits = match &alert.phase {
         Phase::Firing(firing) => {
             let needed = count(policy.pass_after(subject.kind) as usize, "pass");
@@ -96,16 +99,18 @@ fn since_then(alert: &Alert, latest: &Latest, policy: &Policy) -> Option<String>
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-async fn latest(store: &SqliteStore, alerts: &[&Alert]) -> Result<Latest, StoreError> {
+async fn latest(
+    store: &SqliteStore,
+    alerts: &[&Alert],
+    configured: &BTreeMap<String, Model>,
+    now: Timestamp,
+) -> Result<Latest, StoreError> {
     let mut out = Latest::new();
-    for run in store.runs().await? {
-        let is_asked_for = alerts.iter().any(|alert| alert.subject.model == run.model);
-        if !is_asked_for || out.contains_key(&run.model) {
-            continue;
-        }
-        let results = store.results(&run.id).await?;
-        if !results.is_empty() {
-            out.insert(run.model, results);
+    for model in alerts.iter().map(|alert| &alert.subject.model) {
+        if !out.contains_key(model) {
+            let results = store.results_since(model, Timestamp::MIN).await?;
+            let reference = configured.get(model).map(|configured| &configured.reference);
+            out.insert(model.clone(), latest_results(results, reference, now));
         }
     }
     Ok(out)
@@ -125,10 +130,10 @@ fn message(entry: &OutboxEntry) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::alert::{Firing, Subject};
+    use crate::config::Alerting;
+    use crate::store::{EndpointResult, RunId};
     use crate::verdict::Verdict;
 
     fn alert(phase: Phase) -> Alert {
@@ -152,7 +157,9 @@ mod tests {
             cost: None,
             findings: Vec::new(),
         };
-        Latest::from([("m".to_owned(), vec![result])])
+        let started_at = Timestamp::UNIX_EPOCH;
+        let found = RecordedResult { run: RunId::at(started_at), started_at, reference: "r".into(), result };
+        Latest::from([("m".to_owned(), BTreeMap::from([("alpha".to_owned(), found)]))])
     }
 
     #[test]

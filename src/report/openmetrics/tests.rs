@@ -44,7 +44,7 @@ fn result(run: &RunRecord, endpoint: &str, verdict: Verdict) -> RecordedResult {
         cost: measured.then_some(0.25),
         findings: Vec::new(),
     };
-    RecordedResult { run: run.id, started_at: run.started_at, result }
+    RecordedResult { run: run.id, started_at: run.started_at, reference: run.reference.clone(), result }
 }
 
 fn start(tier: Tier, minute: i64, run: Option<&RunRecord>) -> RecordedStart {
@@ -80,7 +80,7 @@ fn an_exposition_has_a_series_for_all_that_was_measured_and_none_for_what_was_no
     ];
     let starts = [start(Tier::Pulse, 9, Some(&runs[0])), start(Tier::Full, 0, Some(&runs[1]))];
     let times = [took("e", 400, None), took("e", 100, Some(50)), took("e", 900, Some(75)), took("r", 5, Some(1))];
-    let state = ModelState::of("m", &runs, &results, at(20)).unwrap().with_starts(&starts, at(20));
+    let state = ModelState::of("m", &runs, &results, None, at(20)).unwrap().with_starts(&starts, at(20));
     assert_eq!(state.latest_runs(), BTreeSet::from([runs[0].id]));
     let alerts = [
         alert("", crate::alert::Kind::Checker, Phase::Quiet),
@@ -94,25 +94,42 @@ fn an_exposition_has_a_series_for_all_that_was_measured_and_none_for_what_was_no
 fn a_run_without_results_is_told_beside_the_results_of_the_one_before() {
     let runs = [run(10), run(0)];
     let results = [result(&runs[1], "e", Verdict::Consistent)];
-    let state = ModelState::of("m", &runs, &results, at(20)).unwrap();
+    let state = ModelState::of("m", &runs, &results, None, at(20)).unwrap();
     assert_eq!((state.last_run, state.last_run_has_results, state.last_success), (at(10), false, Some(at(0))));
-    assert_eq!(ModelState::of("other", &runs, &results, at(20)), None);
+    assert_eq!(ModelState::of("other", &runs, &results, None, at(20)), None);
 }
 
 #[test]
 fn a_run_noted_by_a_clock_that_was_ahead_does_not_hide_what_is_known_now() {
     let runs = [run(600), run(0)];
     let results = [result(&runs[1], "e", Verdict::Drifted), result(&runs[0], "e", Verdict::Consistent)];
-    let state = ModelState::of("m", &runs, &results, at(20)).unwrap();
+    let state = ModelState::of("m", &runs, &results, None, at(20)).unwrap();
     assert_eq!(state.endpoints["e"].latest.verdict, Verdict::Drifted);
     assert_eq!(state.endpoints["e"].answers, 500);
 }
 
 #[test]
+fn a_test_beside_approved_snapshots_does_not_hide_what_a_check_has_found() {
+    let runs = [RunRecord { reference: Reference::SNAPSHOT.into(), ..run(10) }, run(0)];
+    let results = [result(&runs[1], "e", Verdict::Drifted), result(&runs[0], "e", Verdict::Consistent)];
+    let verdict = |reference: Option<&Reference>| {
+        let state = ModelState::of("m", &runs, &results, reference, at(20)).unwrap();
+        assert_eq!(state.endpoints["e"].answers, 500, "answers of tests are answers");
+        state.endpoints["e"].latest.verdict
+    };
+    assert_eq!(verdict(Some(&Reference::Endpoint("r".into()))), Verdict::Drifted);
+    assert_eq!(verdict(None), Verdict::Drifted);
+    assert_eq!(verdict(Some(&Reference::Snapshot)), Verdict::Consistent, "its checks are held against them, too");
+    let tested = ModelState::of("m", &runs[..1], &results, None, at(20)).unwrap();
+    assert_eq!(tested.endpoints["e"].latest.verdict, Verdict::Consistent, "there is no check");
+}
+
+#[test]
 fn a_tier_began_with_its_latest_start_that_came_to_a_run() {
     let runs = [run(10), run(0)];
-    let tiers =
-        |starts: &[RecordedStart]| ModelState::of("m", &runs, &[], at(20)).unwrap().with_starts(starts, at(20)).tiers;
+    let tiers = |starts: &[RecordedStart]| {
+        ModelState::of("m", &runs, &[], None, at(20)).unwrap().with_starts(starts, at(20)).tiers
+    };
     let noted = start(Tier::Pulse, 0, Some(&runs[1]));
     let goes_on = start(Tier::Pulse, 9, None);
     assert_eq!(tiers(&[noted.clone(), goes_on.clone()]), BTreeMap::from([(Tier::Pulse, at(9))]));
@@ -147,7 +164,7 @@ fn times_are_told_of_the_latest_run_by_what_half_and_most_answers_keep_within() 
 
     let runs = [run(10), run(0)];
     let results = [result(&runs[1], "e", Verdict::Consistent), result(&runs[0], "e", Verdict::Consistent)];
-    let state = ModelState::of("m", &runs, &results, at(20)).unwrap();
+    let state = ModelState::of("m", &runs, &results, None, at(20)).unwrap();
     let state = state.with_times(runs[1].id, &[took("e", 5, None)]);
     assert_eq!(state.endpoints["e"].latency, None, "they are of an earlier run");
     let state = state.with_times(runs[0].id, &[took("e", 7, None)]);

@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::{AlertStatus, EndpointStatus, MessageStatus, ModelStatus, NextCheck, SilenceStatus, StatusReport};
+use super::{
+    AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, SilenceStatus, StatusReport,
+};
 use crate::report::history::tone;
 use crate::report::layout::{self, Tone, left, wrap};
 use crate::report::terminal::View;
@@ -51,11 +53,25 @@ impl ModelStatus {
         let waits = if self.waiting == 1 { "waits" } else { "wait" };
         let review = format!("{} {waits} for `samemodel review`", words::count(self.waiting, "snapshot"));
         let next = self.next.as_ref().map_or_else(|| "no check is to come".to_owned(), NextCheck::words);
-        let parts: Vec<String> = [next].into_iter().chain((self.waiting > 0).then_some(review)).collect();
+        let against = self.reference.as_deref().map(|name| format!("held against {}", words::reference_name(name)));
+        let parts: Vec<String> =
+            against.into_iter().chain([next]).chain((self.waiting > 0).then_some(review)).collect();
         put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
         for endpoint in &self.endpoints {
             let _ = writeln!(out, "{}", endpoint.row(view));
+            let beside = endpoint.latest.as_ref().and_then(|latest| latest.against_another(self.reference.as_deref()));
+            for line in beside.iter().flat_map(|text| set_in(text, view)) {
+                let _ = writeln!(out, "{line}");
+            }
         }
+    }
+}
+
+impl LatestVerdict {
+    /// What its run held the endpoint against, where that is not what the model's checks do.
+    fn against_another(&self, reference: Option<&str>) -> Option<String> {
+        let own = self.reference.as_deref().filter(|own| Some(*own) != reference)?;
+        Some(format!("held against {}", words::reference_name(own)))
     }
 }
 
@@ -121,6 +137,12 @@ impl MessageStatus {
 /// A time to the minute.
 fn minute(at: &str) -> String {
     at.get(..16).unwrap_or(at).replace('T', " ")
+}
+
+/// Raw text below a row, in lines that fit.
+fn set_in(text: &str, view: View) -> Vec<String> {
+    let lines = wrap(&escape::line(text), view.width.saturating_sub(4));
+    lines.iter().map(|line| format!("    {}", line.trim_end())).collect()
 }
 
 /// Writes raw text in lines that fit; those after the first are set in.

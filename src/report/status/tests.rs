@@ -51,6 +51,7 @@ fn report() -> StatusReport {
     let latest = LatestVerdict {
         run: "0193a5c2-7f04-7000-8000-000000000000".into(),
         started_at: "2026-03-01T12:00:00Z".into(),
+        reference: Some("together".into()),
         verdict: Verdict::Drifted,
         reason: "as if from another model".into(),
         effect: Some(effect),
@@ -68,6 +69,7 @@ fn report() -> StatusReport {
         at: "2026-03-01T12:05:30.5Z".to_owned(),
         models: vec![ModelStatus {
             model: "m".to_owned(),
+            reference: Some("together".to_owned()),
             next: NextCheck::of(Step::Wait { tier: Tier::Pulse, until }),
             waiting: 4,
             endpoints: endpoints.into(),
@@ -88,7 +90,8 @@ fn one_screen_of_eighty_columns_says_how_all_stands() {
     insta::assert_snapshot!(screen, @r"
     2026-03-01 12:05 UTC: 1 firing, 1 pending
 
-    m: next pulse at 2026-03-01 12:15 UTC; 4 snapshots wait for `samemodel review`
+    m: held against together; next pulse at 2026-03-01 12:15 UTC; 4 snapshots wait
+      for `samemodel review`
       alpha                 2026-03-01 12:00  drifted       31 % (22 to 39)
       be\u{1b}[2Jta         2026-03-01 12:00  unmeasured
       gamma                 never judged
@@ -117,11 +120,23 @@ fn where_nothing_is_wrong_there_is_little_to_say() {
     report.models[0].endpoints.clear();
     assert_eq!(
         report.screen(NARROW),
-        "2026-03-01 12:05 UTC: nothing fires\n\nm: full check due since 2026-03-01 04:00 UTC\n"
+        "2026-03-01 12:05 UTC: nothing fires\n\nm: held against together; full check due since 2026-03-01 04:00 UTC\n"
     );
     assert!(!report.is_firing());
     report.models[0].next = NextCheck::of(Step::Never);
-    assert!(report.screen(NARROW).ends_with("m: no check is to come\n"));
+    assert!(report.screen(NARROW).ends_with("m: held against together; no check is to come\n"));
+}
+
+#[test]
+fn a_verdict_of_a_run_that_held_against_something_else_says_so() {
+    let mut report = report();
+    let told = |report: &StatusReport| report.screen(NARROW).matches("\n    held against ").count();
+    assert_eq!(told(&report), 0);
+    let latest = report.models[0].endpoints[0].latest.as_mut().expect("it was judged");
+    latest.reference = Some("snapshot".to_owned());
+    assert!(report.screen(NARROW).contains("(22 to 39)\n    held against approved snapshots\n"));
+    report.models[0].reference = None;
+    assert_eq!(told(&report), 2, "{}", report.screen(NARROW));
 }
 
 #[test]

@@ -186,6 +186,27 @@ async fn results_of_a_model_come_in_the_order_of_its_runs() {
     assert_eq!(latest, of(&late, Verdict::Drifted));
 }
 
+#[test]
+fn a_check_counts_before_a_later_test_and_before_a_clock_that_was_ahead() {
+    use crate::config::Reference;
+    let found = |second, reference: &str, verdict| {
+        let run = run_at(second);
+        let result = result("e", verdict);
+        RecordedResult { run: run.id, started_at: run.started_at, reference: reference.to_owned(), result }
+    };
+    let (check, test) = (found(1, "r", Verdict::Drifted), found(2, Reference::SNAPSHOT, Verdict::Consistent));
+    let ahead = found(9, "r", Verdict::Inconclusive);
+    let verdict = |results: &[&RecordedResult], reference: Option<&Reference>| {
+        let results = results.iter().map(|&result| result.clone()).collect();
+        latest_results(results, reference, time(5)).remove("e").map(|found| found.result.verdict)
+    };
+    let other = Reference::Endpoint("r".into());
+    assert_eq!(verdict(&[&check, &test, &ahead], Some(&other)), Some(Verdict::Drifted));
+    assert_eq!(verdict(&[&check, &test], None), Some(Verdict::Drifted));
+    assert_eq!(verdict(&[&test], Some(&other)), Some(Verdict::Consistent), "there is nothing else");
+    assert_eq!(verdict(&[&check, &test], Some(&Reference::Snapshot)), Some(Verdict::Consistent));
+}
+
 #[tokio::test]
 async fn a_notification_waits_until_its_time_and_what_is_sent_stays_sent() {
     let dir = tempfile::tempdir().unwrap();
