@@ -30,6 +30,16 @@ pub(super) async fn open(global: &Global) -> anyhow::Result<SqliteStore> {
     Ok(SqliteStore::open_to_read(&data_dir, Redactor::default()).await?)
 }
 
+/// The history, or nothing where no run has made one yet.
+pub(super) async fn open_if_there(global: &Global) -> anyhow::Result<Option<SqliteStore>> {
+    let data_dir = session::data_dir(global, &session::folder(global));
+    let is_missing = File::open(SqliteStore::path_in(&data_dir)).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+    if is_missing && NoFolder::found_at(&data_dir).is_none() {
+        return Ok(None);
+    }
+    open(global).await.map(Some)
+}
+
 /// Fails, and says why, where there is no history that could be read: not even reading makes a folder.
 fn is_there(data_dir: &Path) -> anyhow::Result<()> {
     let path = SqliteStore::path_in(data_dir);

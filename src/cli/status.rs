@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::args::Global;
 use super::args::watch::{Status, StatusFormat};
 use super::{UsageError, clock, emit, history, paint, session, terminal_width, watch};
-use crate::alert::{Message, fits};
+use crate::alert::{Alert, Message, fits};
 use crate::config::{Config, ConfigError, Environment, Model, Reference};
 use crate::deliver::words;
 use crate::exit::ExitCode;
@@ -18,7 +18,10 @@ use crate::report::status::{
     StatusReport,
 };
 use crate::snapshot::{Folder, State};
-use crate::store::{AlertStore as _, OutboxEntry, RecordedResult, RunRecord, SqliteStore, Store as _, latest_results};
+use crate::store::{
+    AlertStore as _, OutboxEntry, RecordedResult, RunRecord, Silence, SqliteStore, Store as _, StoreError,
+    latest_results,
+};
 use crate::suggest::nearest;
 
 /// How far back messages are shown that were given up.
@@ -27,10 +30,17 @@ const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub(super) async fn status(args: &Status, global: &Global) -> anyhow::Result<Code> {
     let config = configuration(global)?;
     let folder = Folder::within(&session::folder(global));
-    let store = history::open(global).await?;
-    let desk = Desk { config: &config, folder: &folder, store: &store, now: clock::now() };
+    // Without a configuration there is nothing to be watched either.
+    let store = if config.model.is_empty() {
+        Some(history::open(global).await?)
+    } else {
+        history::open_if_there(global).await?
+    };
+    let desk = Desk { config: &config, folder: &folder, store: store.as_ref(), now: clock::now() };
     let report = desk.report(args.model.as_deref()).await;
-    store.close().await?;
+    if let Some(store) = store {
+        store.close().await?;
+    }
     let report = report?;
     let stdout = std::io::stdout();
     let view = View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) };
@@ -55,21 +65,45 @@ fn configuration(global: &Global) -> Result<Config, ConfigError> {
 struct Desk<'a> {
     config: &'a Config,
     folder: &'a Folder,
-    store: &'a SqliteStore,
+    /// Absent before the first check.
+    store: Option<&'a SqliteStore>,
     now: Timestamp,
+}
+
+/// What the history holds that is not of one model alone.
+#[derive(Default)]
+struct Kept {
+    runs: Vec<RunRecord>,
+    alerts: Vec<Alert>,
+    silences: Vec<Silence>,
+    outbox: Vec<OutboxEntry>,
+}
+
+impl Kept {
+    async fn read(store: &SqliteStore, now: Timestamp) -> Result<Self, StoreError> {
+        Ok(Self {
+            runs: store.runs().await?,
+            alerts: store.alerts().await?,
+            silences: store.silences(now).await?,
+            outbox: store.outbox(now - SHOWN).await?,
+        })
+    }
 }
 
 impl Desk<'_> {
     /// Of this model, or of all that is watched.
     async fn report(&self, named: Option<&str>) -> anyhow::Result<StatusReport> {
+        let kept = match self.store {
+            Some(store) => Kept::read(store, self.now).await?,
+            None => Kept::default(),
+        };
+        let Kept { runs, mut alerts, mut silences, outbox } = kept;
         let mut models = Vec::new();
-        for name in self.models(named, &self.store.runs().await?)? {
+        for name in self.models(named, &runs)? {
             models.push(self.model(name).await?);
         }
         let is_meant = |model: &str| named.is_none_or(|named| named == model);
-        let mut alerts = self.store.alerts().await?;
         alerts.retain(|alert| is_meant(&alert.subject.model));
-        let mut silences = self.store.silences(self.now).await?;
         silences.retain(|silence| named.is_none_or(|named| fits(&silence.model, named)));
         let message = |entry: OutboxEntry| {
             let message: Option<Message> = serde_json::from_str(&entry.notification.event).ok();
@@ -82,7 +116,7 @@ impl Desk<'_> {
             models,
             alerts: AlertStatus::all(alerts, &silences),
             silences: silences.into_iter().map(SilenceStatus::from).collect(),
-            messages: self.store.outbox(self.now - SHOWN).await?.into_iter().filter_map(message).collect(),
+            messages: outbox.into_iter().filter_map(message).collect(),
         })
     }
 
@@ -126,7 +160,10 @@ impl Desk<'_> {
 
     /// What was said last of each endpoint.
     async fn latest(&self, model: &str) -> anyhow::Result<BTreeMap<String, RecordedResult>> {
-        let results = self.store.results_since(model, Timestamp::MIN).await?;
+        let results = match self.store {
+            Some(store) => store.results_since(model, Timestamp::MIN).await?,
+            None => Vec::new(),
+        };
         let reference = self.config.model.get(model).map(|configured| &configured.reference);
         Ok(latest_results(results, reference, self.now))
     }

@@ -12,7 +12,11 @@ fn one_screen_says_what_fires_what_was_found_and_what_comes_next() {
         .with_endpoint("same", "lab:")
         .with_endpoint("gone", "http://127.0.0.1:9/v1")
         .with_tables("\n[watch.full]\ncron = \"0 0 1 1 *\"\n[alert]\nfail_after = 1\n");
-    project.run(["status"]).refuses(2, &["there is no history"]);
+    let first = project.run(["status"]);
+    assert_eq!(first.code(), 0, "{}", first.stderr);
+    assert_says(&first.stdout, &[": nothing fires\n", "  same                  never judged\n", "  gone  "]);
+    assert_says(&first.stdout, &["nothing was judged yet: run `samemodel check m`, or `samemodel watch --once`\n"]);
+    assert!(!project.path(".samemodel").exists(), "looking makes no history");
     let run = project.run(["watch", "--once", "--quiet"]);
     assert_eq!(run.code(), 3, "{}", run.stderr);
 
@@ -40,5 +44,6 @@ fn one_screen_says_what_fires_what_was_found_and_what_comes_next() {
     assert_eq!(endpoints[1]["latest"]["verdict"], "unmeasured");
     assert_eq!((&status["alerts"][0]["silenced"], &status["messages"]), (&true.into(), &Value::Array(vec![])));
 
+    project.run(["--config", "none.toml", "status"]).refuses(2, &["none.toml"]);
     project.run(["status", "n"]).refuses(2, &["neither the configuration nor the history has a model `n`"]);
 }

@@ -18,7 +18,7 @@ use super::{UsageError, clock, code_of, emit, in_a_line, note, prune, session};
 use crate::config::{self, Config, Environment};
 use crate::exit::ExitCode;
 use crate::report::Report;
-use crate::schedule::{Step, Tier, Times};
+use crate::schedule::{Last, Step, Tier, Times};
 use crate::store::{Holder, Lock, Scope, SqliteStore};
 use crate::suggest::nearest;
 
@@ -50,15 +50,19 @@ pub(super) async fn watch(args: &Watch, global: &Global) -> anyhow::Result<Code>
     if args.once { Box::pin(watcher.once()).await } else { Box::pin(watcher.forever()).await }
 }
 
-/// What a watch would do for a model at `now`, by what is noted of its starts.
+/// What a watch would do for a model at `now`, by what is noted of its starts; without a history there are none.
 pub(super) async fn step(
-    store: &SqliteStore,
+    store: Option<&SqliteStore>,
     watch: &config::Watch,
     model: &str,
     now: Timestamp,
 ) -> anyhow::Result<Step> {
     let times = Times::new(watch, model).context("the times were read before")?;
-    Ok(times.step(Known::read(store, model).await?.last(), now))
+    let last = match store {
+        Some(store) => Known::read(store, model).await?.last(),
+        None => Last::default(),
+    };
+    Ok(times.step(last, now))
 }
 
 /// The models of the command line, or those of the configuration.

@@ -13,6 +13,9 @@ use crate::report::terminal::View;
 use crate::report::{escape, words};
 use crate::schedule::Tier;
 
+/// Models whose first check is named.
+const NAMED_MODELS: usize = 3;
+
 impl StatusReport {
     /// As one screen: what is wrong in a line, then each model, and then what there is of alerts, silences and messages.
     pub fn screen(&self, view: View) -> String {
@@ -22,6 +25,10 @@ impl StatusReport {
         for model in &self.models {
             out.push('\n');
             model.put(&mut out, view);
+        }
+        if let Some(advice) = self.advice() {
+            out.push('\n');
+            put(&mut out, &advice, view);
         }
         let sections = [
             ("alerts", self.alerts.iter().map(AlertStatus::words).collect::<Vec<_>>()),
@@ -35,6 +42,20 @@ impl StatusReport {
             }
         }
         out
+    }
+
+    /// What to run where nothing was judged yet.
+    fn advice(&self) -> Option<String> {
+        let mut endpoints = self.models.iter().flat_map(|model| &model.endpoints).peekable();
+        endpoints.peek()?;
+        if endpoints.any(|endpoint| endpoint.latest.is_some()) {
+            return None;
+        }
+        let check = |model: &ModelStatus| format!("`samemodel check {}`", escape::shell_word(&model.model));
+        let checks: Vec<String> = self.models.iter().take(NAMED_MODELS).map(check).collect();
+        let watch =
+            if self.models.iter().any(|model| model.next.is_some()) { ", or `samemodel watch --once`" } else { "" };
+        Some(format!("nothing was judged yet: run {}{watch}", checks.join(", ")))
     }
 
     fn summary(&self) -> String {

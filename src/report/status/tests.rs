@@ -128,6 +128,18 @@ fn where_nothing_is_wrong_there_is_little_to_say() {
 }
 
 #[test]
+fn before_the_first_verdict_the_command_that_brings_it_is_named() {
+    let mut report = report();
+    assert!(!report.screen(NARROW).contains("nothing was judged yet"));
+    report.models[0].endpoints.iter_mut().for_each(|endpoint| endpoint.latest = None);
+    let told = "\nnothing was judged yet: run `samemodel check m`, or `samemodel watch --once`\n";
+    assert!(report.screen(NARROW).contains(told), "{}", report.screen(NARROW));
+    (report.models[0].model, report.models[0].next) = ("a model".into(), None);
+    let told = "\nnothing was judged yet: run `samemodel check 'a model'`\n";
+    assert!(report.screen(NARROW).contains(told), "{}", report.screen(NARROW));
+}
+
+#[test]
 fn a_verdict_of_a_run_that_held_against_something_else_says_so() {
     let mut report = report();
     let told = |report: &StatusReport| report.screen(NARROW).matches("\n    held against ").count();
