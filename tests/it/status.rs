@@ -24,7 +24,13 @@ fn one_screen_says_what_fires_what_was_found_and_what_comes_next() {
     assert_eq!(screen.code(), 1, "{}", screen.stderr);
     assert_says(
         &screen.stdout,
-        &[" UTC: 1 firing\n", "m: held against reference; next full check at ", "  same  ", "  gone  ", "unmeasured"],
+        &[
+            " UTC: 1 firing\n",
+            "m: held against reference; next full check at ",
+            "  same  ",
+            "  gone  ",
+            "unmeasured\n    no answers: ",
+        ],
     );
     assert_says(&screen.stdout, &["\nalerts\n", "firing: unreachable of m/gone, "]);
     assert!(!screen.stdout.contains("reference  ") && !screen.stdout.contains("silence"), "{}", screen.stdout);

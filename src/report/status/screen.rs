@@ -13,6 +13,9 @@ use crate::report::terminal::View;
 use crate::report::{escape, words};
 use crate::schedule::Tier;
 
+/// The most lines of one text: hosts may have much to say, and all of it stands in the report.
+const MOST_LINES: usize = 3;
+
 /// Models whose first check is named.
 const NAMED_MODELS: usize = 3;
 
@@ -80,8 +83,8 @@ impl ModelStatus {
         put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
         for endpoint in &self.endpoints {
             let _ = writeln!(out, "{}", endpoint.row(view));
-            let beside = endpoint.latest.as_ref().and_then(|latest| latest.against_another(self.reference.as_deref()));
-            for line in beside.iter().flat_map(|text| set_in(text, view)) {
+            let below = endpoint.latest.as_ref().map(|latest| latest.below(self.reference.as_deref()));
+            for line in below.iter().filter(|text| !text.is_empty()).flat_map(|text| set_in(text, view)) {
                 let _ = writeln!(out, "{line}");
             }
         }
@@ -89,10 +92,13 @@ impl ModelStatus {
 }
 
 impl LatestVerdict {
-    /// What its run held the endpoint against, where that is not what the model's checks do.
-    fn against_another(&self, reference: Option<&str>) -> Option<String> {
-        let own = self.reference.as_deref().filter(|own| Some(*own) != reference)?;
-        Some(format!("held against {}", words::reference_name(own)))
+    /// What is to be said below its row: what its run held the endpoint against, where that is not what the model's checks do, and why
+    /// there is no effect, where there is none.
+    fn below(&self, reference: Option<&str>) -> String {
+        let own = self.reference.as_deref().filter(|own| Some(*own) != reference);
+        let against = own.map(|own| format!("held against {}", words::reference_name(own)));
+        let why = Some(&self.reason).filter(|reason| self.effect.is_none() && !reason.is_empty()).cloned();
+        against.into_iter().chain(why).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -160,10 +166,22 @@ fn minute(at: &str) -> String {
     at.get(..16).unwrap_or(at).replace('T', " ")
 }
 
-/// Raw text below a row, in lines that fit.
+/// Raw text below a row, in a few lines that fit.
 fn set_in(text: &str, view: View) -> Vec<String> {
-    let lines = wrap(&escape::line(text), view.width.saturating_sub(4));
+    let columns = view.width.saturating_sub(4);
+    let lines = few_lines(wrap(&escape::line(text), columns), columns);
     lines.iter().map(|line| format!("    {}", line.trim_end())).collect()
+}
+
+/// The first lines, the last of which says where some are left out.
+fn few_lines(mut lines: Vec<String>, columns: usize) -> Vec<String> {
+    if lines.len() > MOST_LINES {
+        lines.truncate(MOST_LINES);
+        if let Some(last) = lines.last_mut() {
+            *last = left(&format!("{} …", last.trim_end()), columns);
+        }
+    }
+    lines
 }
 
 /// Writes raw text in lines that fit; those after the first are set in.

@@ -10,6 +10,9 @@ use crate::schedule::Due;
 use crate::store::{Notification, SilenceId};
 use crate::verdict::{Confidence, EffectName};
 
+/// The most lines of a reason.
+const MOST: usize = 3;
+
 const NARROW: View = View { width: 80, paint: Paint::Plain };
 
 fn at(text: &str) -> Timestamp {
@@ -94,6 +97,7 @@ fn one_screen_of_eighty_columns_says_how_all_stands() {
       for `samemodel review`
       alpha                 2026-03-01 12:00  drifted       31 % (22 to 39)
       be\u{1b}[2Jta         2026-03-01 12:00  unmeasured
+        no answers
       gamma                 never judged
 
     alerts
@@ -149,6 +153,19 @@ fn a_verdict_of_a_run_that_held_against_something_else_says_so() {
     assert!(report.screen(NARROW).contains("(22 to 39)\n    held against approved snapshots\n"));
     report.models[0].reference = None;
     assert_eq!(told(&report), 2, "{}", report.screen(NARROW));
+}
+
+#[test]
+fn what_was_not_measured_says_why_and_no_host_fills_the_screen() {
+    let mut report = report();
+    let latest = report.models[0].endpoints[1].latest.as_mut().expect("it was asked");
+    latest.reason = "no answers: 8 rejected (HTTP 400: no \u{1b}tools)".into();
+    assert!(report.screen(NARROW).contains("unmeasured\n    no answers: 8 rejected (HTTP 400: no \\u{1b}tools)\n"));
+    let latest = report.models[0].endpoints[1].latest.as_mut().expect("it was asked");
+    latest.reason = "no answers: ".to_owned() + &"word ".repeat(200);
+    let screen = report.screen(NARROW);
+    assert_eq!(screen.lines().filter(|line| line.starts_with("    ")).count(), MOST, "{screen}");
+    assert!(screen.lines().any(|line| line.ends_with('…')) && screen.lines().all(|line| layout::width(line) <= 80));
 }
 
 #[test]
