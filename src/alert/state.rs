@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::doctor;
 use crate::verdict::{Effect, Finding};
 
@@ -16,6 +17,24 @@ pub struct Subject {
     pub endpoint: String,
     /// What may be wrong.
     pub kind: Kind,
+}
+
+impl Subject {
+    /// Whether checks still look after it: one that is no longer configured has nobody who finds it right again. Where no model is
+    /// configured, whatever is known may be checked again.
+    pub fn is_looked_after(&self, config: &Config) -> bool {
+        if self.model.is_empty() || config.model.is_empty() {
+            return true;
+        }
+        let Some(model) = config.model.get(&self.model) else { return false };
+        let is_there = model.endpoint.iter().any(|endpoint| endpoint.name == self.endpoint);
+        match self.kind {
+            Kind::Checker => true,
+            Kind::ReferenceMoved => self.endpoint == model.reference.name(),
+            Kind::Unreachable | Kind::Drift => is_there && model.is_judged(&self.endpoint),
+            Kind::FeaturesChanged => is_there,
+        }
+    }
 }
 
 /// What may be wrong, the more general first: messages are in this order.

@@ -124,7 +124,7 @@ impl Session {
 
     /// Whether an endpoint is one to be judged: neither the reference nor the control.
     pub fn is_judged(&self, endpoint: &str) -> bool {
-        endpoint != self.reference_name() && Some(endpoint) != self.model.control.as_deref()
+        self.model.is_judged(endpoint)
     }
 
     /// Holds endpoints against what a kept run held them against, whatever the configuration says now: anything else would be another

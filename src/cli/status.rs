@@ -9,7 +9,7 @@ use super::args::Global;
 use super::args::watch::{Status, StatusFormat};
 use super::{UsageError, clock, emit, history, paint, session, terminal_width, watch};
 use crate::alert::{Alert, Message, fits};
-use crate::config::{Config, ConfigError, Environment, Model, Reference};
+use crate::config::{Config, ConfigError, Environment, Model};
 use crate::deliver::words;
 use crate::exit::ExitCode;
 use crate::report::View;
@@ -114,7 +114,7 @@ impl Desk<'_> {
             schema: SCHEMA.to_owned(),
             at: self.now.to_string(),
             models,
-            alerts: AlertStatus::all(alerts, &silences),
+            alerts: AlertStatus::all(alerts, &silences, self.config),
             silences: silences.into_iter().map(SilenceStatus::from).collect(),
             messages: outbox.into_iter().filter_map(message).collect(),
         })
@@ -188,7 +188,5 @@ fn only_reference(latest: &BTreeMap<String, RecordedResult>) -> Option<String> {
 
 /// The endpoints of a model that are judged, in the configured order.
 fn judged(model: &Model) -> Vec<String> {
-    let is_reference = |name: &String| matches!(&model.reference, Reference::Endpoint(reference) if reference == name);
-    let names = model.endpoint.iter().map(|endpoint| &endpoint.name);
-    names.filter(|name| !is_reference(name) && Some(*name) != model.control.as_ref()).cloned().collect()
+    model.endpoint.iter().map(|endpoint| &endpoint.name).filter(|name| model.is_judged(name)).cloned().collect()
 }

@@ -282,6 +282,13 @@ pub struct Model {
     pub endpoint: Vec<Endpoint>,
 }
 
+impl Model {
+    /// Whether an endpoint of this name is one to be judged: neither the reference nor the control.
+    pub fn is_judged(&self, endpoint: &str) -> bool {
+        endpoint != self.reference.name() && Some(endpoint) != self.control.as_deref()
+    }
+}
+
 /// What the others are held against.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {

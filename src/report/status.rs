@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{Alert, Firing, Kind, Phase, Severity, fits};
+use crate::config::Config;
 use crate::schedule::{Step, Tier};
 use crate::store::{OutboxEntry, RecordedResult, Silence, State};
 use crate::verdict::{Effect, Finding, Verdict};
@@ -29,7 +30,7 @@ pub struct StatusReport {
     pub at: String,
     /// What is watched, or the model that was named.
     pub models: Vec<ModelStatus>,
-    /// Alerts that fire or are pending: those that fire first, and of these the gravest.
+    /// Alerts that fire or are pending: those that fire first, and of these the gravest; last those that no check looks after.
     pub alerts: Vec<AlertStatus>,
     /// Silences that hold.
     pub silences: Vec<SilenceStatus>,
@@ -106,6 +107,9 @@ pub struct AlertStatus {
     pub flapping: bool,
     /// Whether nobody is told.
     pub silenced: bool,
+    /// Whether the configuration no longer has what it is about, so that no check finds it right again.
+    #[serde(default)]
+    pub abandoned: bool,
     /// How much it matters.
     pub severity: Severity,
     /// When it was first seen, RFC 3339 in UTC.
@@ -173,13 +177,13 @@ impl From<RecordedResult> for LatestVerdict {
 
 impl AlertStatus {
     /// Of these alerts those that fire or are pending, in their order.
-    pub fn all(alerts: Vec<Alert>, silences: &[Silence]) -> Vec<Self> {
-        let mut out: Vec<Self> = alerts.into_iter().filter_map(|alert| Self::of(alert, silences)).collect();
-        out.sort_by_key(|alert| (!alert.is_firing(), Reverse(alert.severity)));
+    pub fn all(alerts: Vec<Alert>, silences: &[Silence], config: &Config) -> Vec<Self> {
+        let mut out: Vec<Self> = alerts.into_iter().filter_map(|alert| Self::of(alert, silences, config)).collect();
+        out.sort_by_key(|alert| (alert.abandoned, !alert.is_firing(), Reverse(alert.severity)));
         out
     }
 
-    fn of(alert: Alert, silences: &[Silence]) -> Option<Self> {
+    fn of(alert: Alert, silences: &[Silence], config: &Config) -> Option<Self> {
         let Alert { subject, phase, facts, .. } = alert;
         let (since, flapping) = match &phase {
             Phase::Pending { since, .. } => (*since, false),
@@ -189,6 +193,7 @@ impl AlertStatus {
         let holds = |s: &Silence| fits(&s.model, &subject.model) && fits(&s.endpoint, &subject.endpoint);
         Some(Self {
             silenced: silences.iter().any(holds),
+            abandoned: !subject.is_looked_after(config),
             model: subject.model,
             endpoint: subject.endpoint,
             kind: subject.kind,
@@ -227,9 +232,9 @@ impl MessageStatus {
 }
 
 impl StatusReport {
-    /// Whether any alert fires, silenced or not.
+    /// Whether any alert fires, silenced or not, of what checks still look after.
     pub fn is_firing(&self) -> bool {
-        self.alerts.iter().any(AlertStatus::is_firing)
+        self.alerts.iter().any(|alert| alert.is_firing() && !alert.abandoned)
     }
 
     /// As JSON, indented; ends with a newline.

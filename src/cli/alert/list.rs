@@ -32,7 +32,8 @@ pub(super) async fn list(store: &SqliteStore, config: &Config) -> anyhow::Result
     for alert in told {
         let is_silenced = silences.iter().any(|silence| scope(silence).holds(&alert.subject));
         let silenced = if is_silenced { ", silenced" } else { "" };
-        let _ = writeln!(out, "{}", escape::line(&row(alert, silenced)));
+        let abandoned = if alert.subject.is_looked_after(config) { "" } else { ", no longer checked" };
+        let _ = writeln!(out, "{}", escape::line(&row(alert, &format!("{silenced}{abandoned}"))));
         if let Some(line) = since_then(alert, &latest, &policy) {
             let _ = writeln!(out, "          {}", escape::line(&line));
         }
@@ -65,7 +66,7 @@ fn scope(silence: &Silence) -> Scope {
     Scope { model: silence.model.clone(), endpoint: silence.endpoint.clone() }
 }
 
-fn row(alert: &Alert, silenced: &str) -> String {
+fn row(alert: &Alert, marks: &str) -> String {
     let Alert { subject, phase, facts, .. } = alert;
     let about = match subject.kind {
         Kind::Checker => subject.model.clone(),
@@ -75,7 +76,7 @@ fn row(alert: &Alert, silenced: &str) -> String {
     let word = if flapping { "flapping" } else { phase.as_str() };
     let since = phase.since().map(shown).unwrap_or_default();
     let (kind, severity) = (subject.kind.as_str(), facts.severity.as_str());
-    format!("{word:<9} {kind:<15} {about}  {severity}{silenced}, since {since}  {}", facts.reason)
+    format!("{word:<9} {kind:<15} {about}  {severity}{marks}, since {since}  {}", facts.reason)
 }
 
 /// What the latest run says of an endpoint whose alert is about an earlier one, and what the alert waits for.

@@ -16,6 +16,10 @@ use crate::schedule::Tier;
 /// The most lines of one text: hosts may have much to say, and all of it stands in the report.
 const MOST_LINES: usize = 3;
 
+/// Alerts that are shown, and silences and messages: with more of them the screen would be longer than a terminal.
+const ALERTS: usize = 6;
+const OTHERS: usize = 4;
+
 /// Models whose first check is named.
 const NAMED_MODELS: usize = 3;
 
@@ -33,18 +37,30 @@ impl StatusReport {
             out.push('\n');
             put(&mut out, &advice, view);
         }
+        let mut alerts = first(self.alerts.iter().filter(|alert| !alert.abandoned).map(AlertStatus::words), ALERTS);
+        alerts.extend(self.abandoned());
         let sections = [
-            ("alerts", self.alerts.iter().map(AlertStatus::words).collect::<Vec<_>>()),
-            ("silences", self.silences.iter().map(SilenceStatus::words).collect()),
-            ("messages", self.messages.iter().map(MessageStatus::words).collect()),
+            ("alerts", alerts),
+            ("silences", first(self.silences.iter().map(SilenceStatus::words), OTHERS)),
+            ("messages", first(self.messages.iter().map(MessageStatus::words), OTHERS)),
         ];
-        for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
+        for (title, texts) in sections.iter().filter(|(_, texts)| !texts.is_empty()) {
             let _ = writeln!(out, "\n{}", view.paint.apply(Tone::Heading, title));
-            for line in lines {
-                put(&mut out, line, view);
+            for text in texts {
+                put(&mut out, text, view);
             }
         }
         out
+    }
+
+    /// Which alerts are left that no check looks after.
+    fn abandoned(&self) -> Option<String> {
+        let mut about: Vec<String> =
+            self.alerts.iter().filter(|alert| alert.abandoned).map(AlertStatus::about).collect();
+        let alerts = words::count(about.len(), "alert");
+        about.dedup();
+        let names = words::few(&about.iter().map(String::as_str).collect::<Vec<_>>());
+        (!about.is_empty()).then(|| format!("{alerts} of what is no longer checked: {names} (`samemodel alert list`)"))
     }
 
     /// What to run where nothing was judged yet.
@@ -62,8 +78,9 @@ impl StatusReport {
     }
 
     fn summary(&self) -> String {
-        let firing = self.alerts.iter().filter(|alert| alert.is_firing()).count();
-        match (firing, self.alerts.len() - firing) {
+        let (firing, pending): (Vec<&AlertStatus>, _) =
+            self.alerts.iter().filter(|alert| !alert.abandoned).partition(|alert| alert.is_firing());
+        match (firing.len(), pending.len()) {
             (0, 0) => "nothing fires".to_owned(),
             (0, pending) => format!("nothing fires, {pending} pending"),
             (firing, 0) => format!("{firing} firing"),
@@ -126,12 +143,16 @@ impl NextCheck {
 }
 
 impl AlertStatus {
-    fn words(&self) -> String {
-        let about = match (self.model.as_str(), self.endpoint.as_str()) {
+    fn about(&self) -> String {
+        match (self.model.as_str(), self.endpoint.as_str()) {
             ("", _) => "samemodel".to_owned(),
             (model, "") => model.to_owned(),
             (model, endpoint) => format!("{model}/{endpoint}"),
-        };
+        }
+    }
+
+    fn words(&self) -> String {
+        let about = self.about();
         let phase = if self.flapping { "flapping" } else { &self.phase };
         let silenced = if self.silenced { ", silenced" } else { "" };
         let cause = self.causes.first().map(|c| format!("; {} ({})", c.fault, words::confidence(c.confidence)));
@@ -161,6 +182,15 @@ impl MessageStatus {
     }
 }
 
+/// The first few texts, and how many more there are.
+fn first(texts: impl Iterator<Item = String>, most: usize) -> Vec<String> {
+    let mut texts: Vec<String> = texts.collect();
+    let more = texts.len().saturating_sub(most);
+    texts.truncate(most);
+    texts.extend((more > 0).then(|| format!("{more} more: `samemodel alert list`")));
+    texts
+}
+
 /// A time to the minute.
 fn minute(at: &str) -> String {
     at.get(..16).unwrap_or(at).replace('T', " ")
@@ -186,7 +216,8 @@ fn few_lines(mut lines: Vec<String>, columns: usize) -> Vec<String> {
 
 /// Writes raw text in lines that fit; those after the first are set in.
 fn put(out: &mut String, text: &str, view: View) {
-    let lines = wrap(&escape::line(text), view.width.saturating_sub(2));
+    let columns = view.width.saturating_sub(2);
+    let lines = few_lines(wrap(&escape::line(text), columns), columns);
     for (number, line) in lines.iter().enumerate() {
         let indent = if number == 0 { "" } else { "  " };
         let _ = writeln!(out, "{indent}{}", line.trim_end());

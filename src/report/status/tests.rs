@@ -77,7 +77,7 @@ fn report() -> StatusReport {
             waiting: 4,
             endpoints: endpoints.into(),
         }],
-        alerts: AlertStatus::all(alerts, &[silence()]),
+        alerts: AlertStatus::all(alerts, &[silence()], &Config::default()),
         silences: vec![silence().into()],
         messages: [State::Sent(until), State::Waiting(until), State::GivenUp(until)]
             .into_iter()
@@ -166,6 +166,56 @@ fn what_was_not_measured_says_why_and_no_host_fills_the_screen() {
     let screen = report.screen(NARROW);
     assert_eq!(screen.lines().filter(|line| line.starts_with("    ")).count(), MOST, "{screen}");
     assert!(screen.lines().any(|line| line.ends_with('…')) && screen.lines().all(|line| layout::width(line) <= 80));
+}
+
+/// A configuration with the model `m`, whose reference is `together` and which has these endpoints.
+fn config(endpoints: &[&str]) -> Config {
+    let named = |name: &&str| {
+        let line = format!("name = '{name}'\nprovider = 'p'\nmodel = 'm'");
+        toml::from_str::<crate::config::Endpoint>(&line).expect("an endpoint")
+    };
+    let model = toml::from_str::<crate::config::Model>("reference = 'together'\nprobes = []").expect("a model");
+    let model = crate::config::Model { endpoint: endpoints.iter().map(named).collect(), ..model };
+    Config { model: [("m".to_owned(), model)].into(), ..Config::default() }
+}
+
+fn firing() -> Phase {
+    Phase::Firing(Firing { since: at("2026-03-01T11:00:00Z"), passes: 0, flapping: false, told: None })
+}
+
+#[test]
+fn alerts_that_no_check_looks_after_are_counted_apart_and_do_not_fire() {
+    let mut report = report();
+    let old = Alert {
+        subject: Subject { model: "old".into(), ..alert("alpha", firing()).subject },
+        ..alert("alpha", firing())
+    };
+    let alerts = vec![alert("gone", firing()), old, alert("together", firing())];
+    report.alerts = AlertStatus::all(alerts.clone(), &[], &config(&["alpha", "together"]));
+    assert!(report.alerts.iter().all(|alert| alert.abandoned) && !report.is_firing());
+    let screen = report.screen(NARROW);
+    assert!(screen.contains("UTC: nothing fires\n"), "{screen}");
+    let told =
+        "\nalerts\n3 alerts of what is no longer checked: m/gone, old/alpha, m/together\n  (`samemodel alert list`)\n";
+    assert!(screen.contains(told), "{screen}");
+    report.alerts = AlertStatus::all([alerts, vec![alert("alpha", firing())]].concat(), &[], &config(&["alpha"]));
+    assert!(report.is_firing() && report.alerts[0].endpoint == "alpha" && !report.alerts[0].abandoned);
+    assert!(report.screen(NARROW).contains("UTC: 1 firing\n"), "{}", report.screen(NARROW));
+    report.alerts = AlertStatus::all(vec![alert("gone", firing())], &[], &Config::default());
+    assert!(report.is_firing(), "without a configuration nothing is known to be gone");
+}
+
+#[test]
+fn many_alerts_are_told_with_how_many_more_there_are() {
+    let mut report = report();
+    let pending = |name: &str| alert(name, Phase::Pending { since: at("2026-03-01T12:00:00Z"), failures: 1 });
+    let alerts = (0..30).map(|n| if n == 29 { alert("z", firing()) } else { pending(&format!("e{n}")) }).collect();
+    report.alerts = AlertStatus::all(alerts, &[], &Config::default());
+    let screen = report.screen(NARROW);
+    assert!(screen.contains("\nalerts\nfiring: drift of m/z, "), "what fires comes first: {screen}");
+    assert_eq!(screen.matches("\npending: drift of m/").count(), 5, "{screen}");
+    assert!(screen.contains("\n24 more: `samemodel alert list`\n"), "{screen}");
+    assert!(screen.lines().count() <= 36, "{screen}");
 }
 
 #[test]
