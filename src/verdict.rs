@@ -136,10 +136,15 @@ const OF_THE_SERVICE: [&str; 8] = [
 ];
 
 impl Finding {
-    /// Whether it is an exact disagreement about the answers, which is drift by itself. A host that fails, is slow, counts wrongly,
-    /// sends requests several ways or shows less than was generated is a matter of its own: what it does answer may be right.
+    /// Whether it is of the service and not of the answers. A host that fails, is slow, counts wrongly, sends requests several ways or
+    /// shows less than was generated is a matter of its own: what it does answer may be right, and no drift comes of it.
+    pub fn is_of_the_service(&self) -> bool {
+        OF_THE_SERVICE.contains(&self.fault.as_str())
+    }
+
+    /// Whether it is an exact disagreement about the answers, which is drift by itself.
     pub fn is_certain_drift(&self) -> bool {
-        self.confidence == Confidence::Certain && !OF_THE_SERVICE.contains(&self.fault.as_str())
+        self.confidence == Confidence::Certain && !self.is_of_the_service()
     }
 }
 

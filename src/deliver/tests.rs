@@ -40,6 +40,18 @@ fn event(endpoint: &str, text: &str) -> Event {
     }
 }
 
+#[test]
+fn what_the_service_does_wrong_is_no_cause_of_drift() {
+    let mut event = event("e", "seen");
+    let flaky = Finding { fault: "flaky-host".into(), confidence: Confidence::Certain, evidence: "seen".into() };
+    event.facts.causes.insert(0, flaky);
+    let about = |fault: &str| {
+        let lines = words::lines(&event, at());
+        lines.iter().find(|line| line.text.starts_with(fault)).map(|line| line.about)
+    };
+    assert_eq!((about("flaky-host"), about("double-bos")), (Some("also"), Some("cause")));
+}
+
 fn message(events: Vec<Event>) -> Message {
     let config = Alerting {
         report_url: Some("https://reports.example/{run}".into()),

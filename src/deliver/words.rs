@@ -104,7 +104,8 @@ pub fn lines(event: &Event, at: Timestamp) -> Vec<Line> {
     }
     for cause in event.facts.causes.iter().take(NAMED_CAUSES) {
         let text = format!("{} ({}): {}", cause.fault, confidence(cause.confidence), cause.evidence);
-        out.push(line("cause", text));
+        // What the service does wrong is no cause of drift.
+        out.push(line(if cause.is_of_the_service() { "also" } else { "cause" }, text));
     }
     out
 }

@@ -191,9 +191,11 @@ pub fn answers(e: &EndpointReport) -> String {
     if e.unanswered == 0 { e.samples.to_string() } else { format!("{}/{}", e.samples, e.samples + e.unanswered) }
 }
 
-/// The one thing to know of an endpoint beside its verdict: the surest finding, or that many attempts failed.
+/// The one thing to know of an endpoint beside its verdict: the surest finding, of drift the surest that it may come of, or that many
+/// attempts failed.
 pub fn stands_out(e: &EndpointReport) -> Option<String> {
-    let Some(first) = e.findings.first() else {
+    let cause = e.findings.iter().find(|f| e.verdict == Verdict::Drifted && !f.is_of_the_service());
+    let Some(first) = cause.or_else(|| e.findings.first()) else {
         let failing = e.errors * 10 > e.attempts;
         return failing.then(|| format!("{} of attempts failed", percent(e.errors as f64 / e.attempts.max(1) as f64)));
     };
@@ -380,6 +382,20 @@ mod tests {
         assert_eq!(shown(EffectName::Surprisal, -0.0002, -0.021, 0.02), "surprisal 0 % (−2 to 2.1)");
         assert_eq!(shown(EffectName::Surprisal, 0.004, -0.12, 0.13), "surprisal 0 % (−13 to 12)");
         assert_eq!(shown(EffectName::Dispersion, 0.0006, -0.02, 0.02), "variety ↓ 0.1 % (−2 to 2)");
+    }
+
+    #[test]
+    fn beside_drift_stands_what_it_may_come_of_before_what_the_service_does_wrong() {
+        let mut e = crate::report::fixture::mixed().endpoints.remove(0);
+        let finding = |fault: &str| crate::verdict::Finding {
+            fault: fault.into(),
+            confidence: Confidence::Certain,
+            evidence: String::new(),
+        };
+        (e.verdict, e.findings) = (Verdict::Drifted, vec![finding("flaky-host"), finding("double-bos")]);
+        assert_eq!(stands_out(&e).as_deref(), Some("double-bos (certain) +1"));
+        e.verdict = Verdict::Consistent;
+        assert_eq!(stands_out(&e).as_deref(), Some("flaky-host (certain) +1"));
     }
 
     #[test]

@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 use super::{
     AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, SilenceStatus, StatusReport,
 };
+use crate::alert::Kind;
 use crate::report::history::tone;
 use crate::report::layout::{self, Tone, left, wrap};
 use crate::report::terminal::View;
 use crate::report::{escape, words};
 use crate::schedule::Tier;
+use crate::verdict::{Finding, Verdict};
 
 /// The most lines of one text: hosts may have much to say, and all of it stands in the report.
 const MOST_LINES: usize = 3;
@@ -37,7 +39,8 @@ impl StatusReport {
             out.push('\n');
             put(&mut out, &advice, view);
         }
-        let mut alerts = first(self.alerts.iter().filter(|alert| !alert.abandoned).map(AlertStatus::words), ALERTS);
+        let told = |alert: &AlertStatus| alert.words(self.latest_of(alert));
+        let mut alerts = first(self.alerts.iter().filter(|alert| !alert.abandoned).map(told), ALERTS);
         alerts.extend(self.abandoned());
         let sections = [
             ("alerts", alerts),
@@ -51,6 +54,13 @@ impl StatusReport {
             }
         }
         out
+    }
+
+    /// What was said last of the endpoint that an alert is about.
+    fn latest_of(&self, alert: &AlertStatus) -> Option<Verdict> {
+        let model = self.models.iter().find(|model| model.model == alert.model)?;
+        let endpoint = model.endpoints.iter().find(|endpoint| endpoint.endpoint == alert.endpoint)?;
+        endpoint.latest.as_ref().map(|latest| latest.verdict)
     }
 
     /// Which alerts are left that no check looks after.
@@ -151,14 +161,27 @@ impl AlertStatus {
         }
     }
 
-    fn words(&self) -> String {
+    /// In words, given what was said last of the endpoint.
+    fn words(&self, latest: Option<Verdict>) -> String {
         let about = self.about();
         let phase = if self.flapping { "flapping" } else { &self.phase };
         let silenced = if self.silenced { ", silenced" } else { "" };
-        let cause = self.causes.first().map(|c| format!("; {} ({})", c.fault, words::confidence(c.confidence)));
         let (kind, severity, since) = (self.kind.as_str(), self.severity.as_str(), minute(&self.since));
         let head = format!("{phase}: {kind} of {about}, {severity}{silenced}, since {since} UTC");
-        format!("{head}: {}{}", self.reason, cause.unwrap_or_default())
+        format!("{head}: {}{}", self.reason, self.likely_causes(latest))
+    }
+
+    /// What a drift probably comes of, while there is one, and beside it what the service does wrong, of which no drift comes.
+    fn likely_causes(&self, latest: Option<Verdict>) -> String {
+        if self.kind != Kind::Drift || latest.is_some_and(|verdict| verdict != Verdict::Drifted) {
+            return String::new();
+        }
+        let (beside, causes): (Vec<&Finding>, Vec<&Finding>) = self.causes.iter().partition(|f| f.is_of_the_service());
+        let named = |found: &[&Finding], before: &str| {
+            let first = found.first().map(|f| format!("{before}{} ({})", f.fault, words::confidence(f.confidence)));
+            first.unwrap_or_default()
+        };
+        named(&causes, "; ") + &named(&beside, "; beside that, and no drift: ")
     }
 }
 

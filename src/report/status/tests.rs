@@ -206,6 +206,24 @@ fn alerts_that_no_check_looks_after_are_counted_apart_and_do_not_fire() {
 }
 
 #[test]
+fn a_cause_is_named_of_a_drift_that_holds_and_what_the_service_does_wrong_is_none() {
+    let mut report = report();
+    let (fault, evidence) = ("flaky-host".to_owned(), String::new());
+    report.alerts[0].causes.insert(0, Finding { fault, confidence: Confidence::Certain, evidence });
+    let told = |report: &StatusReport| {
+        let screen = report.screen(View { width: 400, ..NARROW });
+        screen.lines().find(|line| line.starts_with("firing: ")).expect("one fires").to_owned()
+    };
+    assert!(told(&report).ends_with("model; swapped-model (likely); beside that, and no drift: flaky-host (certain)"));
+    report.models[0].endpoints[0].latest.as_mut().expect("it was judged").verdict = Verdict::Inconclusive;
+    assert!(told(&report).ends_with("[2J model"), "{}", told(&report));
+    report.models[0].endpoints[0].latest = None;
+    assert!(told(&report).contains("; swapped-model (likely)"), "nothing else is known: {}", told(&report));
+    report.alerts[0].kind = Kind::Unreachable;
+    assert!(told(&report).ends_with("[2J model"), "{}", told(&report));
+}
+
+#[test]
 fn many_alerts_are_told_with_how_many_more_there_are() {
     let mut report = report();
     let pending = |name: &str| alert(name, Phase::Pending { since: at("2026-03-01T12:00:00Z"), failures: 1 });
