@@ -108,7 +108,7 @@ impl Desk<'_> {
         let message = |entry: OutboxEntry| {
             let message: Option<Message> = serde_json::from_str(&entry.notification.event).ok();
             let about = message.as_ref().filter(|message| is_meant(&message.model))?;
-            MessageStatus::of(entry, words::headline(about))
+            MessageStatus::of(entry, words::headline(about), self.now)
         };
         Ok(StatusReport {
             schema: SCHEMA.to_owned(),

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +145,9 @@ pub struct MessageStatus {
     pub state: String,
     /// When it is tried next, or was given up, RFC 3339 in UTC.
     pub at: String,
+    /// Whether its time has come: the next check sends it.
+    #[serde(default)]
+    pub is_due: bool,
     /// What it says, in a line.
     pub about: String,
     /// Why the last attempt failed, if it did.
@@ -153,7 +157,7 @@ pub struct MessageStatus {
 impl NextCheck {
     /// What a schedule says is to be done.
     pub fn of(step: Step) -> Option<Self> {
-        let next = |tier: Tier, at: jiff::Timestamp| Self { tier: tier.to_string(), at: at.to_string(), is_due: false };
+        let next = |tier: Tier, at: Timestamp| Self { tier: tier.to_string(), at: at.to_string(), is_due: false };
         match step {
             Step::Run(due) => Some(Self { is_due: true, ..next(due.tier, due.at) }),
             Step::Wait { tier, until } => Some(next(tier, until)),
@@ -219,15 +223,16 @@ impl From<Silence> for SilenceStatus {
 }
 
 impl MessageStatus {
-    /// A message about this, unless it was sent.
-    pub fn of(entry: OutboxEntry, about: String) -> Option<Self> {
+    /// A message about this as it stands at `now`, unless it was sent.
+    pub fn of(entry: OutboxEntry, about: String, now: Timestamp) -> Option<Self> {
+        let is_due = entry.state.is_due(now);
         let (state, at) = match entry.state {
             State::Sent(_) => return None,
             State::Waiting(at) => ("waiting", at),
             State::GivenUp(at) => ("given-up", at),
         };
         let (state, at, receiver) = (state.to_owned(), at.to_string(), entry.notification.receiver);
-        Some(Self { receiver, state, at, about, failure: entry.failure })
+        Some(Self { receiver, state, at, is_due, about, failure: entry.failure })
     }
 }
 

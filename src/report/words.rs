@@ -34,6 +34,9 @@ const SAMPLING_LEGEND: &str =
 /// What a detail is about that says what to do.
 pub const NEXT: &str = "next";
 
+/// What sends messages whose time has come.
+pub const WHAT_SENDS: &str = "what is due goes out with the next check, or at once with `samemodel alert send`";
+
 /// From this share on a number of per cent is shown without a decimal.
 const WHOLE: f64 = 0.0995;
 

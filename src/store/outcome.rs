@@ -137,6 +137,13 @@ pub enum State {
     GivenUp(Timestamp),
 }
 
+impl State {
+    /// Whether it is to be tried by now.
+    pub fn is_due(self, now: Timestamp) -> bool {
+        matches!(self, Self::Waiting(at) if at <= now)
+    }
+}
+
 /// What came of an attempt to send a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {

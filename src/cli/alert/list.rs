@@ -13,7 +13,7 @@ use crate::config::{Config, Model};
 use crate::deliver::words;
 use crate::exit::ExitCode;
 use crate::report::escape;
-use crate::report::words::count;
+use crate::report::words::{WHAT_SENDS, count};
 use crate::store::{
     AlertStore as _, OutboxEntry, RecordedResult, Silence, SqliteStore, State, Store as _, StoreError, latest_results,
 };
@@ -46,8 +46,11 @@ pub(super) async fn list(store: &SqliteStore, config: &Config) -> anyhow::Result
     }
     let entries = store.outbox(now - SHOWN).await?;
     let _ = writeln!(out, "\n{} of the last 7 days", count(entries.len(), "message"));
-    for entry in entries {
-        let _ = writeln!(out, "{}", escape::line(&message(&entry)));
+    for entry in &entries {
+        let _ = writeln!(out, "{}", escape::line(&message(entry, now)));
+    }
+    if entries.iter().any(|entry| entry.state.is_due(now)) {
+        let _ = writeln!(out, "{WHAT_SENDS}");
     }
     emit(&out)?;
     Ok(ExitCode::Consistent.into())
@@ -117,11 +120,12 @@ async fn latest(
     Ok(out)
 }
 
-fn message(entry: &OutboxEntry) -> String {
+fn message(entry: &OutboxEntry, now: Timestamp) -> String {
     let notification = &entry.notification;
     let about = serde_json::from_str(&notification.event).map(|message| words::headline(&message)).unwrap_or_default();
     let (state, at) = match entry.state {
         State::Sent(at) => ("sent", at),
+        State::Waiting(at) if entry.state.is_due(now) => ("due since", at),
         State::Waiting(at) => ("waits", at),
         State::GivenUp(at) => ("given up", at),
     };
@@ -134,7 +138,7 @@ mod tests {
     use super::*;
     use crate::alert::{Firing, Subject};
     use crate::config::Alerting;
-    use crate::store::{EndpointResult, RunId};
+    use crate::store::{EndpointResult, Notification, RunId};
     use crate::verdict::Verdict;
 
     fn alert(phase: Phase) -> Alert {
@@ -161,6 +165,17 @@ mod tests {
         let started_at = Timestamp::UNIX_EPOCH;
         let found = RecordedResult { run: RunId::at(started_at), started_at, reference: "r".into(), result };
         Latest::from([("m".to_owned(), BTreeMap::from([("alpha".to_owned(), found)]))])
+    }
+
+    #[test]
+    fn a_message_whose_time_has_come_is_due_since_then() {
+        let at = Timestamp::UNIX_EPOCH;
+        let (key, receiver, event) = ("k".into(), "hook".into(), "{}".into());
+        let notification = Notification { key, receiver, run: None, created_at: at, event };
+        let entry = OutboxEntry { notification, attempts: 1, state: State::Waiting(at), failure: Some("503".into()) };
+        assert_eq!(message(&entry, at), "due since 1970-01-01 00:00 UTC  hook   (503)");
+        let before = at - jiff::SignedDuration::from_secs(1);
+        assert_eq!(message(&entry, before), "waits     1970-01-01 00:00 UTC  hook   (503)");
     }
 
     #[test]

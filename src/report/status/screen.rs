@@ -42,10 +42,12 @@ impl StatusReport {
         let told = |alert: &AlertStatus| alert.words(self.latest_of(alert));
         let mut alerts = first(self.alerts.iter().filter(|alert| !alert.abandoned).map(told), ALERTS);
         alerts.extend(self.abandoned());
+        let mut messages = first(self.messages.iter().map(MessageStatus::words), OTHERS);
+        messages.extend(self.messages.iter().any(|message| message.is_due).then(|| words::WHAT_SENDS.to_owned()));
         let sections = [
             ("alerts", alerts),
             ("silences", first(self.silences.iter().map(SilenceStatus::words), OTHERS)),
-            ("messages", first(self.messages.iter().map(MessageStatus::words), OTHERS)),
+            ("messages", messages),
         ];
         for (title, texts) in sections.iter().filter(|(_, texts)| !texts.is_empty()) {
             let _ = writeln!(out, "\n{}", view.paint.apply(Tone::Heading, title));
@@ -199,6 +201,7 @@ impl MessageStatus {
         let at = minute(&self.at);
         let why = self.failure.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         match self.state.as_str() {
+            "waiting" if self.is_due => format!("due for {receiver} since {at} UTC: {about}{why}"),
             "waiting" => format!("waits for {receiver} until {at} UTC: {about}{why}"),
             _ => format!("given up for {receiver} at {at} UTC: {about}{why}"),
         }

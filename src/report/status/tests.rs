@@ -1,7 +1,5 @@
 //! What the screen says, and that a status follows its schema.
 
-use jiff::Timestamp;
-
 use super::*;
 use crate::alert::{Facts, Subject};
 use crate::report::tests::committed;
@@ -9,6 +7,9 @@ use crate::report::{Paint, View, layout};
 use crate::schedule::Due;
 use crate::store::{Notification, SilenceId};
 use crate::verdict::{Confidence, EffectName};
+
+/// How long before the next pulse the status is looked at.
+const PULSE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
 /// The most lines of a reason.
 const MOST: usize = 3;
@@ -81,7 +82,7 @@ fn report() -> StatusReport {
         silences: vec![silence().into()],
         messages: [State::Sent(until), State::Waiting(until), State::GivenUp(until)]
             .into_iter()
-            .filter_map(|state| MessageStatus::of(entry(state), "m: 1 drifting".to_owned()))
+            .filter_map(|state| MessageStatus::of(entry(state), "m: 1 drifting".to_owned(), until - PULSE))
             .collect(),
     }
 }
@@ -221,6 +222,20 @@ fn a_cause_is_named_of_a_drift_that_holds_and_what_the_service_does_wrong_is_non
     assert!(told(&report).contains("; swapped-model (likely)"), "nothing else is known: {}", told(&report));
     report.alerts[0].kind = Kind::Unreachable;
     assert!(told(&report).ends_with("[2J model"), "{}", told(&report));
+}
+
+#[test]
+fn a_message_whose_time_has_come_is_due_and_what_sends_it_is_said() {
+    let mut report = report();
+    assert!(!report.screen(NARROW).contains("samemodel alert send"));
+    let due = at("2026-03-01T12:00:00Z");
+    report.messages =
+        MessageStatus::of(entry(State::Waiting(due)), "m: 1 drifting".to_owned(), due).into_iter().collect();
+    let told = "\nmessages\ndue for hook since 2026-03-01 12:00 UTC: m: 1 drifting (connection refused)\n\
+                what is due goes out with the next check, or at once with\n  `samemodel alert send`\n";
+    assert!(report.screen(NARROW).ends_with(told), "{}", report.screen(NARROW));
+    let later = MessageStatus::of(entry(State::GivenUp(due)), String::new(), due).expect("it was not sent");
+    assert!(!later.is_due && report.messages[0].is_due);
 }
 
 #[test]
