@@ -7,7 +7,7 @@ use super::args::{Comparing, Global};
 use super::asking::Asking;
 use super::check::recorded_reference;
 use super::job::Job;
-use super::session::{Overrides, Resolved, Session};
+use super::session::{Overrides, Resolved, Session, Unasked};
 use super::shelf::Shelf;
 use super::sink::Sink;
 use super::{UsageError, deliver, history};
@@ -18,6 +18,7 @@ use crate::report::words::count;
 use crate::runner::RunOutcome;
 use crate::store::{Ending, EndpointResult, RunId, RunRecord, SqliteStore, Store as _};
 use crate::suggest::hint;
+use crate::verdict::Verdict;
 
 pub(super) async fn report(args: &Report, global: &Global) -> anyhow::Result<Code> {
     let sink = Sink::open(args.report.output.as_deref(), global, &[])?;
@@ -42,8 +43,8 @@ async fn judged(store: &SqliteStore, args: &Report, global: &Global) -> anyhow::
     let kept = Kept::of(store, &session, &job).await?;
     kept.are_snapshots_as_then(&shelf, &job)?;
     let redactor = Credentials::of(&session.loaded.config, &session.environment).redactor();
-    // Who could not be asked then is not known, and who cannot be asked now does not matter.
-    let resolved = Resolved::default();
+    // Who cannot be asked now does not matter.
+    let resolved = Resolved { unasked: kept.unasked(), ..Resolved::default() };
     let asking = Asking { session: &session, job: &job, store, resolved, recorded, shelf, redactor };
     let report = Box::pin(asking.judge(outcome)).await?;
     if is_unchanged(&args.comparing) {
@@ -73,12 +74,12 @@ fn part(mut report: report::Report, names: &[String]) -> Result<report::Report, 
     Ok(report)
 }
 
-/// What a run that was held against approved snapshots came to. Other snapshots than those of then would give another judgement, of
-/// which nobody was told.
+/// What a run came to. Of one that was held against approved snapshots, other snapshots than those of then would give another
+/// judgement, of which nobody was told.
 struct Kept {
     run: RunId,
     model: String,
-    /// Empty of a run that was not concluded, and of one that was held against something else.
+    /// Empty of a run that was not concluded.
     results: Vec<EndpointResult>,
     is_of_snapshots: bool,
 }
@@ -86,8 +87,15 @@ struct Kept {
 impl Kept {
     async fn of(store: &SqliteStore, session: &Session, job: &Job) -> anyhow::Result<Self> {
         let is_of_snapshots = session.model.reference == Reference::Snapshot;
-        let results = if is_of_snapshots { store.results(&job.run.id).await? } else { Vec::new() };
+        let results = store.results(&job.run.id).await?;
         Ok(Self { run: job.run.id, model: session.name.clone(), results, is_of_snapshots })
+    }
+
+    /// Who was not asked then, and why: nothing else of the run tells that.
+    fn unasked(&self) -> Vec<Unasked> {
+        let is_unasked = |r: &&EndpointResult| r.verdict == Verdict::Unmeasured && r.attempts == 0 && r.samples == 0;
+        let told = |r: &EndpointResult| Unasked { endpoint: r.endpoint.clone(), reason: r.reason.clone() };
+        self.results.iter().filter(is_unasked).map(told).collect()
     }
 
     fn are_snapshots_as_then(&self, shelf: &Shelf, job: &Job) -> Result<(), UsageError> {
@@ -102,7 +110,7 @@ impl Kept {
     fn is_verdict_as_then(&self, report: &report::Report) -> Result<(), UsageError> {
         let now = |name: &str| report.endpoints.iter().find(|e| e.endpoint == name).map(|e| e.verdict);
         let differs = |kept: &EndpointResult| now(&kept.endpoint).is_some_and(|now| now != kept.verdict);
-        if self.results.iter().any(differs) {
+        if self.is_of_snapshots && self.results.iter().any(differs) {
             return Err(self.refused("they, or the settings of the comparison, are others now"));
         }
         Ok(())

@@ -42,11 +42,14 @@ fn a_kept_run_is_judged_again_with_the_same_result_and_nothing_is_asked() {
         .with_probe("a", "Say something.")
         .with_probe("b", "Say something else.")
         .with_endpoint("reference", &host.url("plain"))
-        .with_endpoint("twin", &host.url("plain"));
+        .with_endpoint("twin", &host.url("plain"))
+        .with_keyed_endpoint("keyless", &host.url("plain"), "NO_SUCH_KEY");
     let first = project.run(["check", "--seed", "1", "--format", "json"]).json();
     drop(host);
     let again = project.run(["report", "--format", "json"]);
     assert_eq!(again.json(), first, "{}", again.stderr);
+    let keyless = again.endpoint("keyless")["reason"].as_str().expect("a reason").to_owned();
+    assert!(keyless.starts_with("no key: set NO_SUCH_KEY"), "who was not asked has the reason of then: {keyless}");
     let id = first["run"].as_str().expect("a run's id").to_owned();
     assert_eq!(project.run(["report", &id, "--format", "json"]).json(), first);
     let alone = project.run(["report", "-e", "twin", "--format", "json"]).json();
