@@ -285,7 +285,7 @@ pub fn samples_to_decide(found: &TwoSample, units: &Units, settings: &Settings) 
     if target <= 0.0 || needed <= target {
         return None;
     }
-    Some((found.answers_per_probe * needed / target).ceil().min(f64::from(u32::MAX)) as u32)
+    Some(to_ask_for(found.answers_per_probe * needed / target))
 }
 
 /// Answers per probe and side with which the intervals of what is drawn would lie within their tolerances, if the estimates stay
@@ -300,7 +300,7 @@ pub fn samples_to_settle(answers_per_probe: f64, effects: &[Sized], settings: &S
     let factor = factors.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)?;
     // An interval that leans to one side may ask for no more than there is, and more it must be.
     let more = answers_per_probe.floor() + 1.0;
-    Some((answers_per_probe * factor).ceil().max(more).min(f64::from(u32::MAX)) as u32)
+    Some(to_ask_for((answers_per_probe * factor).max(more)))
 }
 
 /// Greedy probes with which the interval of the divergence would lie within the tolerance, if the estimate stays what it
@@ -312,7 +312,17 @@ pub fn probes_to_decide(probes: usize, effects: &[Sized], settings: &Settings) -
     if room <= 0.0 || half < room {
         return None;
     }
-    Some((probes as f64 * (half / room).powi(2)).ceil().min(f64::from(u32::MAX)) as u32)
+    Some(to_ask_for(probes as f64 * (half / room).powi(2)))
+}
+
+/// The steps of numbers to ask for, within a power of ten.
+const STEPS: [f64; 6] = [1.0, 1.5, 2.0, 3.0, 5.0, 10.0];
+
+/// An estimate as a number to ask for, on the next step: it rests on one draw of answers, and another would give another.
+fn to_ask_for(estimate: f64) -> u32 {
+    let power = 10.0_f64.powf(estimate.max(1.0).log10().floor());
+    let step = STEPS.into_iter().map(|step| (step * power).ceil()).find(|step| *step >= estimate);
+    step.unwrap_or(estimate).min(f64::from(u32::MAX)) as u32
 }
 
 #[cfg(test)]
@@ -364,6 +374,17 @@ mod tests {
         let found = departure(&greedy(0), &control(), TEST).expect("probes");
         assert!(found.effect.estimate.abs() < 1e-12);
         assert!(found.effect.high > 0.01 && found.clearance(&SETTINGS) < 0.0, "{found:?}");
+    }
+
+    #[test]
+    fn advice_is_on_a_few_steps_whatever_answers_were_drawn() {
+        let asked = |estimates: &[f64]| estimates.iter().map(|n| to_ask_for(*n)).collect::<Vec<_>>();
+        assert_eq!(asked(&[0.3, 1.0, 1.2, 2.0, 3.1, 5.0, 5.1, 10.0]), [1, 1, 2, 2, 5, 5, 10, 10]);
+        assert_eq!(asked(&[10.1, 15.0, 17.3, 21.0, 44.0, 61.0, 100.0]), [15, 15, 20, 30, 50, 100, 100]);
+        assert_eq!(
+            asked(&[101.0, 480.0, 1000.0, 1001.0, 2e8, f64::INFINITY]),
+            [150, 500, 1000, 1500, 200_000_000, u32::MAX]
+        );
     }
 
     #[test]
