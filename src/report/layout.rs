@@ -118,6 +118,17 @@ pub fn wrap_spans(spans: &[Span], columns: usize, paint: Paint) -> Vec<String> {
     }
 }
 
+/// The first of these lines; where some are left out, the last says so.
+pub fn at_most(mut lines: Vec<String>, most: usize, columns: usize) -> Vec<String> {
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            *last = left(&format!("{} …", last.trim_end()), columns).trim_end().to_owned();
+        }
+    }
+    lines
+}
+
 /// A character in its tone.
 type Place = (char, Tone);
 
@@ -193,6 +204,16 @@ mod tests {
         assert_eq!(wrap("see `a b` and `c d`", 10), ["see `a b`", "and `c d`"]);
         assert_eq!(wrap("`one two three`", 8), ["`one two", "three`"], "it is too long");
         assert_eq!(wrap("one ` two three", 9), ["one ` two", "three"], "it is no pair");
+    }
+
+    #[test]
+    fn lines_that_are_left_out_leave_a_mark_within_the_columns() {
+        let lines = |most| at_most(["one", "two", "three"].map(str::to_owned).to_vec(), most, 5);
+        assert_eq!(
+            (lines(3), lines(2)),
+            (vec!["one".into(), "two".into(), "three".into()], vec!["one".into(), "two …".into()])
+        );
+        assert_eq!(at_most(vec!["abcde".to_owned(), "f".to_owned()], 1, 5), ["abcd…"]);
     }
 
     #[test]

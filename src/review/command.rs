@@ -91,8 +91,16 @@ impl Command {
     }
 }
 
-/// What can be done, for the last line of the screen; [`HELP`] has the rest.
-pub const KEYS: &str = "a accept · r reject · s skip · u undo · ↓ ↑ scroll · ? all keys · q quit";
+/// What can be done, for the last line of the screen, the longer first; [`HELP`] has the rest.
+pub const KEYS: [&str; 3] = [
+    "a accept · r reject · s skip · u undo · ↓ ↑ scroll · ? all keys · q quit",
+    "a accept · r reject · s skip · ? all keys · q quit",
+    "a, r, s decide · ? all keys · q quit",
+];
+
+/// The same when all is decided.
+pub const KEYS_AT_THE_END: [&str; 2] =
+    ["u takes the last decision back · any other key ends the review", "u undo · any other key ends the review"];
 
 /// Every key and what it does.
 pub const HELP: [(&str, &str); 12] = [

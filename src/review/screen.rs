@@ -1,18 +1,18 @@
-//! The screen of a review: what is the matter, a line each; then the answers side by side with the words that differ.
+//! The screen of a review: what is the matter; then the answers side by side with the words that differ.
 //!
 //! Part of layer 4's review, pure. Holds at 80 columns and without colour, where marks stand for it. Every text of a file is escaped
 //! here: somebody else may have written it.
 
 use similar::{ChangeTag, TextDiff};
 
-use super::command::{HELP, KEYS};
+use super::command::{HELP, KEYS, KEYS_AT_THE_END};
 use super::pairs::{Counted, Likeness, Pair, pairs};
 use super::summary::summary;
 use super::{Decision, Extent, Review, Shown, Tally, Visibility};
 use crate::report::View;
 use crate::report::diff::{joined, marked};
 use crate::report::escape::{line, short_line};
-use crate::report::layout::{Span, Tone, left, width, wrap, wrap_spans};
+use crate::report::layout::{Span, Tone, at_most, left, width, wrap, wrap_spans};
 use crate::report::words;
 use crate::signal::contrast::{Change as Words, Side, changes};
 use crate::snapshot::{Snapshot, file};
@@ -32,8 +32,11 @@ const RULE: &str = " │ ";
 /// The width of the word before a line in words.
 const LABEL: usize = 12;
 
-/// Lines that say what is the matter: the prompt, what changed, and the first fault.
+/// Texts that say what is the matter: the prompt, what changed, and the first fault.
 const HEADLINES: usize = 3;
+
+/// The most lines of one of them.
+const MOST_LINES: usize = 4;
 
 /// Characters of one answer that are shown side by side; the pager has the rest.
 const LONGEST: usize = 600;
@@ -47,16 +50,18 @@ pub struct Screen {
     pub extent: Extent,
 }
 
-/// The screen of the snapshot that is up, `height` lines high: what is the matter, a line each; the body, from where it has been moved
-/// to; what the last key did, and the keys.
+/// The screen of the snapshot that is up, `height` lines high: what is the matter; the body, from where it has been moved to; what the
+/// last key did, and the keys.
 pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: usize) -> Screen {
     let (name, at) = review.current().unwrap_or_default();
     let title = line(&format!("snapshot {at} of {}: {name}", review.total()));
     let mut lines = vec![view.paint.apply(Tone::Heading, left(&title, view.width).trim_end())];
-    lines.extend(headlines(waiting, view));
+    lines.extend(headlines(waiting, review.shown, view, height));
     let body = body(waiting, review.shown, view);
-    // Two lines stand below.
-    let extent = Extent { lines: body.len(), room: height.saturating_sub(lines.len() + 2).max(1) };
+    // As many lines stand below as the longest place would need, and the keys.
+    let longest = format!("lines {0} to {0} of {0}", body.len());
+    let below = closing(&review.notice, &longest, view).len() + 1;
+    let extent = Extent { lines: body.len(), room: height.saturating_sub(lines.len() + below).max(1) };
     let shown = review.on_screen(extent);
     let place = if shown.len() < body.len() {
         format!("lines {} to {} of {}", shown.start + 1, shown.end, body.len())
@@ -64,9 +69,10 @@ pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: usize) 
         String::new()
     };
     lines.extend_from_slice(&body[shown]);
-    lines.resize(lines.len().max(height.saturating_sub(2)), String::new());
-    lines.push(closing(&[&review.notice, &place], view));
-    lines.push(closing(&[KEYS], view));
+    let closing = closing(&review.notice, &place, view);
+    lines.resize(lines.len().max(height.saturating_sub(closing.len() + 1)), String::new());
+    lines.extend(closing);
+    lines.push(keys(&KEYS, view));
     Screen { text: lines.join("\n"), extent }
 }
 
@@ -74,8 +80,11 @@ pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: usize) 
 pub fn render_end(review: &Review, view: View) -> String {
     let Tally { accepted, rejected, skipped, .. } = review.tally();
     let tally = format!("all decided: {accepted} accepted, {rejected} rejected, {skipped} skipped");
-    let keys = "u takes the last decision back · any other key ends the review";
-    [view.paint.apply(Tone::Heading, &tally), closing(&[&review.notice], view), closing(&[keys], view)].join("\n")
+    let mut lines: Vec<String> =
+        wrap(&tally, view.width).iter().map(|row| view.paint.apply(Tone::Heading, row)).collect();
+    lines.extend(closing(&review.notice, "", view));
+    lines.push(keys(&KEYS_AT_THE_END, view));
+    lines.join("\n")
 }
 
 /// What is asked before all that are left are decided on: the question and the keys first, and then what else is to be known:
@@ -98,9 +107,22 @@ pub fn under_way(decision: Decision, count: usize) -> String {
     format!("{} {} …", decision.present(), words::count(count, "snapshot"))
 }
 
-fn closing(parts: &[&str], view: View) -> String {
-    let parts: Vec<String> = parts.iter().filter(|part| !part.is_empty()).map(|part| line(part)).collect();
-    view.paint.apply(Tone::Faint, left(&parts.join(" · "), view.width).trim_end())
+/// What the last key did and where the body stands: in one line, or in as many as that needs.
+fn closing(notice: &str, place: &str, view: View) -> Vec<String> {
+    let parts: Vec<String> = [notice, place].into_iter().filter(|part| !part.is_empty()).map(line).collect();
+    let joined = parts.join(" · ");
+    let lines = if width(&joined) <= view.width {
+        vec![joined]
+    } else {
+        parts.iter().flat_map(|part| wrap(part, view.width)).collect()
+    };
+    lines.iter().map(|text| view.paint.apply(Tone::Faint, text)).collect()
+}
+
+/// The keys, in the longest form that fits.
+fn keys(forms: &[&str], view: View) -> String {
+    let fitting = forms.iter().find(|form| width(form) <= view.width).or(forms.last());
+    view.paint.apply(Tone::Faint, left(fitting.unwrap_or(&""), view.width).trim_end())
 }
 
 /// The same without keys, for `show` and for a pager.
@@ -113,11 +135,18 @@ pub fn whole(name: &str, waiting: Waiting<'_>, shown: Shown, view: View) -> Stri
     lines.join("\n") + "\n"
 }
 
-/// What one has to know to decide, a line each.
-fn headlines(waiting: Waiting<'_>, view: View) -> Vec<String> {
+/// What one has to know to decide: the prompt in a line, the others in a few where the screen is high enough and all is not shown below.
+fn headlines(waiting: Waiting<'_>, shown: Shown, view: View, height: usize) -> Vec<String> {
+    let most = match shown.info {
+        Visibility::Shown => 1,
+        Visibility::Hidden => (height.saturating_sub(8) / 4).clamp(1, MOST_LINES),
+    };
     let told = summary(waiting).into_iter().filter(|(about, _)| ["prompt", "what", "fault"].contains(about));
-    let one = |(about, text): (&str, String)| left(&(left(about, LABEL) + &short_line(&text, view.width)), view.width);
-    told.map(one).map(|row| row.trim_end().to_owned()).take(HEADLINES).collect()
+    let rows = |(about, text): (&'static str, String)| match about {
+        "prompt" => vec![left(&(left(about, LABEL) + &short_line(&text, view.width)), view.width)],
+        _ => at_most(labelled(about, &text, view), most, view.width),
+    };
+    told.take(HEADLINES).flat_map(rows).map(|row| row.trim_end().to_owned()).collect()
 }
 
 /// All that changed, in words.
@@ -388,6 +417,24 @@ mod tests {
         review.notice = "skipped llama/together/core/greeting".into();
         let after = render(&review, waiting, View::default(), 12).text;
         assert!(after.contains("1 × quiet ") && after.contains("core/greeting · lines 2 to 7 of 7\n"), "{after}");
+    }
+
+    #[test]
+    fn a_narrow_screen_tells_all_that_matters_and_how_to_leave() {
+        let (old, new) = (snapshot(&OLD), drifted(&NEW));
+        let (mut review, waiting) = (review(), Waiting { approved: Some(&old), new: &new });
+        review.notice = "accepted llama/together/core/greeting-in-the-morning; u takes that back".into();
+        for columns in [72, 60, 40] {
+            let view = View { width: columns, paint: Paint::Plain };
+            let text = render(&review, waiting, view, 16).text;
+            assert_eq!(text.lines().count(), 16, "{text}");
+            assert!(text.lines().all(|row| width(row) <= columns), "{text}");
+            assert!(text.ends_with(" · ? all keys · q quit") && text.contains("takes that back"), "{text}");
+            let high = render(&review, waiting, view, 40).text;
+            assert!(columns == 40 || (high.contains("p = 0.001") && high.contains("25 probes")), "{high}");
+            let end = render_end(&review, view);
+            assert!(end.lines().all(|row| width(row) <= columns) && end.ends_with("key ends the review"), "{end}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::alert::Kind;
 use crate::report::history::tone;
-use crate::report::layout::{self, Tone, left, wrap};
+use crate::report::layout::{self, Tone, at_most, left, wrap};
 use crate::report::terminal::View;
 use crate::report::{escape, words};
 use crate::schedule::Tier;
@@ -225,25 +225,14 @@ fn minute(at: &str) -> String {
 /// Raw text below a row, in a few lines that fit.
 fn set_in(text: &str, view: View) -> Vec<String> {
     let columns = view.width.saturating_sub(4);
-    let lines = few_lines(wrap(&escape::line(text), columns), columns);
+    let lines = at_most(wrap(&escape::line(text), columns), MOST_LINES, columns);
     lines.iter().map(|line| format!("    {}", line.trim_end())).collect()
-}
-
-/// The first lines, the last of which says where some are left out.
-fn few_lines(mut lines: Vec<String>, columns: usize) -> Vec<String> {
-    if lines.len() > MOST_LINES {
-        lines.truncate(MOST_LINES);
-        if let Some(last) = lines.last_mut() {
-            *last = left(&format!("{} …", last.trim_end()), columns);
-        }
-    }
-    lines
 }
 
 /// Writes raw text in lines that fit; those after the first are set in.
 fn put(out: &mut String, text: &str, view: View) {
     let columns = view.width.saturating_sub(2);
-    let lines = few_lines(wrap(&escape::line(text), columns), columns);
+    let lines = at_most(wrap(&escape::line(text), columns), MOST_LINES, columns);
     for (number, line) in lines.iter().enumerate() {
         let indent = if number == 0 { "" } else { "  " };
         let _ = writeln!(out, "{indent}{}", line.trim_end());
