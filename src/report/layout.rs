@@ -122,8 +122,8 @@ pub fn wrap_spans(spans: &[Span], columns: usize, paint: Paint) -> Vec<String> {
 pub fn at_most(mut lines: Vec<String>, most: usize, columns: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
-        if let Some(last) = lines.last_mut() {
-            *last = left(&format!("{} …", last.trim_end()), columns).trim_end().to_owned();
+        if let Some(last) = lines.pop() {
+            lines.push(left(&format!("{} …", last.trim_end()), columns).trim_end().to_owned());
         }
     }
     lines
