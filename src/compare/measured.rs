@@ -8,7 +8,7 @@ use super::view::{Disclosure, View, pairs};
 use super::{Against, Depth, EndpointComparison, GreedySummary, Known, Observed, Settings, effect, test_settings};
 use crate::diagnose::{self, Counts, Evidence};
 use crate::sample::Asking;
-use crate::signal::answers::Answers;
+use crate::signal::answers::{Answer, Answers};
 use crate::signal::contrast::{Contrast, contrast};
 use crate::signal::finish::{Ended, reasons};
 use crate::signal::metadata::Metadata;
@@ -294,11 +294,11 @@ impl<'a> Measured<'a> {
 
 /// Features that explain: length, answers cut at the cap, white space at the start, exclamation marks, emoji.
 fn features_of(reference: &Answers<'_>, endpoint: &Answers<'_>, test: permutation::Settings<'_>) -> Vec<SignalResult> {
-    type Feature = fn(&crate::signal::answers::Answer<'_>) -> f64;
+    type Feature = fn(&Answer<'_>) -> f64;
     let all: [(&str, Feature); 5] = [
         ("length", |a| a.text.chars().count() as f64),
         ("cut_at_cap", |a| f64::from(u8::from(Ended::of(a) == Ended::AtCap))),
-        ("leading_space", |a| f64::from(u8::from(a.sample.text.starts_with(char::is_whitespace)))),
+        ("leading_space", |a| f64::from(u8::from(begins_with_space(a)))),
         ("exclamation_marks", |a| a.text.matches(['!', '！']).count() as f64),
         ("emoji", |a| a.text.chars().filter(|c| is_emoji(*c)).count() as f64),
     ];
@@ -317,6 +317,11 @@ fn features_of(reference: &Answers<'_>, endpoint: &Answers<'_>, test: permutatio
         Some(SignalResult { name: name.to_owned(), statistic, p_value: Some(found.p) })
     });
     found.collect()
+}
+
+/// Whether white space begins an answer. Behind a thought it stands for the end of that, in some forms and in others not.
+fn begins_with_space(answer: &Answer<'_>) -> bool {
+    answer.thought.is_none() && answer.sample.text.starts_with(char::is_whitespace)
 }
 
 /// Pictures among characters: the blocks of emoji and of older pictographs.

@@ -3,19 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::{HARDLY_CHANCE, Tally};
+use super::tools::writes;
 use super::{Evidence, MOVED, finding, thinking};
 use crate::sample::Asking;
 use crate::sample::script::scripts;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, special_tokens};
-use crate::signal::thought::holds_thought;
+use crate::signal::thought::holds_misplaced;
 use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
-    let rules = [leaked, thoughts_in_answers, answers_in_thoughts, foreign_scripts, schema];
+    let rules = [leaked, misplaced, foreign_scripts, schema];
     rules.into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
@@ -34,7 +35,7 @@ fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
     let leaks = |a: &Answer<'_>| {
         let tools = evidence.traits(&a.sample.probe).is_some_and(|t| !t.tools.is_empty());
         let holds = !a.left.is_empty() || special_tokens(&a.text).next().is_some();
-        holds && !(tools && holds_call(&a.sample.text, &[]))
+        holds && !(tools && writes(a, |text| holds_call(text, &[])))
     };
     let tally = tally(evidence, |_, a| Some(leaks(a)));
     let confidence = match tally.never() {
@@ -49,9 +50,16 @@ fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding("leaked-tokens", confidence, evidence))
 }
 
-/// Thoughts in the answer's text: their marks are there, and not in the reference's.
+/// Thoughts where answers are to stand, or answers where thoughts are: the surer of both.
+fn misplaced(evidence: &Evidence<'_>) -> Option<Finding> {
+    let found = [thoughts_in_answers, answers_in_thoughts].into_iter().filter_map(|rule| rule(evidence));
+    found.min_by_key(|f| f.confidence)
+}
+
+/// Thoughts in the answer's text: their marks are there, and not in the reference's. Where marks are declared thoughts are to stand
+/// between them.
 fn thoughts_in_answers(evidence: &Evidence<'_>) -> Option<Finding> {
-    let marked = tally(evidence, |_, a| Some(holds_thought(&a.sample.text)));
+    let marked = tally(evidence, |_, a| Some(holds_misplaced(&a.sample.text, a.thought_marks())));
     let confidence = marked.never()?;
     Some(finding("reasoning-misplaced", confidence, format!("thoughts in the text of {}", marked.words())))
 }
@@ -62,7 +70,7 @@ fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
     let unanswered = |a: &Answer<'_>| {
         // A cap may well be used up by thinking.
         let cut = Ended::of(a) == Ended::AtCap || evidence.is_full(a);
-        (!cut && a.sample.tool_calls.is_empty()).then(|| thinks(a) && a.sample.text.trim().is_empty())
+        (!cut && a.sample.tool_calls.is_empty()).then(|| thinks(a) && a.content.is_empty())
     };
     if thinking::are_answers_lost(evidence) {
         return None;
@@ -81,7 +89,7 @@ fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
 }
 
 fn thinks(answer: &Answer<'_>) -> bool {
-    answer.sample.reasoning.as_deref().is_some_and(|r| !r.trim().is_empty())
+    answer.thought.is_some()
 }
 
 /// The share of the answers that think which the host must be the reason for.
@@ -91,12 +99,12 @@ const MOST: f64 = 0.5;
 fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
     let mut usual: BTreeMap<&str, Vec<BTreeSet<&str>>> = BTreeMap::new();
     for answer in evidence.reference.all() {
-        usual.entry(&answer.sample.probe).or_default().push(scripts(&answer.sample.text));
+        usual.entry(&answer.sample.probe).or_default().push(scripts(answer.content));
     }
     let foreign = |answers: &Answers<'_>, a: &Answer<'_>| -> Option<bool> {
         let known = usual.get(a.sample.probe.as_str())?;
         let asked = evidence.traits(&a.sample.probe);
-        let own = scripts(&a.sample.text);
+        let own = scripts(a.content);
         // An answer of the reference must not stand for itself.
         let itself = usize::from(std::ptr::eq(answers, evidence.reference));
         Some(own.iter().any(|script| {
@@ -113,7 +121,7 @@ fn foreign_scripts(evidence: &Evidence<'_>) -> Option<Finding> {
         _ => Possible,
     };
     let strange = evidence.answers.all().filter(|a| foreign(evidence.answers, a) == Some(true));
-    let names: BTreeSet<&str> = strange.flat_map(|a| scripts(&a.sample.text)).collect();
+    let names: BTreeSet<&str> = strange.flat_map(|a| scripts(a.content)).collect();
     let names: Vec<&str> = names.into_iter().take(5).collect();
     let evidence = format!("letters of scripts that do not belong there ({}) in {}", names.join(", "), tally.words());
     Some(finding("corrupted-output", confidence, evidence))

@@ -32,7 +32,7 @@ fn stop_sequences(evidence: &Evidence<'_>) -> Option<Finding> {
     let behind = |answer: &Answer<'_>| -> Option<Option<bool>> {
         let stops = &answer.sample.parameters.as_ref()?.stop;
         // Within a thought a sequence need not stop, and behind a call there is none.
-        let text = if answer.sample.tool_calls.is_empty() { &*answer.text } else { answer.sample.text.as_str() };
+        let text = answer.content;
         let first = stops.iter().filter_map(|stop| Some(text.find(stop)? + stop.len())).min();
         (!stops.is_empty()).then(|| first.map(|end| !text[end..].trim().is_empty()))
     };
@@ -72,7 +72,7 @@ impl Ending<'_> {
 fn endings<'a>(of: &'a Answers<'a>, reference: &'a Answers<'a>) -> Vec<Ending<'a>> {
     let plain = |a: &Answer<'_>| {
         let stops = a.sample.parameters.as_ref().is_some_and(|p| !p.stop.is_empty());
-        !stops && a.sample.tool_calls.is_empty() && a.sample.reasoning.is_none()
+        !stops && a.sample.tool_calls.is_empty() && a.thought.is_none()
     };
     let mut out = Vec::new();
     for (asking, probe, ours) in reference.everything().filter(|(asking, ..)| *asking == Asking::Greedy) {

@@ -57,15 +57,14 @@ fn normalised(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// The share of decomposed texts, among those whose characters have two forms.
 fn decomposed(answers: &Answers<'_>) -> Share {
-    share(answers, |a| has_two_forms(&a.sample.text).then(|| !is_composed(&a.sample.text)))
+    share(answers, |a| has_two_forms(a.content).then(|| !is_composed(a.content)))
 }
 
 /// Answers that are the reference's once both are composed, and not before.
 fn same_texts(evidence: &Evidence<'_>) -> Tally {
     let same = |a: &Answer<'_>| {
         let ours = evidence.reference.of(a.sample.asking(), &a.sample.probe);
-        ours.iter().all(|r| r.sample.text != a.sample.text)
-            && ours.iter().any(|r| is_same_composed(&r.sample.text, &a.sample.text))
+        ours.iter().all(|r| r.content != a.content) && ours.iter().any(|r| is_same_composed(r.content, a.content))
     };
     let none = Share { showing: 0, all: evidence.reference.count() };
     Tally { endpoint: share(evidence.answers, |a| Some(same(a))), reference: none }

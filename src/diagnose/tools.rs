@@ -51,12 +51,18 @@ pub(super) fn calls(evidence: &Evidence<'_>) -> Tally {
     Offered::of(evidence).tally(evidence, |a, _| Some(!a.sample.tool_calls.is_empty()))
 }
 
+/// Whether a call is written in an answer or at its end. One that a thought considers is not made.
+pub(super) fn writes(answer: &Answer<'_>, is_written: impl Fn(&str) -> bool) -> bool {
+    [answer.content, answer.left].into_iter().any(is_written)
+}
+
 /// Calls that stand in the text instead of the calls' own field.
 fn calls_in_text(evidence: &Evidence<'_>, offered: &Offered<'_>) -> Option<Finding> {
     let written = |is_written: fn(&str, &[String]) -> bool| {
         offered.tally(evidence, move |a, tools| {
             let called = !a.sample.tool_calls.is_empty();
-            (called || holds_call(&a.sample.text, tools)).then(|| !called && is_written(&a.sample.text, tools))
+            (called || writes(a, |text| holds_call(text, tools)))
+                .then(|| !called && writes(a, |text| is_written(text, tools)))
         })
     };
     // A model may break off a call, and no parser then takes it for one. A whole one is the parser's to take.
@@ -88,7 +94,7 @@ fn never_calls(evidence: &Evidence<'_>, offered: &Offered<'_>) -> Option<Finding
     let calling: BTreeSet<&str> =
         evidence.reference.all().filter(|a| !a.sample.tool_calls.is_empty()).map(|a| a.sample.probe.as_str()).collect();
     let quiet = offered.tally(evidence, |a, tools| {
-        let calls = !a.sample.tool_calls.is_empty() || holds_call(&a.sample.text, tools);
+        let calls = !a.sample.tool_calls.is_empty() || writes(a, |text| holds_call(text, tools));
         calling.contains(a.sample.probe.as_str()).then_some(!calls)
     });
     let never = quiet.endpoint.showing == quiet.endpoint.all && !shorter;

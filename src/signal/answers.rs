@@ -34,6 +34,8 @@ pub struct Answer<'a> {
     /// Its content without thoughts, and without white space at its ends and special tokens behind it, and its tool calls, see
     /// [`Sample::with_calls`]; in the composed form of Unicode.
     pub text: Cow<'a, str>,
+    /// Its content alone, without the calls and as its host spells it.
+    pub content: &'a str,
     /// The special tokens that the host left at the content's end; empty where it left none.
     pub left: &'a str,
     /// Both as one text, where there are both.
@@ -49,8 +51,7 @@ const BETWEEN: &str = "\n\n";
 impl<'a> Answer<'a> {
     /// Takes a sample's texts apart.
     pub fn new(sample: &'a Sample) -> Self {
-        let marks = sample.parameters.as_ref().map_or(&[][..], |p| &p.thought_marks);
-        let Parts { thought, content } = split(&sample.text, marks);
+        let Parts { thought, content } = split(&sample.text, thought_marks(sample));
         let told = sample.reasoning.as_deref().map(str::trim).filter(|told| !told.is_empty());
         // Hosts leave the blank lines behind a thought in the content, the space of a first token and a last line feed, or do not.
         let trimmed = content.trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK);
@@ -60,7 +61,7 @@ impl<'a> Answer<'a> {
         // Characters that are spelt in another normal form are the same text; that they are is told as such.
         let (thought, text) = (told.or(thought), in_one_form(sample.with_calls(content)));
         let whole = thought.filter(|_| !text.is_empty()).map(|thought| [&composed(thought), BETWEEN, &text].concat());
-        Self { sample, thought, text, left, whole }
+        Self { sample, thought, text, content, left, whole }
     }
 
     /// All that was generated, in its order: the thought, then the content and the calls.
@@ -80,6 +81,11 @@ impl<'a> Answer<'a> {
     /// Tokens of thinking, where the host counts them apart.
     pub fn reasoning_tokens(&self) -> Option<u64> {
         self.sample.usage?.reasoning_tokens
+    }
+
+    /// What its host is known to put around a thought within the content.
+    pub fn thought_marks(&self) -> &'a [[String; 2]] {
+        thought_marks(self.sample)
     }
 
     fn probe(&self) -> &'a str {
@@ -109,6 +115,10 @@ impl<'a> Answer<'a> {
     pub fn is_uncapped(&self) -> bool {
         self.sample.parameters.as_ref().is_some_and(|p| p.max_tokens.is_none() && p.traits.is_some())
     }
+}
+
+fn thought_marks(sample: &Sample) -> &[[String; 2]] {
+    sample.parameters.as_ref().map_or(&[], |p| &p.thought_marks)
 }
 
 fn in_one_form(text: Cow<'_, str>) -> Cow<'_, str> {

@@ -47,7 +47,7 @@ pub fn greedy_that_change(answers: &Answers<'_>) -> Share {
 }
 
 fn different<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> usize {
-    answers.map(|a| (&*a.text, a.sample.reasoning.as_deref())).collect::<BTreeSet<_>>().len()
+    answers.map(|a| (&*a.text, a.thought)).collect::<BTreeSet<_>>().len()
 }
 
 /// Drawn answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for

@@ -37,6 +37,24 @@ pub struct Parts<'a> {
 ///
 /// `marks` are pairs of an opening and a closing mark that are known of the host beside those of common formats.
 pub fn split<'a>(text: &'a str, marks: &[[String; 2]]) -> Parts<'a> {
+    match find(text, marks) {
+        Some(Found { thought, content, .. }) => {
+            let thought = thought.trim();
+            Parts { thought: (!thought.is_empty()).then_some(thought), content: content.trim_start() }
+        }
+        None => Parts { thought: None, content: text },
+    }
+}
+
+/// A thought that stands in a text, the answer behind it, and the mark that opens it in its format.
+struct Found<'a, 'm> {
+    thought: &'a str,
+    content: &'a str,
+    open: &'m str,
+}
+
+/// The thought at the beginning of a text, by the marks of its host before those of common formats.
+fn find<'a, 'm>(text: &'a str, marks: &'m [[String; 2]]) -> Option<Found<'a, 'm>> {
     let begun = text.trim_start();
     let own = marks.iter().map(|[open, close]| (open.as_str(), close.as_str(), ""));
     let known = || FORMATS.iter().map(|marks| (marks.open, marks.close, marks.answer));
@@ -47,36 +65,36 @@ pub fn split<'a>(text: &'a str, marks: &[[String; 2]]) -> Parts<'a> {
         if thought.is_none() && open.chars().all(char::is_alphabetic) {
             return None;
         }
-        Some(thought.map_or((rest, ""), |(thought, content)| (thought, behind(content, answer))))
+        let (thought, content) = thought.map_or((rest, ""), |(thought, content)| (thought, behind(content, answer)));
+        Some(Found { thought, content, open })
     });
     let closed = || {
-        own.chain(known()).filter(|(open, close, _)| is_mirrored(open, close)).find_map(|(_, close, answer)| {
+        own.chain(known()).filter(|(open, close, _)| is_mirrored(open, close)).find_map(|(open, close, answer)| {
             let (thought, content) = text.split_once(close)?;
-            Some((thought, behind(content, answer)))
+            Some(Found { thought, content: behind(content, answer), open })
         })
     };
-    match harmony(begun).or(opened).or_else(closed) {
-        Some((thought, content)) => {
-            let thought = thought.trim();
-            Parts { thought: (!thought.is_empty()).then_some(thought), content: content.trim_start() }
-        }
-        None => Parts { thought: None, content: text },
-    }
+    harmony(begun).or(opened).or_else(closed)
 }
 
+/// What opens a thought in OpenAI's Harmony format.
+const ANALYSIS: &str = "<|channel|>analysis<|message|>";
+
 /// Takes messages in OpenAI's Harmony format apart, as it is generated: thoughts are messages in the channel `analysis`, one or several,
-/// and the answer is the one in `final`. Hosts pass the beginning of the first message on, or leave it out as part of the prompt.
-fn harmony(text: &str) -> Option<(&str, &str)> {
+/// and the answer is the one in `final`, or a call in `commentary`. Hosts pass the beginning of the first message on, or leave it out as part of the prompt.
+fn harmony(text: &str) -> Option<Found<'_, 'static>> {
     const MESSAGE: &str = "<|start|>assistant";
     const FINAL: &str = "<|channel|>final<|message|>";
+    const CALL: &str = "<|channel|>commentary";
     let begun = text.strip_prefix(MESSAGE).unwrap_or(text);
     if let Some(content) = begun.strip_prefix(FINAL) {
-        return Some(("", content));
+        return Some(Found { thought: "", content, open: ANALYSIS });
     }
-    let rest = begun.strip_prefix("<|channel|>analysis<|message|>")?;
-    let (thought, content) = rest.split_once(FINAL).unwrap_or((rest, ""));
+    let rest = begun.strip_prefix(ANALYSIS)?;
+    let call = || rest.find(CALL).map(|at| rest.split_at(at));
+    let (thought, content) = rest.split_once(FINAL).or_else(call).unwrap_or((rest, ""));
     let thought = thought.trim_end().trim_end_matches(MESSAGE).trim_end().trim_end_matches("<|end|>");
-    Some((thought, content))
+    Some(Found { thought, content, open: ANALYSIS })
 }
 
 fn behind<'a>(content: &'a str, answer: &str) -> &'a str {
@@ -89,9 +107,9 @@ fn is_mirrored(open: &str, close: &str) -> bool {
     close.contains('/') && plain(open) == plain(close)
 }
 
-/// Whether a thought stands in a content's text.
-pub fn holds_thought(text: &str) -> bool {
-    split(text, &[]).content.len() < text.trim_start().len()
+/// Whether a thought stands in a content's text between other marks than those that are known of its host, whose place it is.
+pub fn holds_misplaced(text: &str, marks: &[[String; 2]]) -> bool {
+    find(text, marks).is_some_and(|found| marks.iter().all(|[open, _]| open != found.open))
 }
 
 #[cfg(test)]
@@ -132,6 +150,9 @@ mod tests {
         assert!(thought.is_some_and(|thought| thought.starts_with("hm") && thought.ends_with("so")));
         assert_eq!(parts("<|channel|>analysis<|message|>hm, and"), (Some("hm, and"), ""));
         assert_eq!(parts("<|channel|>final<|message|>Yes."), (None, "Yes."));
+        let call = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>";
+        let text = format!("{one}<|start|>assistant{call}");
+        assert_eq!(parts(&text), (Some("hm"), call), "a call is no thought");
     }
 
     #[test]
@@ -157,8 +178,21 @@ mod tests {
 
     #[test]
     fn a_text_holds_a_thought_where_its_marks_stand() {
-        assert!(holds_thought("<think>hm</think> yes") && holds_thought("<think></think>yes"));
-        assert!(!holds_thought("I think: yes") && !holds_thought("  yes"));
+        let holds = |text: &str| holds_misplaced(text, &[]);
+        assert!(holds("<think>hm</think> yes") && holds("<think></think>yes") && holds("hm</think>yes"));
+        assert!(!holds("I think: yes") && !holds("  yes"));
+    }
+
+    #[test]
+    fn a_thought_between_the_marks_of_its_host_is_in_its_place() {
+        let holds = |text: &str, open: &str, close: &str| holds_misplaced(text, &[[open.to_owned(), close.to_owned()]]);
+        for text in ["<think>hm</think>yes", "hm</think>yes", "<think>hm"] {
+            assert!(!holds(text, "<think>", "</think>") && holds(text, "{{", "}}"), "{text}");
+        }
+        assert!(!holds("{{hm}} yes", "{{", "}}"));
+        let analysis = "<|channel|>analysis<|message|>";
+        let text = format!("{analysis}hm<|end|><|start|>assistant<|channel|>final<|message|>Yes.");
+        assert!(!holds(&text, analysis, "<|end|>") && holds(&text, "<think>", "</think>"));
     }
 
     proptest! {

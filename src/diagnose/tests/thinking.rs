@@ -1,7 +1,7 @@
 //! Hosts that keep thoughts back, and hosts whose answers get lost behind them.
 
 use super::world::{Draft, Kind, host};
-use super::{comparison, spoilt};
+use super::{comparison, finds, spoilt};
 use crate::verdict::Confidence;
 
 /// Counts twenty tokens of thinking apart.
@@ -34,4 +34,44 @@ fn answers_that_get_lost_behind_the_references_thoughts_are_blank_and_not_mispla
     });
     let told: Vec<&str> = found.findings.iter().map(|f| f.fault.as_str()).collect();
     assert!(told.contains(&"blank-answers") && !told.contains(&"reasoning-misplaced"), "{:#?}", found.findings);
+}
+
+/// Puts a thought into the content, between marks that are declared.
+fn within_marks(draft: &mut Draft, thought: &str) {
+    draft.sample.text = format!("<think>{thought}</think>\n\n{}", draft.sample.text);
+    draft.sample.parameters.as_mut().unwrap().thought_marks = vec![["<think>".into(), "</think>".into()]];
+}
+
+#[test]
+fn thoughts_between_marks_that_are_declared_stand_where_they_belong() {
+    let found = spoilt(|d| {
+        if let Some(thought) = d.sample.reasoning.take() {
+            within_marks(d, &thought);
+        }
+    });
+    let sure = found.findings.iter().filter(|f| f.confidence != Confidence::Possible);
+    assert_eq!(sure.count(), 0, "{:#?}", found.findings);
+    assert!(found.findings.iter().all(|f| f.fault != "reasoning-misplaced"), "{:#?}", found.findings);
+}
+
+#[test]
+fn answers_within_thoughts_are_found_between_declared_marks_as_in_a_field() {
+    finds("reasoning-misplaced", "nothing is answered", |d| {
+        if let Some(thought) = d.sample.reasoning.take() {
+            let all = thought + &std::mem::take(&mut d.sample.text);
+            within_marks(d, &all);
+        }
+    });
+}
+
+#[test]
+fn what_stands_in_a_thought_between_declared_marks_is_no_part_of_the_answer() {
+    let found = spoilt(|d| {
+        if matches!(d.kind, Kind::Plain | Kind::Sampled | Kind::Stop | Kind::Tools) {
+            d.sample.tool_calls.clear();
+            within_marks(d, "คน END of it: <|call|>{\"name\": \"get_weather\", \"arguments\": {}}");
+        }
+    });
+    let of_text = ["corrupted-output", "leaked-tokens", "reasoning-misplaced", "stop-ignored", "tool-parser"];
+    assert!(found.findings.iter().all(|f| !of_text.contains(&&*f.fault)), "{:#?}", found.findings);
 }
