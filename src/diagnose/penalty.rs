@@ -2,42 +2,80 @@
 
 use std::collections::BTreeSet;
 
-use super::tally::HARDLY_CHANCE;
+use super::tally::{HARDLY_CHANCE, WORTH_A_WORD};
 use super::{Evidence, finding};
 use crate::sample::Asking;
-use crate::stats::exact::{Share, tail_of_even};
-use crate::verdict::Confidence::Likely;
+use crate::stats::exact::{Share, at_least, tail_of_even};
+use crate::verdict::Confidence::{self, Likely, Possible};
 use crate::verdict::Finding;
 
 /// Where answers part, the share of the words that came before on one side alone which are the reference's: nearly all, under a
-/// penalty. Other weights turn to a used word as often as away from it.
+/// penalty. Other weights turn to a used word about as often as away from it, and draws more often away: the likeliest word is one from
+/// before more often than others are.
 const AWAY: f64 = 0.85;
+
+/// The share of the answers that part which turn away at least. Beside the lab's reference half do at a host with
+/// `temperature-ignored=repetition_penalty:1.05` to `1.2`, and up to 15 % under other weights, at another temperature or without the
+/// likeliest token.
+const MANY: f64 = 0.25;
+
+/// The level at which so many must surely do.
+const LEVEL: f64 = 0.95;
 
 /// The finding that the endpoint turns away from words that it has used.
 pub(super) fn turns_away(evidence: &Evidence<'_>) -> Option<Finding> {
-    let parting = partings(evidence);
-    (parting.value() >= AWAY && tail_of_even(parting) <= HARDLY_CHANCE).then(|| {
-        let seen = format!(
-            "where greedy answers part and one side goes on with a word that it has used, that is the reference in {} of {} answers, \
-             as under a penalty on repetition",
-            parting.showing, parting.all
-        );
-        finding("temperature-ignored", Likely, seen)
-    })
+    // A penalty changes answers in one way, whenever they are asked for. What is drawn turns away as well, and differently each time.
+    if evidence.is_restless() {
+        return None;
+    }
+    let parting = Partings::of(evidence);
+    let confidence = parting.confidence()?;
+    let seen = format!(
+        "where greedy answers part and one side goes on with a word that it has used, that is the reference in {} of {} answers, out of \
+         {} that part, as under a penalty on repetition",
+        parting.of_used.showing, parting.of_used.all, parting.all
+    );
+    Some(finding("temperature-ignored", confidence, seen))
 }
 
-/// First answers to greedy probes that part where exactly one side goes on with a word from before, and those of them in which that
-/// is the reference.
-fn partings(evidence: &Evidence<'_>) -> Share {
-    let mut share = Share::default();
-    for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
-        let theirs = evidence.answers.of(Asking::Greedy, probe);
-        let (Some(ours), Some(theirs)) = (reference.first(), theirs.first()) else { continue };
-        if let Some((ours, theirs)) = parting(&ours.text, &theirs.text).filter(|(ours, theirs)| ours != theirs) {
-            share.count((ours == Word::Used && theirs == Word::New).into());
+/// First answers to greedy probes that part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Partings {
+    all: usize,
+    /// Those where exactly one side goes on with a word from before, and of them the ones in which that is the reference.
+    of_used: Share,
+}
+
+impl Partings {
+    fn of(evidence: &Evidence<'_>) -> Self {
+        let mut out = Self::default();
+        for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
+            let theirs = evidence.answers.of(Asking::Greedy, probe);
+            let (Some(ours), Some(theirs)) = (reference.first(), theirs.first()) else { continue };
+            // What the reference says too has not left it.
+            if reference.iter().any(|r| r.text == theirs.text) {
+                continue;
+            }
+            out.all += 1;
+            if let Some((ours, theirs)) = parting(&ours.text, &theirs.text).filter(|(ours, theirs)| ours != theirs) {
+                out.of_used.count((ours == Word::Used && theirs == Word::New).into());
+            }
+        }
+        out
+    }
+
+    /// How sure it is that answers turn away from used words, and that this is why they part.
+    fn confidence(self) -> Option<Confidence> {
+        let away = Share { showing: self.of_used.showing, all: self.all };
+        if self.of_used.value() < AWAY || away.value() < MANY {
+            return None;
+        }
+        match tail_of_even(self.of_used) {
+            p if p <= HARDLY_CHANCE && at_least(away, LEVEL) >= MANY => Some(Likely),
+            p if p <= WORTH_A_WORD => Some(Possible),
+            _ => None,
         }
     }
-    share
 }
 
 /// A word beside those before it.
@@ -71,5 +109,20 @@ mod tests {
         assert_eq!(of("the cat and the dog", "the cat and a dog"), Some((Word::Used, Word::New)));
         assert_eq!(of("The cat and a dog", "the cat and the dog"), Some((Word::New, Word::Used)));
         assert_eq!(of("the cat", "the cat"), None);
+    }
+
+    #[test]
+    fn a_penalty_turns_nearly_all_away_and_explains_many_of_those_that_part() {
+        let of = |all, showing, of_used| Partings { all, of_used: Share { showing, all: of_used } }.confidence();
+        for (all, showing, of_used) in [(55, 32, 33), (63, 32, 33), (65, 29, 30)] {
+            assert_eq!(of(all, showing, of_used), Some(Likely), "a penalty in the lab");
+        }
+        for (all, showing, of_used) in [(71, 11, 14), (55, 8, 15), (52, 9, 17), (96, 6, 7), (75, 10, 10), (68, 10, 11)]
+        {
+            assert_eq!(of(all, showing, of_used), None, "weights, another model, temperatures and the likeliest token");
+        }
+        assert_eq!(of(62, 14, 14), None, "few of those that part");
+        assert_eq!(of(12, 8, 8), Some(Possible), "too few for more");
+        assert_eq!(of(6, 4, 4), None);
     }
 }

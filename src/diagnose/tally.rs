@@ -25,7 +25,7 @@ pub const HARDLY_CHANCE: f64 = 0.005 / RULES_OF_CHANCE;
 const ALL_AGAINST_NONE: f64 = 0.0011;
 
 /// From this p-value on it is worth a word.
-const WORTH_A_WORD: f64 = 0.01;
+pub const WORTH_A_WORD: f64 = 0.01;
 
 /// How many answers of each side show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

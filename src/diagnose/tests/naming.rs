@@ -90,6 +90,51 @@ fn a_penalty_on_repetition_is_known_by_what_answers_turn_away_from() {
     assert_eq!(confidence_of(&found, "quantized-weights"), None);
 }
 
+/// What is said where all plain answers hold a sentence, of the reference's and of the endpoint's as they are written for each.
+fn parting(ours: fn(&Draft) -> &'static str, theirs: fn(&Draft) -> &'static str) -> EndpointComparison {
+    let side = |name: &str, sentence: fn(&Draft) -> &'static str| {
+        let mut drafts = host(name);
+        for draft in drafts.iter_mut().filter(|d| !matches!(d.kind, Kind::Tools | Kind::Schema | Kind::Sampled)) {
+            draft.sample.text = format!("{}, and {}", sentence(draft), draft.sample.text);
+        }
+        drafts
+    };
+    comparison(side("reference", ours), side("endpoint", theirs)).endpoints.remove(0)
+}
+
+fn says_penalty(found: &EndpointComparison) -> bool {
+    found.findings.iter().any(|f| f.evidence.contains("penalty"))
+}
+
+#[test]
+fn weights_that_turn_to_used_words_as_often_as_away_are_no_penalty() {
+    let used = |d: &Draft| if d.number % 2 == 0 { "the river holds the stone" } else { "the river holds one stone" };
+    let other = |d: &Draft| if d.number % 2 == 0 { "the river holds one stone" } else { "the river holds the stone" };
+    let found = parting(used, other);
+    assert!(!says_penalty(&found), "{:#?}", found.findings);
+    assert_eq!(confidence_of(&found, "temperature-ignored"), None, "{:#?}", found.findings);
+}
+
+#[test]
+fn what_turns_a_few_of_the_answers_away_that_part_is_no_penalty() {
+    let ours = |d: &Draft| if d.number % 5 == 0 { "the river holds the stone" } else { "the river holds one stone" };
+    let theirs = |d: &Draft| if d.number % 5 == 0 { "the river holds one stone" } else { "the river holds some stone" };
+    let found = parting(ours, theirs);
+    assert!(!says_penalty(&found), "{:#?}", found.findings);
+}
+
+#[test]
+fn answers_that_turn_away_otherwise_each_time_are_drawn_and_under_no_penalty() {
+    let theirs = |d: &Draft| match d.sample.replicate {
+        0 => "the river holds one stone",
+        _ => "the river holds some stone",
+    };
+    let found = parting(|_| "the river holds the stone", theirs);
+    assert!(!says_penalty(&found), "{:#?}", found.findings);
+    let alike = parting(|_| "the river holds the stone", |_| "the river holds one stone");
+    assert!(says_penalty(&alike), "{:#?}", alike.findings);
+}
+
 fn cut_at(d: &mut Draft, cap: usize) {
     let count = d.sample.text.split_whitespace().count();
     if d.kind == Kind::Tools {
