@@ -8,6 +8,7 @@ use super::{Evidence, MOVED, finding, thinking};
 use crate::sample::Asking;
 use crate::sample::script::scripts;
 use crate::signal::answers::{Answer, Answers};
+use crate::signal::departures::{departing, departing_from_itself};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, special_tokens};
 use crate::signal::thought::holds_misplaced;
@@ -146,16 +147,8 @@ fn is_of_draws_alone(evidence: &Evidence<'_>, shows: impl Fn(&Answer<'_>) -> boo
 /// Whether nearly all of these greedy answers are the reference's, as far as its own are each other's. Without greedy answers nothing
 /// shows it.
 pub(super) fn keeps_to_the_reference(evidence: &Evidence<'_>, of: impl Fn(&Answer<'_>) -> bool) -> bool {
-    let (mut theirs, mut ours) = (Share::default(), Share::default());
-    for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
-        for answer in evidence.answers.of(Asking::Greedy, probe).iter().filter(|a| of(a)) {
-            theirs.count(reference.iter().all(|r| r.text != answer.text).into());
-        }
-        let others = |i: usize| reference.iter().enumerate().filter(move |(j, _)| *j != i);
-        for (i, answer) in reference.iter().enumerate().filter(|_| reference.len() > 1) {
-            ours.count(others(i).all(|(_, r)| r.text != answer.text).into());
-        }
-    }
+    let theirs = departing(evidence.answers, evidence.reference, of);
+    let ours = departing_from_itself(evidence.reference);
     theirs.all >= FEWEST_GREEDY && theirs.value() <= ours.value() + MOVED
 }
 

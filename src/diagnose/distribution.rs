@@ -12,6 +12,7 @@ use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told, penalty};
 use crate::compare::control::Unit;
 use crate::compare::effect::{Sized, left_at};
 use crate::sample::Asking;
+use crate::signal::departures::{departing, departing_from_itself};
 use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
 use crate::stats::interval::normal_tail;
@@ -215,26 +216,12 @@ const UNTOUCHED: f64 = 0.9;
 
 /// Whether the greedy answers that do not come from elsewhere, at this share, are the reference's as often as its own are.
 fn is_rest_the_references(evidence: &Evidence<'_>, share: f64) -> bool {
-    let mut own = Share::default();
-    for (_, answers) in evidence.reference.probes(Asking::Greedy).filter(|(_, answers)| answers.len() > 1) {
-        for (i, answer) in answers.iter().enumerate() {
-            own.count(answers.iter().enumerate().any(|(j, other)| i != j && other.text == answer.text).into());
-        }
-    }
-    let theirs = departures(evidence);
-    let own = if own.all == 0 { 1.0 } else { own.value() };
-    1.0 - theirs.value() >= UNTOUCHED * (1.0 - share) * own
+    let own = departing_from_itself(evidence.reference).value();
+    1.0 - departures(evidence).value() >= UNTOUCHED * (1.0 - share) * (1.0 - own)
 }
 
-/// The share of greedy answers of the endpoint that leave the nearest of the reference's.
 fn departures(evidence: &Evidence<'_>) -> Share {
-    let mut answers = Share::default();
-    for (probe, reference) in evidence.reference.probes(Asking::Greedy) {
-        for answer in evidence.answers.of(Asking::Greedy, probe) {
-            answers.count(reference.iter().all(|r| r.text != answer.text).into());
-        }
-    }
-    answers
+    departing(evidence.answers, evidence.reference, |_| true)
 }
 
 /// Some sampled answers are as the control's, and as many as account for the whole distance: were all answers moved a little, or to

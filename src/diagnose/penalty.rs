@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::tally::{HARDLY_CHANCE, WORTH_A_WORD};
 use super::{Evidence, finding};
 use crate::sample::Asking;
+use crate::signal::departures::departs;
 use crate::stats::exact::{Share, at_least, tail_of_even};
 use crate::verdict::Confidence::{self, Likely, Possible};
 use crate::verdict::Finding;
@@ -53,7 +54,7 @@ impl Partings {
             let theirs = evidence.answers.of(Asking::Greedy, probe);
             let (Some(ours), Some(theirs)) = (reference.first(), theirs.first()) else { continue };
             // What the reference says too has not left it.
-            if reference.iter().any(|r| r.text == theirs.text) {
+            if !departs(theirs, reference.iter()) {
                 continue;
             }
             out.all += 1;

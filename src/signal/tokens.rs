@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answers::{Answer, Answers};
+use super::departures::{departs, others};
 use super::repeats::LONG_ENOUGH;
 use crate::sample::{Asking, Traits};
 use crate::stats::exact::Share;
@@ -51,11 +52,11 @@ pub enum Text {
 }
 
 impl Text {
-    fn of<'r, 'a: 'r>(answer: &Answer<'_>, mut others: impl Iterator<Item = &'r Answer<'a>>, asking: Asking) -> Self {
+    fn of<'r, 'a: 'r>(answer: &Answer<'_>, others: impl Iterator<Item = &'r Answer<'a>>, asking: Asking) -> Self {
         if !is_telling(answer, asking) {
             return Self::Untold;
         }
-        if others.all(|r| r.text != answer.text) {
+        if departs(answer, others) {
             return Self::Other;
         }
         if answer.text.chars().count() >= LONG_ENOUGH { Self::Same } else { Self::Untold }
@@ -81,8 +82,7 @@ fn leaves(answer: &Answer<'_>, reference: &[Answer<'_>], asking: Asking) -> Obse
 fn own(answers: &[Answer<'_>], asking: Asking) -> Share {
     let mut share = Share::default();
     for (i, answer) in answers.iter().enumerate().filter(|_| asking == Asking::Greedy && answers.len() > 1) {
-        let others = answers.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other);
-        match Text::of(answer, others, asking) {
+        match Text::of(answer, others(answers, i), asking) {
             Text::Untold => {}
             text => share.count((text == Text::Other).into()),
         }
