@@ -1,8 +1,8 @@
 //! Signals: what can be seen of one endpoint beside the reference without a test.
 //!
-//! Layer 2, pure. [`answers`] groups samples; [`tokens`], [`finish`], [`repeats`], [`marks`], [`metadata`] and [`unicode`] are
-//! layer 0 of the statistics, exact observations, and so are [`departures`]; [`thought`] tells thinking from answers and [`blank`] says what is missing;
-//! [`contrast`] picks the two answers that show a difference best.
+//! Layer 2, pure. [`answers`] groups samples; [`tokens`], [`finish`], [`repeats`], [`departures`], [`marks`], [`metadata`] and
+//! [`unicode`] are layer 0 of the statistics, exact observations; [`thought`] tells thinking from answers and [`blank`] says what is
+//! missing; [`contrast`] picks the two answers that show a difference best.
 
 pub mod answers;
 pub mod blank;

@@ -81,7 +81,8 @@ fn find<'a, 'm>(text: &'a str, marks: &'m [[String; 2]]) -> Option<Found<'a, 'm>
 const ANALYSIS: &str = "<|channel|>analysis<|message|>";
 
 /// Takes messages in OpenAI's Harmony format apart, as it is generated: thoughts are messages in the channel `analysis`, one or several,
-/// and the answer is the one in `final`, or a call in `commentary`. Hosts pass the beginning of the first message on, or leave it out as part of the prompt.
+/// and the answer is the one in `final`, or a call in `commentary`. Hosts pass the beginning of the first message on, or leave it out as
+/// part of the prompt.
 fn harmony(text: &str) -> Option<Found<'_, 'static>> {
     const MESSAGE: &str = "<|start|>assistant";
     const FINAL: &str = "<|channel|>final<|message|>";
