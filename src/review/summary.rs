@@ -64,12 +64,17 @@ fn what(head: &Head) -> String {
     }
 }
 
+/// Where answers come from, a run by the beginning of its id.
+fn short(source: &str) -> String {
+    source.strip_prefix("run ").map_or_else(|| source.to_owned(), |run| format!("run {}", words::short_id(run)))
+}
+
 /// What the run that left a snapshot says of the endpoint, and which run that is: `drifted, 31 % (22 to 39), in run 0193… of …`.
 pub fn judged(head: &Head) -> String {
     let change = head.change.as_ref();
     let verdict = change.and_then(|c| c.verdict).map_or_else(|| "verdict unknown".to_owned(), |v| v.to_string());
     let effect = change.and_then(|c| c.effect.as_ref()).map(|e| format!(", {}", words::effect(e)));
-    let run = if head.source.is_empty() { String::new() } else { format!(", in {}", head.source) };
+    let run = if head.source.is_empty() { String::new() } else { format!(", in {}", short(&head.source)) };
     let when = head.sampled.map(|at| at.strftime(" of %Y-%m-%d %H:%M UTC").to_string());
     verdict + &effect.unwrap_or_default() + &run + &when.unwrap_or_default()
 }
@@ -126,6 +131,15 @@ mod tests {
             findings: Vec::new(),
         });
         new
+    }
+
+    #[test]
+    fn a_run_is_named_by_the_beginning_of_its_id() {
+        let mut new = drifted(&["a"]);
+        new.head.source = "run 01a22499-47fd-711b-857b-2406c7fbd843".into();
+        assert!(judged(&new.head).contains(", in run 01a22499-47fd of "), "{}", judged(&new.head));
+        new.head.source = "a file of samples".into();
+        assert!(judged(&new.head).contains(", in a file of samples of "), "{}", judged(&new.head));
     }
 
     #[test]

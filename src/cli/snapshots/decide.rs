@@ -1,16 +1,16 @@
 //! `samemodel accept` and `samemodel reject`: what `review` does, without a terminal.
 
-use std::fmt::Write as _;
 use std::process::ExitCode as Code;
 
-use super::{beside, by_endpoint, folder, selection, waiting};
+use super::group::groups;
+use super::{beside, by_endpoint, folder, selection, verdicts, waiting};
 use crate::cli::args::Global;
 use crate::cli::args::snapshots::{Accept, Which};
-use crate::cli::{clock, emit, note};
+use crate::cli::{FILE_WIDTH, clock, emit, note, terminal_width};
 use crate::exit::ExitCode;
-use crate::report::escape::{line, shell_word};
+use crate::report::escape::shell_word;
 use crate::report::words::count;
-use crate::review::summary::judged;
+use crate::snapshot::Folder;
 use crate::snapshot::selection::Selection;
 use crate::snapshot::waiting::{Caution, cautions};
 
@@ -24,24 +24,25 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
     let which = which(&args.which);
     let names = waiting(&folder, &which, global)?;
     let found = beside(&folder, &names)?;
-    let cautions = cautions(&found);
+    let (cautions, verdicts) = (cautions(&found), verdicts(&found));
     let is_left = |name: &str| {
         let caution = cautions.get(name).filter(|caution| !(args.drifted && **caution == Caution::Drifted))?;
         (!which.means_alone(name)).then_some(*caution)
     };
-    let (mut taken, mut left, mut why) = (Vec::new(), String::new(), Vec::new());
+    let (mut taken, mut left, mut why) = (Vec::new(), Vec::new(), Vec::new());
     for (name, snapshot) in found.iter().filter(|(name, _)| names.contains(name)) {
         if let Some(caution) = is_left(name) {
-            let _ = writeln!(left, "left {}: {}", line(name), line(&reason(caution, &judged(&snapshot.head))));
+            let run = (Folder::endpoint_of(name), snapshot.head.source.as_str());
+            left.push((name.as_str(), reason(caution, verdicts.get(&run).map_or("", String::as_str))));
             why.push(caution);
         } else if folder.accept(name, snapshot, clock::now())?.is_some() {
             taken.push(name.as_str());
         } else {
-            let _ = writeln!(left, "left {}: it has changed meanwhile", line(name));
+            left.push((name.as_str(), "it has changed meanwhile".to_owned()));
             why.push(Caution::Superseded);
         }
     }
-    let text = taken.iter().fold(String::new(), |out, name| out + "accepted " + name + "\n") + &left;
+    let text = list("accepted", taken.iter().map(|name| (*name, String::new()))) + &list("left", left);
     emit(if text.is_empty() { NOTHING } else { &text })?;
     if !taken.is_empty() {
         let (all, path) = (by_endpoint(taken.iter().copied()), shell_word(&folder.path().display().to_string()));
@@ -57,18 +58,26 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
 pub(in crate::cli) fn reject(args: &Which, global: &Global) -> anyhow::Result<Code> {
     let folder = folder(global);
     folder.tidy()?;
-    let mut text = String::new();
-    for name in waiting(&folder, &which(args), global)? {
-        if folder.reject(&name)?.is_some() {
-            let _ = writeln!(text, "rejected {name}");
+    let names = waiting(&folder, &which(args), global)?;
+    let mut rejected = Vec::new();
+    for name in &names {
+        if folder.reject(name)?.is_some() {
+            rejected.push((name.as_str(), String::new()));
         }
     }
+    let text = list("rejected", rejected);
     emit(if text.is_empty() { NOTHING } else { &text })?;
     Ok(Code::SUCCESS)
 }
 
 fn which(args: &Which) -> Selection {
     if args.all { Selection::All } else { selection(&args.names) }
+}
+
+/// What became of snapshots, each with why, an endpoint at a time.
+fn list<'a>(what: &str, found: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let width = terminal_width(&std::io::stdout()).min(FILE_WIDTH);
+    groups(found).iter().map(|group| group.done(what, width)).collect()
 }
 
 /// Why a snapshot is left, given what its run found.

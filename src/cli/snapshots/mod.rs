@@ -1,6 +1,7 @@
 //! The verbs on snapshots: `test`, `review`, `accept`, `reject`, `pending`, `show`.
 
 pub(super) mod decide;
+mod group;
 mod keys;
 pub(super) mod list;
 pub(super) mod review;
@@ -11,8 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::Global;
 use super::{UsageError, names, session};
 use crate::report::words::count;
+use crate::review::summary::judged;
 use crate::snapshot::selection::{Selection, Unmatched};
-use crate::snapshot::{ChangeKind, Entry, Folder, Snapshot, State};
+use crate::snapshot::{ChangeKind, Entry, Folder, Head, Snapshot, State};
 
 /// The folder of snapshots beside the configuration, whether that can be loaded or not.
 fn folder(global: &Global) -> Folder {
@@ -77,6 +79,20 @@ fn beside(folder: &Folder, names: &[String]) -> anyhow::Result<Vec<(String, Snap
     Ok(found)
 }
 
+/// What the run of each endpoint found, by the endpoint and where its answers come from, as the file says it whose answers are the latest
+/// of those that do.
+fn verdicts(found: &[(String, Snapshot)]) -> BTreeMap<(&str, &str), String> {
+    let rank = |head: &Head| (head.change.as_ref().is_some_and(|change| change.verdict.is_some()), head.sampled);
+    let mut telling: BTreeMap<(&str, &str), &Head> = BTreeMap::new();
+    for (name, Snapshot { head, .. }) in found {
+        let told = telling.entry((Folder::endpoint_of(name), head.source.as_str())).or_insert(head);
+        if rank(head) > rank(told) {
+            *told = head;
+        }
+    }
+    telling.into_iter().map(|(run, head)| (run, judged(head))).collect()
+}
+
 /// The snapshots of these names that wait, the strongest evidence first within each endpoint.
 fn in_order_of_review(folder: &Folder, names: Vec<String>) -> anyhow::Result<Vec<(String, Snapshot)>> {
     let mut found = Vec::new();
@@ -98,6 +114,19 @@ fn in_order_of_review(folder: &Folder, names: Vec<String>) -> anyhow::Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_run_found_is_the_same_for_all_its_snapshots_however_long_it_took() {
+        let at = |time: &str| {
+            let mut found = crate::snapshot::testing::snapshot(&["a"]);
+            found.head.sampled = Some(time.parse().expect("a time"));
+            found
+        };
+        let found =
+            [("m/e/a".to_owned(), at("2026-03-01T12:01:00Z")), ("m/e/b".to_owned(), at("2026-03-01T12:00:00Z"))];
+        let told: Vec<String> = verdicts(&found).into_values().collect();
+        assert_eq!(told, ["verdict unknown, in run 1 of 2026-03-01 12:01 UTC"]);
+    }
 
     #[test]
     fn snapshots_are_counted_by_endpoint() {
