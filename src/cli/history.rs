@@ -92,10 +92,11 @@ async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
 /// name it.
 fn meant(args: &History, runs: &[RunRecord]) -> (Option<String>, Option<String>) {
     let is_known = |name: &str| runs.iter().any(|run| run.model == name);
-    let both = args.model.as_deref().filter(|model| !is_known(model) && args.endpoint.is_none());
+    let named = args.model.as_deref().or(args.flagged_model.as_deref());
+    let both = named.filter(|model| !is_known(model) && args.endpoint.is_none());
     match both.and_then(|both| both.rsplit_once('/')).filter(|(model, _)| is_known(model)) {
         Some((model, endpoint)) => (Some(model.to_owned()), Some(endpoint.to_owned())),
-        None => (args.model.clone(), args.endpoint.clone()),
+        None => (named.map(str::to_owned), args.endpoint.clone()),
     }
 }
 

@@ -47,6 +47,9 @@ fn chart(project: &Project) {
     let unknown = ["judged an endpoint `tripled`", "known here: ", "`double-bos`"];
     project.run(["history", "m", "--endpoint", "tripled"]).refuses(2, &unknown);
     project.run(["history", "n"]).refuses(2, &["no run of `n`"]);
+    assert_eq!(project.run(["history", "--model", "m"]).stdout, project.run(["history", "m"]).stdout);
+    project.run(["history", "--model", "n"]).refuses(2, &["no run of `n`"]);
+    project.run(["history", "m", "--model", "m"]).refuses(2, &["--model"]);
     project.run(["history", "--limit", "0"]).refuses(2, &["--limit"]);
     let json = project.run(["history", "--limit", "1", "--format", "json"]).json();
     assert_eq!(json["schema"], "samemodel.history/1");

@@ -17,6 +17,9 @@ pub struct History {
     /// Only runs of this model; MODEL/ENDPOINT does what --endpoint does.
     #[arg(value_name = "MODEL", add = names::models())]
     pub model: Option<String>,
+    /// The same with a flag, as `report` and `export` have it.
+    #[arg(long = "model", value_name = "NAME", conflicts_with = "model", add = names::models())]
+    pub flagged_model: Option<String>,
     /// This endpoint's effect over time, as a chart.
     #[arg(long, short, value_name = "NAME", add = names::endpoints())]
     pub endpoint: Option<String>,
