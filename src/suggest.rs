@@ -30,6 +30,11 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
     (!known.is_empty()).then(|| format!("known here: {}", known.join(", ")))
 }
 
+/// The same behind an error that ends with the unknown word: `; did you mean …?`, `; known here: …`, or nothing.
+pub fn aside<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    hint(word, candidates).map_or_else(String::new, |hint| format!("; {hint}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +56,7 @@ mod tests {
         assert_eq!((nearest("c", ["a"]), nearest("", ["a"])), (None, None));
         assert_eq!(hint("banana", ["alpha", "seed"]).unwrap(), "known here: `alpha`, `seed`");
         assert_eq!(hint("banana", []), None);
+        assert_eq!(aside("banana", ["alpha", "seed"]), "; known here: `alpha`, `seed`");
+        assert_eq!((aside("alpa", ["alpha"]).as_str(), aside("banana", []).as_str()), ("; did you mean `alpha`?", ""));
     }
 }

@@ -21,7 +21,7 @@ use crate::redact::Redactor;
 use crate::report::escape;
 use crate::report::words::count;
 use crate::store::{self, AlertStore as _, SilenceId, SqliteStore, State};
-use crate::suggest::nearest;
+use crate::suggest::aside;
 
 /// How far back the list shows what was sent.
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -123,9 +123,8 @@ async fn silence(args: &Silence, store: &SqliteStore, watched: &[(String, String
     let (model, endpoint) = scope(&args.scope)?;
     if !watched.iter().any(|(m, e)| fits(&model, m) && fits(&endpoint, e)) {
         let names: Vec<String> = watched.iter().map(|(m, e)| format!("{m}/{e}")).collect();
-        let near = nearest(&args.scope, names.iter().map(String::as_str));
-        let near = near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-        return Err(UsageError(format!("no endpoint is configured that `{}` names{near}", args.scope)).into());
+        let hint = aside(&args.scope, names.iter().map(String::as_str));
+        return Err(UsageError(format!("no endpoint is configured that `{}` names{hint}", args.scope)).into());
     }
     let now = clock::now();
     let silence = store::Silence {

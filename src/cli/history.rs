@@ -14,7 +14,7 @@ use crate::report::View;
 use crate::report::chart::Glyphs;
 use crate::report::history::{HistoryReport, RunEntry};
 use crate::store::{NoFolder, RunRecord, SqliteStore, Store as _, WatchStore as _};
-use crate::suggest::{hint, nearest};
+use crate::suggest::aside;
 
 pub(super) async fn history(args: &History, global: &Global) -> anyhow::Result<Code> {
     match &args.verb {
@@ -105,11 +105,10 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<(HistoryR
     let mut runs = store.runs().await?;
     let (model, endpoint) = meant(args, &runs);
     if let Some(model) = &model {
-        let known: Vec<String> = runs.iter().map(|run| run.model.clone()).collect();
+        let known: BTreeSet<String> = runs.iter().map(|run| run.model.clone()).collect();
         runs.retain(|run| run.model == *model);
         if runs.is_empty() {
-            let hint = nearest(model, known.iter().map(String::as_str));
-            let hint = hint.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+            let hint = aside(model, known.iter().map(String::as_str));
             return Err(UsageError(format!("the history has no run of `{model}`{hint}")).into());
         }
     }
@@ -142,7 +141,7 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<(HistoryR
 
 fn never_judged(endpoint: &str, model: Option<&str>, judged: &BTreeSet<String>) -> UsageError {
     let of = model.map_or_else(String::new, |model| format!(" of `{model}`"));
-    let hint = hint(endpoint, judged.iter().map(String::as_str)).map_or_else(String::new, |hint| format!("; {hint}"));
+    let hint = aside(endpoint, judged.iter().map(String::as_str));
     UsageError(format!("no run{of} in the history judged an endpoint `{endpoint}`{hint}"))
 }
 

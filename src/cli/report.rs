@@ -17,7 +17,7 @@ use crate::report::Account;
 use crate::report::words::count;
 use crate::runner::RunOutcome;
 use crate::store::{Ending, EndpointResult, RunId, RunRecord, SqliteStore, Store as _};
-use crate::suggest::hint;
+use crate::suggest::aside;
 use crate::verdict::Verdict;
 
 pub(super) async fn report(args: &Report, global: &Global) -> anyhow::Result<Code> {
@@ -61,7 +61,7 @@ const THE_CONTROL: &str = "the control";
 fn part(mut report: report::Report, names: &[String]) -> Result<report::Report, UsageError> {
     let known = || report.endpoints.iter().map(|e| e.endpoint.as_str());
     if let Some(unknown) = names.iter().find(|name| !known().any(|known| known == *name)) {
-        let hint = hint(unknown, known()).map_or_else(String::new, |hint| format!("; {hint}"));
+        let hint = aside(unknown, known());
         return Err(UsageError(format!("the run did not judge an endpoint `{unknown}`{hint}")));
     }
     report.endpoints.retain(|e| names.contains(&e.endpoint));

@@ -20,7 +20,7 @@ use crate::config::{
 use crate::plan::{AskedWith, Pace, Plan, PlannedProbe};
 use crate::probe;
 use crate::report::nothing::Awaited;
-use crate::suggest::nearest;
+use crate::suggest::{aside, nearest};
 
 /// More requests than any check makes.
 const MOST_REQUESTS: u64 = 10_000_000;
@@ -107,7 +107,7 @@ impl Session {
         for name in names {
             let known = || self.model.endpoint.iter().map(|e| e.name.as_str());
             if !known().any(|k| k == name) {
-                let hint = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+                let hint = aside(name, known());
                 return Err(UsageError(format!("model `{}` has no endpoint `{name}`{hint}", self.name)).into());
             }
         }

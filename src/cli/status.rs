@@ -22,7 +22,7 @@ use crate::store::{
     AlertStore as _, OutboxEntry, RecordedResult, RunRecord, Silence, SqliteStore, Store as _, StoreError,
     latest_results,
 };
-use crate::suggest::nearest;
+use crate::suggest::aside;
 
 /// How far back messages are shown that were given up.
 const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -129,8 +129,7 @@ impl Desk<'_> {
         match named {
             Some(name) if known.iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
             Some(name) => {
-                let hint = nearest(name, known.iter().map(String::as_str));
-                let hint = hint.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let hint = aside(name, known.iter().map(String::as_str));
                 Err(UsageError(format!("neither the configuration nor the history has a model `{name}`{hint}")))
             }
             None if !self.config.watch.models.is_empty() => Ok(self.config.watch.models.clone()),

@@ -185,6 +185,10 @@ fn an_unknown_model_or_endpoint_is_refused_with_a_suggestion() {
     let project = tiny().with_endpoint("reference", "lab:").with_endpoint("twin", "lab:");
     project.run(["check", "n"]).refuses(2, &["no model `n`", "only `m`"]);
     project.run(["check", "m", "-e", "twyn"]).refuses(2, &["no endpoint `twyn`", "did you mean `twin`?"]);
+    for verb in [&["check", "--dry-run"][..], &["test"], &["doctor"], &["plan"]] {
+        let run = project.run_as_is(&[verb, &["m", "-e", "nope"]].concat());
+        run.refuses(2, &["no endpoint `nope`; known here: `", "`twin`"]);
+    }
     project.run(["check", "m", "--resume"]).refuses(2, &["no run of `m` is unfinished"]);
     project.run(["export"]).refuses(2, &["no such run"]);
 }

@@ -20,7 +20,7 @@ use crate::exit::ExitCode;
 use crate::report::Report;
 use crate::schedule::{Last, Step, Tier, Times};
 use crate::store::{Holder, Lock, Scope, SqliteStore};
-use crate::suggest::nearest;
+use crate::suggest::aside;
 
 mod start;
 
@@ -69,7 +69,7 @@ pub(super) async fn step(
 fn named(args: &Watch, config: &Config) -> anyhow::Result<Vec<String>> {
     let known = || config.model.keys().map(String::as_str);
     if let Some(name) = args.models.iter().find(|name| !config.model.contains_key(*name)) {
-        let hint = nearest(name, known()).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        let hint = aside(name, known());
         return Err(UsageError(format!("no model `{name}` is configured{hint}")).into());
     }
     Ok(match (args.models.is_empty(), config.watch.models.is_empty()) {
