@@ -108,8 +108,10 @@ fn says_penalty(found: &EndpointComparison) -> bool {
 
 #[test]
 fn weights_that_turn_to_used_words_as_often_as_away_are_no_penalty() {
-    let used = |d: &Draft| if d.number.is_multiple_of(2) { "the river holds the stone" } else { "the river holds one stone" };
-    let other = |d: &Draft| if d.number.is_multiple_of(2) { "the river holds one stone" } else { "the river holds the stone" };
+    let used =
+        |d: &Draft| if d.number.is_multiple_of(2) { "the river holds the stone" } else { "the river holds one stone" };
+    let other =
+        |d: &Draft| if d.number.is_multiple_of(2) { "the river holds one stone" } else { "the river holds the stone" };
     let found = parting(used, other);
     assert!(!says_penalty(&found), "{:#?}", found.findings);
     assert_eq!(confidence_of(&found, "temperature-ignored"), None, "{:#?}", found.findings);
@@ -117,8 +119,10 @@ fn weights_that_turn_to_used_words_as_often_as_away_are_no_penalty() {
 
 #[test]
 fn what_turns_a_few_of_the_answers_away_that_part_is_no_penalty() {
-    let ours = |d: &Draft| if d.number.is_multiple_of(5) { "the river holds the stone" } else { "the river holds one stone" };
-    let theirs = |d: &Draft| if d.number.is_multiple_of(5) { "the river holds one stone" } else { "the river holds some stone" };
+    let ours =
+        |d: &Draft| if d.number.is_multiple_of(5) { "the river holds the stone" } else { "the river holds one stone" };
+    let theirs =
+        |d: &Draft| if d.number.is_multiple_of(5) { "the river holds one stone" } else { "the river holds some stone" };
     let found = parting(ours, theirs);
     assert!(!says_penalty(&found), "{:#?}", found.findings);
 }
