@@ -68,7 +68,6 @@ fn answers_within_thoughts_are_found_between_declared_marks_as_in_a_field() {
 fn what_stands_in_a_thought_between_declared_marks_is_no_part_of_the_answer() {
     let found = spoilt(|d| {
         if matches!(d.kind, Kind::Plain | Kind::Sampled | Kind::Stop | Kind::Tools) {
-            d.sample.tool_calls.clear();
             within_marks(d, "คน END of it: <|call|>{\"name\": \"get_weather\", \"arguments\": {}}");
         }
     });
