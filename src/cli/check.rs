@@ -10,7 +10,9 @@ use super::metrics::Configured;
 use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
 use super::sink::Sink;
-use super::{NothingMeasured, UsageError, clock, code_of, deliver, doctor, mask, nothing, plan, prune, samples};
+use super::{
+    NothingMeasured, Told, UsageError, clock, code_of, complain, deliver, doctor, mask, nothing, plan, prune, samples,
+};
 use crate::charge;
 use crate::config::{Credentials, Reference};
 use crate::exit::ExitCode;
@@ -49,6 +51,9 @@ pub(super) async fn ask_and_deliver(
     global: &Global,
 ) -> anyhow::Result<(Report, Code)> {
     let sink = Sink::open(to.output.as_deref(), global, &[])?;
+    // Monitoring is told in a line of its own.
+    let failing = if to.format == Format::Nagios { Failing::Silently } else { Failing::Aloud };
+    let asked = Asked { failing, ..asked };
     let awaited = session.awaited(asked.seed.unwrap_or_default());
     let report = Box::pin(ask(session, asked, global)).await;
     match report {
@@ -89,6 +94,28 @@ pub(super) struct Asked {
     pub update: Option<Update>,
     /// Whether alerts follow from it.
     pub telling: Telling,
+    pub failing: Failing,
+}
+
+/// Whether standard error is told of an error when it comes, before what follows from it, such as alerts that cannot be kept either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Failing {
+    /// It is.
+    Aloud,
+    /// It is not: whoever asked tells of it.
+    #[default]
+    Silently,
+}
+
+impl Failing {
+    /// Tells of it. One with a report is told of again below that, where it can be seen.
+    fn tell(self, error: anyhow::Error) -> anyhow::Error {
+        if self == Self::Silently {
+            return error;
+        }
+        complain(&error);
+        if error.is::<Unkept>() { error } else { error.context(Told) }
+    }
 }
 
 /// What asks a model.
@@ -141,7 +168,7 @@ pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyh
     mask::know(&credentials.redactor());
     let alarm = Alarm::new(&session, &credentials, asked.telling, global);
     alarm.begin().await;
-    let report = carry_out(session, asked, &credentials, &alarm, global).await;
+    let report = carry_out(session, asked, &credentials, &alarm, global).await.map_err(|e| asked.failing.tell(e));
     if let Err(error) = &report {
         // Whoever has nothing to go on with is told so where they sit.
         let slip = matches!(asked.begin, Begin::Resume(_)) && error.is::<UsageError>();

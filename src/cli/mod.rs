@@ -169,8 +169,18 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
     }
 }
 
+/// What an error carries that standard error was told of when it came, before what followed from it. Says nothing itself.
+#[derive(Debug)]
+struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
 fn complain(error: &anyhow::Error) {
-    if !is_broken_pipe(error) {
+    if !is_broken_pipe(error) && !error.is::<Told>() {
         // Lines that are ours stay, and what a host said in them does nothing.
         let text = in_a_line(error);
         let lines: Vec<String> = mask::masked(&text).split('\n').map(escape::line).collect();

@@ -155,6 +155,20 @@ fn a_run_whose_results_find_no_room_is_gone_on_with_and_then_tells_what_it_found
 }
 
 #[test]
+fn why_a_history_cannot_be_kept_is_said_once_and_before_what_follows_from_it() {
+    let receiver = receiver();
+    let project = project(&receiver).with_endpoint("reference", "lab:").with_endpoint("same", "lab:");
+    std::fs::create_dir(project.path(".samemodel")).expect("a folder");
+    let project = project.with_file(".samemodel/history.db", &"no database ".repeat(500));
+    let run = project.run(["check", "m", "--quiet"]);
+    assert_eq!(run.code(), 70, "{}", run.stderr);
+    let said: Vec<&str> = run.stderr.lines().collect();
+    assert!(said[0].starts_with("samemodel: ") && said[0].contains("not a database"), "{}", run.stderr);
+    assert!(said[1].starts_with("the alert on this cannot be kept, so it is sent at once: "), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("samemodel: ").count(), 1, "{}", run.stderr);
+}
+
+#[test]
 fn a_receiver_that_is_down_changes_nothing_about_the_check_and_gets_its_message_later() {
     let receiver = receiver();
     let project = project(&receiver).with_endpoint("reference", "lab:").with_endpoint("gone", "http://127.0.0.1:9/v1");
