@@ -14,7 +14,8 @@ use crate::compare::past::{Past, compare_with_past, hold_back};
 use crate::compare::{Comparison, EndpointComparison, Known, Roles, Settings, compare};
 use crate::config::{ExpectedModel, Reference};
 use crate::plan::{AskedWith, Plan, PlannedProbe};
-use crate::report::words::remedy;
+use crate::report::cause::Cause;
+use crate::report::words::{is_no_api, remedy};
 use crate::report::{Account, Origin, ReferencePast, Report, Warning};
 use crate::runner::RunOutcome;
 use crate::sample::{Purpose, Sample};
@@ -106,12 +107,13 @@ impl Judging<'_> {
     /// What there is to do before a run whose reference is out is gone on with: what it says may not go away by itself.
     fn how_to_go_on(&self) -> String {
         let causes = self.accounts.get(self.asking.session.reference_name()).map(|account| &account.causes[..]);
-        let class = causes.and_then(|causes| causes.first()).map(|cause| cause.class.as_str());
-        match class.and_then(FailureKind::named) {
-            Some(kind) if kind.is_fatal() || kind.is_refusal() => {
-                format!("{}, then go on with --resume", remedy(kind.as_str()))
-            }
-            _ => "go on with --resume once it answers".to_owned(),
+        let stays = |cause: &&Cause| {
+            let kind = FailureKind::named(&cause.class);
+            is_no_api(cause) || kind.is_some_and(|kind| kind.is_fatal() || kind.is_refusal())
+        };
+        match causes.and_then(|causes| causes.first()).filter(stays) {
+            Some(cause) => format!("{}, then go on with --resume", remedy(cause)),
+            None => "go on with --resume once it answers".to_owned(),
         }
     }
 

@@ -13,6 +13,7 @@ pub mod wait;
 #[cfg(test)]
 mod tests;
 
+pub use page::PAGE;
 pub use read::HostError;
 pub use wait::{Response, wait_in_body, with_wait};
 

@@ -8,7 +8,7 @@ mod next;
 mod signal;
 
 pub use crate::plural::count;
-pub use next::{Step, next_steps, remedy};
+pub use next::{Step, is_no_api, next_steps, remedy};
 
 use std::collections::BTreeMap;
 

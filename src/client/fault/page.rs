@@ -6,6 +6,9 @@ use regex::Regex;
 
 use super::one_line;
 
+/// What a page is called in front of what is read on it.
+pub const PAGE: &str = "a page of HTML";
+
 /// How pages begin, in lower case; those that begin otherwise close an element.
 const BEGINNINGS: [&str; 5] = ["<!doctype", "<!--", "<?xml", "<html", "<body"];
 
@@ -31,7 +34,7 @@ pub fn told(page: &str) -> String {
         Regex::new(&format!(r"(?is)<!--.*?-->|{unread}|<[^>]*>?")).expect("a constant expression")
     });
     let words = one_line(&UNREAD.replace_all(beginning(page), " "));
-    if words.is_empty() { "a page of HTML".to_owned() } else { format!("a page of HTML: {words}") }
+    if words.is_empty() { PAGE.to_owned() } else { format!("{PAGE}: {words}") }
 }
 
 fn beginning(text: &str) -> &str {

@@ -4,8 +4,10 @@
 
 use super::{few, needs_attention, short_id};
 use crate::attempt::FailureKind;
+use crate::client::fault::PAGE;
 use crate::compare::{MOST_ANSWERS, MOST_PROBES};
 use crate::config::Reference;
+use crate::report::cause::Cause;
 use crate::report::{EndpointReport, Report};
 use crate::verdict::Verdict;
 
@@ -20,7 +22,7 @@ pub(super) fn next(e: &EndpointReport, report: &Report) -> String {
     // More probes do not help where few requests are answered.
     let failed = e.unanswered.saturating_sub(e.not_asked);
     if let Some(cause) = e.causes.first().filter(|_| 2 * failed > e.samples + failed) {
-        return remedy(&cause.class).to_owned() + how_to_ask_again(&cause.class, report);
+        return remedy(cause).to_owned() + how_to_ask_again(&cause.class, report);
     }
     let agrees = e.questions.computed.verdict == Verdict::Consistent;
     let needed = if agrees { e.samples_to_settle } else { e.samples_to_decide };
@@ -104,9 +106,29 @@ fn how_to_ask_again(class: &str, report: &Report) -> &'static str {
     }
 }
 
-/// What to do about failures of a class.
-pub fn remedy(class: &str) -> &'static str {
-    match FailureKind::named(class) {
+/// Words of pages and addresses at which one signs in, in small letters.
+const SIGN_IN: [&str; 11] =
+    ["sign in", "sign-in", "signin", "log in", "log-in", "login", "single sign-on", "//sso", "/sso", "oauth", "saml"];
+
+/// Whether what answers is no API: a page where an answer should be, or one at which to sign in, if only by a redirect.
+pub fn is_no_api(cause: &Cause) -> bool {
+    let said = cause.message.to_lowercase();
+    let signs_in = SIGN_IN.iter().any(|words| said.contains(words));
+    let is_page = cause.message.contains(PAGE);
+    match FailureKind::named(&cause.class) {
+        Some(FailureKind::Malformed) => is_page,
+        Some(FailureKind::Redirect) => signs_in,
+        Some(FailureKind::Server) | None => false,
+        Some(_) => is_page && signs_in,
+    }
+}
+
+/// What to do about failures of a cause.
+pub fn remedy(cause: &Cause) -> &'static str {
+    if is_no_api(cause) {
+        return "check `base_url`, and whether a proxy, a VPN or a sign-in page stands before the host: this is no API";
+    }
+    match FailureKind::named(&cause.class) {
         Some(FailureKind::Unauthorized) => "check the key: its variable, its provider, and whether it has expired",
         Some(FailureKind::Forbidden) => "give the key the right that the host names, or leave these requests out",
         Some(FailureKind::PaymentRequired) => "add credit at the host, or lower the caps",
@@ -129,19 +151,36 @@ mod tests {
     use crate::compare::Depth;
     use crate::report::fixture;
 
+    fn cause(class: &str, message: &str) -> Cause {
+        let (class, message) = (class.to_owned(), message.to_owned());
+        Cause { class, requests: String::new(), refused: false, message, count: 20 }
+    }
+
+    #[test]
+    fn what_is_no_api_is_looked_for_at_its_address_and_not_asked_again() {
+        let is_told =
+            |class, message| remedy(&cause(class, message)).starts_with("check `base_url`, and whether a proxy");
+        assert!(is_told("malformed", "the body is not JSON: a page of HTML: Acme Sign in to go on"));
+        assert!(is_told("malformed", "the body is neither JSON nor a stream: a page of HTML"));
+        assert!(is_told("forbidden", "HTTP 403: a page of HTML: Please log in"));
+        assert!(is_told(
+            "redirect",
+            "HTTP 302: redirects are not followed; it points to https://sso.acme.example/login"
+        ));
+        assert!(!is_told("redirect", "HTTP 301: redirects are not followed; it points to https://api.acme.example/v1"));
+        assert!(!is_told("server", "HTTP 502: a page of HTML: Bad gateway, log in later"));
+        assert!(!is_told("malformed", "an event of the stream is not JSON"));
+        assert!(!is_told("forbidden", "HTTP 403: a page of HTML: Blocked"));
+        assert_eq!(remedy(&cause("server", "HTTP 500: up")), "ask again later: what failed may pass");
+    }
+
     #[test]
     fn what_was_given_up_is_asked_for_again_by_the_flags_that_the_run_needs() {
         let mut report = fixture::mixed();
         report.run = Some("01a22418-ab6b-7c02-a4bd-9b66c9b52b88".into());
         let mut e = report.endpoints[0].clone();
         (e.verdict, e.samples, e.unanswered) = (Verdict::Unmeasured, 1, 20);
-        e.causes = vec![crate::report::cause::Cause {
-            class: "rate_limited".into(),
-            requests: String::new(),
-            refused: false,
-            message: "HTTP 429".into(),
-            count: 20,
-        }];
+        e.causes = vec![cause("rate_limited", "HTTP 429")];
         assert!(next(&e, &report).ends_with("and go on with --resume --retry-given-up"), "{}", next(&e, &report));
         e.not_asked = 19;
         assert!(!next(&e, &report).contains("--retry-given-up"), "little failed: {}", next(&e, &report));
