@@ -26,34 +26,59 @@ model = "lab"
 TOML
 }
 
-# Waits until the screen shows the words, and keeps it under the name.
-screen() {
-    local name=$1 words=$2
+# What the screen shows, without blanks at the ends of lines and without empty lines at its own.
+shown() {
+    tmux capture-pane -p -t "$session" | sed -e 's/ *$//' -e "s|$work|~/hosts|g" | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}'
+}
+
+# Tries this until it succeeds.
+patiently() {
     for _ in $(seq 300); do
-        if tmux capture-pane -p -t "$session" | grep -qF -- "$words"; then
-            tmux capture-pane -p -t "$session" | sed -e 's/ *$//' -e "s|$work|~/hosts|g" | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}' > "$screens/$name.txt"
+        if "$@"; then
             return
         fi
         sleep 0.2
     done
-    echo "the screen never showed \"$words\":" >&2
+    echo "this never came to be: $*" >&2
     tmux capture-pane -p -t "$session" >&2
     exit 1
 }
 
-# Types a line once the shell waits for one: what is typed before its prompt is there is shown twice.
+before=""
+
+# Keeps a screen that shows the words and is another than the one before.
+keep() {
+    local name=$1 words=$2 now
+    now=$(shown)
+    [[ $now == *"$words"* && $now != "$before" ]] || return 1
+    before=$now
+    printf '%s\n' "$now" > "$screens/$name.txt"
+}
+
+# Keeps what a command has printed, once the prompt behind it shows that this is all. The prompt itself is no part of it: whether it
+# was there in time would be chance.
+keep_printed() {
+    local name=$1 words=$2 now
+    now=$(shown)
+    [[ $now == *"$words"*$'\n$' ]] || return 1
+    before=$now
+    printf '%s\n' "${now%$'\n$'}" > "$screens/$name.txt"
+}
+
+# Whether the shell waits for a line: what is typed before its prompt is there is shown twice.
+is_waiting() {
+    local now
+    now=$(shown)
+    [[ $now == '$' || $now == *$'\n$' ]]
+}
+
+screen() { patiently keep "$@"; }
+
+printed() { patiently keep_printed "$@"; }
+
 type_line() {
-    for _ in $(seq 300); do
-        # The prompt is the last line that is not empty, with nothing behind it.
-        if tmux capture-pane -p -t "$session" | grep -v '^ *$' | tail -1 | grep -qx '\$ *'; then
-            tmux send-keys -t "$session" "$1" Enter
-            return
-        fi
-        sleep 0.2
-    done
-    echo "the shell never waited for \"$1\":" >&2
-    tmux capture-pane -p -t "$session" >&2
-    exit 1
+    patiently is_waiting
+    tmux send-keys -t "$session" "$1" Enter
 }
 
 mkdir -p "$work/prompts"
@@ -63,18 +88,18 @@ configure "lab:"
 tmux new-session -d -s "$session" -x 80 -y 24 -c "$work" "env -u CI -u SAMEMODEL_UPDATE PS1='\$ ' PATH='$work:$PATH' NO_COLOR=1 bash --norc --noprofile"
 
 type_line "samemodel test lab --endpoint host --seed 1 --quiet"
-screen 1-first-run "1 unmeasured"
-type_line "clear; samemodel accept --all | tail -3; samemodel pending"
-screen 2-accepted "nothing waits for review"
+printed 1-first-run "1 unmeasured"
+type_line "clear; samemodel accept --all; samemodel pending"
+printed 2-accepted "nothing waits for review"
 configure "lab:swapped-model"
 type_line "clear; samemodel test lab --seed 2 --quiet"
-screen 3-drifted "1 drifted"
-type_line "clear; samemodel pending | tail -4"
-screen 4-pending "approved"
+printed 3-drifted "1 drifted"
+type_line "clear; samemodel pending"
+printed 4-pending "waiting for review: "
 type_line "clear; samemodel review"
 screen 5-review "a accept"
 tmux send-keys -t "$session" "Space"
-screen 6-scrolled "to "
+screen 6-scrolled "lines "
 tmux send-keys -t "$session" "i"
 screen 7-info "verdict"
 tmux send-keys -t "$session" "i" "d"
@@ -90,5 +115,5 @@ screen 12-asked "y does, any other key does not"
 tmux send-keys -t "$session" "y"
 screen 13-all-decided "all decided"
 tmux send-keys -t "$session" "q"
-screen 14-rejected "rejected"
+printed 14-rejected "rejected"
 echo "the screens are in $screens"
