@@ -179,8 +179,16 @@ impl<'a> Examination<'a> {
         } else {
             self.manner.cap_field
         };
-        let manner = Manner { cap_field: field, ..self.manner.clone() };
+        let manner = Manner { cap_field: field, allowance: self.allowance(question), ..self.manner.clone() };
         Inquiry::new(question, &manner, &self.subject.provider.dialect, stop)
+    }
+
+    /// Tokens for thinking. What is held against the answer with a seed is asked as that was, though its thoughts may have shown that
+    /// they take more: under another cap a host may draw otherwise.
+    fn allowance(&self, question: Question) -> u32 {
+        let is_held_against = matches!(question, Question::SeededAgain | Question::OtherSeed);
+        let seeded = self.answered(Question::Seeded).filter(|_| is_held_against);
+        seeded.map_or(self.manner.allowance, |asked| asked.inquiry.allowance)
     }
 
     /// A stop sequence, from an answer to the same prompt.

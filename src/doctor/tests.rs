@@ -364,6 +364,19 @@ fn a_model_that_thinks_gets_room_for_its_thoughts() {
 }
 
 #[test]
+fn answers_with_a_seed_are_asked_for_alike_though_one_has_thought() {
+    // Draws otherwise under another cap, and thinks in its first answer with a seed alone.
+    let host = |inquiry: &Inquiry, number: usize| {
+        let mut asked = inquiry.clone();
+        asked.probe.parameters.seed =
+            inquiry.probe.parameters.seed.map(|seed| seed + inquiry.cap().unwrap_or_default());
+        thinking(if inquiry.question == Question::Seeded { 10 } else { 0 }, &asked, number)
+    };
+    let found = examined(&host);
+    assert_eq!(state(&found, Feature::Seed), State::Honoured, "{found:#?}");
+}
+
+#[test]
 fn changes_are_of_what_was_told_both_times() {
     let before = examined(&honest);
     let host = |inquiry: &Inquiry, number: usize| match inquiry.question {
