@@ -39,6 +39,8 @@ pub struct Sized {
     pub p: Option<f64>,
     /// What honest hosts may show, where that is more than the tolerance.
     pub band: Band,
+    /// How many times as far as another model usually is the control was, at least 1: by so much less is close enough to agree.
+    pub excess: f64,
 }
 
 impl Sized {
@@ -78,7 +80,13 @@ impl Sized {
 
     fn new(name: EffectName, interval: Interval, alarm: Interval, p: Option<f64>) -> Self {
         let Interval { estimate, low, high } = interval;
-        Self { effect: Effect { name, estimate, low, high }, alarm: (alarm.low, alarm.high), p, band: Band::default() }
+        Self {
+            effect: Effect { name, estimate, low, high },
+            alarm: (alarm.low, alarm.high),
+            p,
+            band: Band::default(),
+            excess: 1.0,
+        }
     }
 
     /// The effect beside what honest hosts may show of it. A test of equality says that greedy answers of two servers are not the
@@ -109,6 +117,11 @@ impl Sized {
         }
     }
 
+    /// The largest share that still agrees: the tolerance, of a control no farther than another model usually is.
+    fn agreement(&self, settings: &Settings) -> f64 {
+        settings.tolerance / self.excess
+    }
+
     /// Whether its whole interval lies within the tolerance, or within what agreeing hosts show.
     pub fn is_within(&self, settings: &Settings) -> bool {
         match self.effect.name {
@@ -116,7 +129,7 @@ impl Sized {
                 self.effect.low > -self.limit(settings) && self.effect.high < self.limit(settings)
             }
             EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
-                self.effect.high < settings.tolerance || self.effect.high <= self.band.agreed
+                self.effect.high < self.agreement(settings) || self.effect.high <= self.band.agreed
             }
         }
     }
@@ -244,7 +257,8 @@ pub fn divergence(found: &Divergence, units: &Units, test: permutation::Settings
     let null = Null { sd: unseen(LEVEL) / normal_quantile(f64::midpoint(1.0, LEVEL)), low: -margin, high: margin };
     let (interval, alarm) = both_levels(m, &["interval", "divergence", test.label], test.seed, null, excess);
     let share = |x: f64| x.clamp(-1.0, 1.0);
-    Some(Sized::new(EffectName::Divergence, interval.map(share), alarm.map(share), found.p))
+    let sized = Sized::new(EffectName::Divergence, interval.map(share), alarm.map(share), found.p);
+    Some(Sized { excess: units.pace.excess, ..sized })
 }
 
 /// The share of greedy answers that leave the reference's as soon as another model's do, beyond the reference's own. Where some
@@ -306,8 +320,9 @@ pub fn samples_to_settle(answers_per_probe: f64, effects: &[Sized], settings: &S
 /// Greedy probes with which the interval of the divergence would lie within the tolerance, if the estimate stays what it
 /// is (half-widths shrink with the root of the number of probes). `None` when it lies there or no number would do.
 pub fn probes_to_decide(probes: usize, effects: &[Sized], settings: &Settings) -> Option<u32> {
-    let effect = &effects.iter().find(|s| s.effect.name == EffectName::Divergence)?.effect;
-    let room = settings.tolerance - effect.estimate;
+    let found = effects.iter().find(|s| s.effect.name == EffectName::Divergence)?;
+    let effect = &found.effect;
+    let room = found.agreement(settings) - effect.estimate;
     let half = effect.high - effect.estimate;
     if room <= 0.0 || half < room {
         return None;

@@ -50,7 +50,8 @@ impl Disclosure {
         let (r, e) = (Thinking::of(reference), Thinking::of(endpoint));
         match (r.share > 0.0, e.share > 0.0) {
             (false, false) if r.counted || e.counted => Self::HiddenByBoth,
-            (false, false) if hides_thoughts(reference) && hides_thoughts(endpoint) => Self::HiddenByBoth,
+            // Who counts nothing may hide as much as who counts more than it shows.
+            (false, false) if may_hide(reference, endpoint) => Self::HiddenByBoth,
             (false, false) => Self::NoThoughts,
             _ if e.share < AS_MUCH * r.share || e.is_summary_of(&r) => Self::HiddenByEndpoint,
             _ if r.share < AS_MUCH * e.share || r.is_summary_of(&e) => Self::HiddenByReference,
@@ -71,6 +72,17 @@ impl Disclosure {
             (Self::Both, Asking::Greedy) => &[View::Generated, View::AfterEqualThoughts],
             _ => &[View::Content],
         }
+    }
+}
+
+/// Whether both sides think unseen: either counts more tokens than it shows, or nothing, and not both nothing.
+fn may_hide(reference: &Answers<'_>, endpoint: &Answers<'_>) -> bool {
+    let counts_nothing = |side: &Answers<'_>| side.compared().all(|a| a.completion_tokens().is_none());
+    match (hides_thoughts(reference), hides_thoughts(endpoint)) {
+        (true, true) => true,
+        (true, false) => counts_nothing(endpoint),
+        (false, true) => counts_nothing(reference),
+        (false, false) => false,
     }
 }
 

@@ -108,13 +108,34 @@ fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
     // As many are cut there as would go on, give or take half.
     let is_wall = theirs.showing == 0 && 2 * cut * ours.all >= ours.showing * theirs.all;
     let are_cut = is_wall && cut >= FEWEST_CUT && ours.showing >= FEWEST_CUT && completion::are_short(evidence, wall);
-    are_cut.then(|| {
+    (are_cut && !are_as_long(evidence, wall)).then(|| {
         let evidence = format!(
             "{cut} of {} answers end at {wall} tokens and none is longer, below the caps that were sent; {} of {} of the reference's are",
             theirs.all, ours.showing, ours.all
         );
         finding("low-output-cap", Certain, evidence)
     })
+}
+
+/// Whether the answers at the wall are nearer in length to the reference's that the caps sent have cut than to the part of these that
+/// the wall would leave: then the caps have cut them too, and their tokens are counted otherwise.
+fn are_as_long(evidence: &Evidence<'_>, wall: u64) -> bool {
+    let mut cut: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for answer in evidence.reference.all().filter(|a| Ended::of(a) == Ended::AtCap) {
+        if let Some(cap) = answer.cap() {
+            let sum = cut.entry(cap).or_default();
+            *sum = (sum.0 + answer.text.len() as f64, sum.1 + 1.0);
+        }
+    }
+    let at_wall = evidence.answers.all().filter(|a| evidence.completion_tokens(a) == Some(wall));
+    let (mut theirs, mut between) = (0.0, 0.0);
+    for (answer, cap) in at_wall.filter_map(|a| Some((a, a.cap().filter(|cap| *cap >= wall + LOWERED)?))) {
+        if let Some((bytes, answers)) = cut.get(&cap) {
+            theirs += answer.text.len() as f64;
+            between += f64::midpoint(1.0, wall as f64 / cap as f64) * bytes / answers;
+        }
+    }
+    between > 0.0 && theirs > between
 }
 
 /// By how much longer than those that are cut no answer is where a cap is lowered, as a factor: tokens are not all of one length.

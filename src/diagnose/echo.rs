@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::tally::Tally;
+use super::tally::{RULED_OUT, Tally};
 use super::{Evidence, finding};
 use crate::signal::metadata::{Metadata, are_other_sizes, fits, may_be_same_model};
-use crate::signal::repeats::replayed_ids;
+use crate::signal::repeats::{repeated, replayed_ids};
+use crate::stats::exact::more_often;
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
 
@@ -58,10 +59,14 @@ fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Opti
     Some(finding(if n < total { "partial-routing" } else { "swapped-model" }, Likely, seen))
 }
 
-/// Answers under the id and with the text of an earlier one: they were not made, they were kept.
+/// Answers under the id and with the text of an earlier one: they were not made, they were kept. A host that makes an id of what it says
+/// has them as well where a text comes again by chance, which it then does at the reference just as often.
 fn replays(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = Tally { endpoint: replayed_ids(evidence.answers), reference: replayed_ids(evidence.reference) };
     let confidence = tally.never()?;
+    if more_often(repeated(evidence.answers), repeated(evidence.reference)) > RULED_OUT {
+        return None;
+    }
     let evidence = format!("the id and the text of an earlier answer on {}", tally.words());
     Some(finding("cached-responses", confidence, evidence))
 }

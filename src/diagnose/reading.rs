@@ -6,7 +6,7 @@
 
 use super::pattern::Pattern;
 use super::tally::FEWEST;
-use super::{ANOTHER_MODEL, Evidence, finding};
+use super::{ANOTHER_MODEL, Evidence, finding, penalty};
 use crate::compare::band::{HONEST_HAZARD_PER_TOKEN, HONEST_SHARE_OF_DRAWS};
 use crate::compare::control::{CHARACTERS_PER_TOKEN, Unit};
 use crate::stats::exact::{Share, more_often};
@@ -54,7 +54,8 @@ impl Reading {
         if more_often(other, beside) <= MORE_OFTEN {
             // Where thoughts are hidden, content parts at once behind those that part late.
             let is_soon = pattern.hazard() > honest_hazard(evidence) && !evidence.thinking.disclosure.is_hidden();
-            return if is_soon || is_drawn_otherwise { Self::Other } else { Self::Near };
+            let is_other = (is_soon || is_drawn_otherwise) && !is_drawn_by_other_rules(evidence);
+            return if is_other { Self::Other } else { Self::Near };
         }
         match evidence.sampled {
             _ if pattern.same_texts() >= FEWEST_READ => Self::Same,
@@ -70,7 +71,7 @@ impl Reading {
         if self == Self::Other || !findings.iter().any(of_prompt) {
             return findings;
         }
-        if is_one_start_token(pattern) && !is_unmoved(pattern) {
+        if is_one_start_token(pattern) && has_moved(pattern) {
             return findings.into_iter().map(unless_declared).collect();
         }
         let surest = |f: &Finding| if of_prompt(f) { self.surest(f) } else { f.confidence };
@@ -105,6 +106,12 @@ impl Reading {
     }
 }
 
+/// Whether answers are others in a way that no prompt makes them: at temperature 0 they change from one time to the next, or turn away
+/// from words that were used. Then the count is of another prompt, or of the same one by a host that also samples otherwise.
+fn is_drawn_by_other_rules(evidence: &Evidence<'_>) -> bool {
+    evidence.is_restless() || penalty::turns_away(evidence).is_some_and(|found| found.confidence <= Likely)
+}
+
 /// Whether sampled answers are others by more than the tolerance.
 fn is_drawn_otherwise(evidence: &Evidence<'_>) -> bool {
     let substitution = evidence.effects.iter().find(|s| s.effect.name == EffectName::Substitution);
@@ -119,6 +126,11 @@ const FEWEST_UNMOVED: usize = 40;
 fn is_unmoved(pattern: &Pattern<'_>) -> bool {
     let (_, other) = pattern.leaving();
     other.showing == 0 && pattern.same_texts() >= FEWEST_UNMOVED
+}
+
+/// Whether a greedy answer is none of the reference's.
+fn has_moved(pattern: &Pattern<'_>) -> bool {
+    pattern.leaving().1.showing > 0
 }
 
 /// A finding on a token that answers neither show nor rule out: it stands, and says what a host needs that only counts so.

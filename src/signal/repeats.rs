@@ -86,11 +86,20 @@ fn are_ids_of_answers(answers: &Answers<'_>) -> bool {
 /// Answers to sampled probes that are equal to an earlier one to the same probe, among those of some length: short answers
 /// are equal by chance.
 pub fn duplicates(answers: &Answers<'_>) -> Share {
+    equal_to_an_earlier(answers, is_long)
+}
+
+/// The same among answers of any length.
+pub fn repeated(answers: &Answers<'_>) -> Share {
+    equal_to_an_earlier(answers, |_| true)
+}
+
+fn equal_to_an_earlier(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> bool) -> Share {
     let mut out = Share::default();
     for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
         let mut seen = BTreeSet::new();
         let drawn = answers.iter().filter(|a| is_draw(a, answers));
-        for answer in drawn.filter(|a| is_long(a)) {
+        for answer in drawn.filter(|a| of(a)) {
             out.count((!seen.insert(&*answer.text)).into());
         }
     }
