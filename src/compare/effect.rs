@@ -375,6 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_control_that_parts_at_once_less_is_close_enough() {
+        let interval = Interval { estimate: 0.02, low: 0.01, high: 0.03 };
+        let usual = Sized::new(EffectName::Divergence, interval, interval, None);
+        assert!(usual.is_within(&SETTINGS));
+        let far = Sized { excess: 4.0, ..usual };
+        assert!(!far.is_within(&SETTINGS), "12 % of the published rate");
+        let mut units = control();
+        units.pace.excess = 4.0;
+        assert_eq!(divergence(&greedy(1), &units, TEST).map(|found| found.excess), Some(4.0));
+    }
+
+    #[test]
     fn the_departure_is_the_share_of_requests_that_go_elsewhere_where_the_hazard_is_far_less() {
         let found = departure(&greedy(40), &control(), TEST).expect("probes");
         assert!((found.effect.estimate - 0.2).abs() < 1e-9, "{:?}", found.effect);

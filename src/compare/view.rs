@@ -218,6 +218,10 @@ mod tests {
         assert_eq!(disclosure(&of_all(320), &of_all(290)), Disclosure::HiddenByBoth);
         assert_eq!(disclosure(&of_all(320), &of_all(9)), Disclosure::NoThoughts);
         assert_eq!(disclosure(&of_all(8), &of_all(9)), Disclosure::NoThoughts);
+        let uncounted = [0, 1, 2].map(|replicate| Sample { replicate, usage: None, ..sample(None, long, None) });
+        assert_eq!(disclosure(&of_all(320), &uncounted), Disclosure::HiddenByBoth, "the other may hide as much");
+        assert_eq!(disclosure(&uncounted, &of_all(320)), Disclosure::HiddenByBoth);
+        assert_eq!(disclosure(&uncounted, &of_all(9)), Disclosure::NoThoughts);
         let counted = [sample(None, "Yes.", Some(30))];
         assert_eq!(disclosure(&counted, &plain), Disclosure::HiddenByBoth);
     }

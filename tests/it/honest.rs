@@ -13,7 +13,7 @@ use crate::fixture::Project;
 use crate::host::{Host, Request, WORDS, digest, response};
 
 /// What each is, by the first part of its path.
-const DIALECTS: [(&str, Dialect); 32] = [
+const DIALECTS: [(&str, Dialect); 34] = [
     ("whole", |a| whole(&a.completion())),
     ("whole-in-parts", |a| whole(&with(a.completion(), "/choices/0/message/content", json!([a.part()])))),
     ("whole-empty-fields", |a| {
@@ -48,6 +48,12 @@ const DIALECTS: [(&str, Dialect); 32] = [
     }),
     ("cached-told", |a| sse(&a.with_usage(&with(a.usage(), "/prompt_tokens_details", a.cached_details())), "\n\n")),
     ("end-counted", |a| sse(&a.with_usage(&with(a.usage(), "/completion_tokens", json!(a.tokens + 1))), "\n\n")),
+    ("channel-not-counted", |a| {
+        sse(&a.with_usage(&with(a.usage(), "/completion_tokens", json!(a.tokens.saturating_sub(4)))), "\n\n")
+    }),
+    ("ids-of-what-is-said", |a| {
+        sse(&a.each(|event| with(event, "/id", json!(digest(&[&a.text]).to_string()))), "\n\n")
+    }),
     ("whole-message-last", |a| {
         let message = json!({"role": "assistant", "content": a.text});
         sse(&a.last(|event| with(event, "/choices/0/message", message.clone())), "\n\n")
