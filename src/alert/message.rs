@@ -89,8 +89,10 @@ pub struct Occasion<'a> {
     pub model: &'a str,
     /// The run, where there was one.
     pub run: Option<&'a str>,
-    /// When it saw them.
+    /// When it saw them; what they are known by follows from it.
     pub at: Timestamp,
+    /// When they were found, which is later where a run is gone on with: messages are sent in this order.
+    pub made: Timestamp,
 }
 
 impl Event {

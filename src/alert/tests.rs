@@ -281,14 +281,14 @@ fn one_message_goes_to_each_receiver_and_the_same_events_make_the_same_key() {
         transition("e2", Severity::Warning),
         transition("x", Severity::Critical),
     ];
-    let occasion = Occasion { model: "m", run: Some("r"), at: at(2) };
+    let occasion = Occasion { model: "m", run: Some("r"), at: at(2), made: at(2) };
     let messages = group(&transitions, &occasion, &config);
     let seen: Vec<(&str, usize)> = messages.iter().map(|(to, m)| (to.as_str(), m.events.len())).collect();
     assert_eq!(seen, [("a", 3), ("b", 1)]);
 
     let mut turned = transitions.clone();
     turned.reverse();
-    let later = Occasion { run: Some("another"), at: at(9), ..occasion };
+    let later = Occasion { run: Some("another"), at: at(9), made: at(9), ..occasion };
     let again = group(&turned, &later, &config);
     assert_eq!(messages["a"].key, again["a"].key);
     assert_ne!(messages["a"].key, messages["b"].key);
@@ -298,7 +298,8 @@ fn one_message_goes_to_each_receiver_and_the_same_events_make_the_same_key() {
 #[test]
 fn links_name_the_run_and_the_model_and_are_left_out_where_there_is_no_run() {
     let config = Alerting { report_url: Some("https://h/{model}/{run}".into()), ..Alerting::default() };
-    let url = |run| Message::new("a", Vec::new(), &Occasion { model: "m é", run, at: at(1) }, &config).report_url;
+    let occasion = |run| Occasion { model: "m é", run, at: at(1), made: at(1) };
+    let url = |run| Message::new("a", Vec::new(), &occasion(run), &config).report_url;
     assert_eq!(url(Some("r")).as_deref(), Some("https://h/m%20%C3%A9/r"));
     assert_eq!(url(None), None);
 }

@@ -120,7 +120,8 @@ impl Alarm {
         if self.telling == Telling::Nobody {
             return store.conclude(&run.id, &conclusion).await;
         }
-        let known = Known::from(store, clock::now()).await?;
+        let now = clock::now();
+        let known = Known::from(store, now).await?;
         let mut seen = observations(report, &known.alerts, &self.config, run.started_at);
         if let Some(why) = concluded.why_broken_off() {
             seen.retain(|seen| seen.subject.kind != Kind::Checker);
@@ -128,7 +129,7 @@ impl Alarm {
         }
         let id = run.id.to_string();
         // A run's own time and not the present one: concluded again, it makes the same keys.
-        let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at };
+        let occasion = Occasion { model: &self.model, run: Some(&id), at: run.started_at, made: now };
         let alerts = known.follow(seen, &occasion, &self.config);
         let is_silenced = |alert: &&Alert| known.silences.iter().any(|scope| scope.holds(&alert.subject));
         let heard = alerts.states.iter().filter(|alert| !is_silenced(alert));
@@ -173,7 +174,7 @@ impl Alarm {
     async fn tell_of_failure(&self, seen: Observation) -> Result<(), StoreError> {
         let store = SqliteStore::open(&self.data_dir, self.redactor.clone()).await?;
         let now = clock::now();
-        let occasion = Occasion { model: &self.model, run: None, at: now };
+        let occasion = Occasion { model: &self.model, run: None, at: now, made: now };
         let update = Known::from(&store, now).await?.follow(vec![seen], &occasion, &self.config);
         store.update_alerts(&update).await?;
         send_due(&store, &self.receivers).await;
@@ -183,7 +184,7 @@ impl Alarm {
     /// Without a store there is no memory of what was told: each failed check tells of itself.
     async fn send_at_once(&self, seen: Observation) {
         let now = clock::now();
-        let occasion = Occasion { model: &self.model, run: None, at: now };
+        let occasion = Occasion { model: &self.model, run: None, at: now, made: now };
         let update = Known::default().follow(vec![seen], &occasion, &self.config);
         for notification in update.notifications {
             let Ok(message) = serde_json::from_str::<Message>(&notification.event) else { continue };

@@ -113,7 +113,7 @@ async fn messages(store: &SqliteStore, session: &Session, found: &Found) -> Resu
     let at = clock::now();
     let known = Known::from(store, at).await?;
     let changes = changes(&session.name, &found.now, &found.before);
-    let occasion = Occasion { model: &session.name, run: None, at };
+    let occasion = Occasion { model: &session.name, run: None, at, made: at };
     Ok(known.tell(changes, &occasion, &session.loaded.config.alert))
 }
 

@@ -56,7 +56,7 @@ fn notification(receiver: String, message: &Message, occasion: &Occasion<'_>) ->
         key: message.key.clone(),
         receiver,
         run: occasion.run.and_then(|run| run.parse().ok()),
-        created_at: occasion.at,
+        created_at: occasion.made,
         event: super::webhook::body(message),
     }
 }

@@ -58,7 +58,7 @@ fn message(events: Vec<Event>) -> Message {
         docs_url: Some("https://notes.example/alerts".into()),
         ..Alerting::default()
     };
-    Message::new("slack", events, &Occasion { model: "m", run: Some("r-1"), at: at() }, &config)
+    Message::new("slack", events, &Occasion { model: "m", run: Some("r-1"), at: at(), made: at() }, &config)
 }
 
 /// All strings of a payload that are shown, and whether anything in it would be read as markup.
@@ -196,7 +196,7 @@ fn changes_go_where_routes_lead_and_nobody_is_told_of_silenced_ones() {
         facts: refused(&[Feature::Tools], "no"),
     };
     let changes = vec![transition("e", Severity::Warning), transition("f", Severity::Critical)];
-    let occasion = Occasion { model: "m", run: None, at: at() };
+    let occasion = Occasion { model: "m", run: None, at: at(), made: at() };
     let receivers = |endpoint: &str| {
         let silences = vec![Scope { model: "m".into(), endpoint: endpoint.into() }];
         let update = Known { silences, ..Known::default() }.tell(changes.clone(), &occasion, &config);

@@ -232,6 +232,6 @@ pub fn example(receiver: &str, at: Timestamp, config: &crate::config::Alerting) 
             features: Vec::new(),
         },
     };
-    let occasion = Occasion { model: "example-model", run: None, at };
+    let occasion = Occasion { model: "example-model", run: None, at, made: at };
     Message { example: true, ..Message::new(receiver, vec![event], &occasion, config) }
 }

@@ -153,10 +153,13 @@ pub(super) const ALERTS: &str = "SELECT state FROM alert";
 pub(super) const INSERT_NOTIFICATION: &str = "INSERT INTO notification (key, receiver, run, created_at, event, \
      attempts, next_attempt_at) VALUES ($1, $2, $3, $4, $5, 0, $4) ON CONFLICT (key) DO NOTHING";
 
+/// Without what an earlier message to the same receiver waits before: nobody is to hear that something ended before that it began.
 pub(super) const DUE_NOTIFICATIONS: &str = concat!(
     "SELECT ",
     notification_columns!(),
-    " FROM notification WHERE next_attempt_at <= $1 ORDER BY created_at, key"
+    " FROM notification WHERE next_attempt_at <= $1 AND NOT EXISTS (SELECT 1 FROM notification AS earlier \
+     WHERE earlier.receiver = notification.receiver AND earlier.next_attempt_at > $1 \
+     AND (earlier.created_at, earlier.key) < (notification.created_at, notification.key)) ORDER BY created_at, key"
 );
 
 pub(super) const NOTIFICATIONS_SINCE: &str = concat!(

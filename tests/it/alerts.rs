@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{SignedDuration, Timestamp};
-use samemodel::alert::{Message, Occasion};
+use samemodel::alert::{Condition, Message, Observation, Occasion};
 use samemodel::config::{Config, Credentials, Environment};
 use samemodel::deliver::{Courier, Known, Receivers, words};
 use samemodel::redact::Redactor;
 use samemodel::report::Report;
-use samemodel::report::outcome::{observations, results};
+use samemodel::report::outcome::{failed_check, observations, results};
 use samemodel::store::{
     AlertStore, AlertUpdate, Conclusion, Delivery, OutboxEntry, RunId, RunRecord, Silence, SilenceId, SqliteStore,
     Store as _, StoreFuture,
@@ -149,7 +149,7 @@ async fn run_once(dir: &TempDir, script: &Script, run: u32, setup: &(Config, Rec
         let known = Known::from(&store, time(run)).await.expect("what is known");
         let seen = observations(&report, &known.alerts, &config.alert, record.started_at);
         let id = record.id.to_string();
-        let occasion = Occasion { model: "m", run: Some(&id), at: record.started_at };
+        let occasion = Occasion { model: "m", run: Some(&id), at: record.started_at, made: record.started_at };
         let alerts = known.follow(seen, &occasion, &config.alert);
         let conclusion = Conclusion { end: None, results: results(&report), alerts };
         store.conclude(&record.id, &conclusion).await.expect("a conclusion");
@@ -364,4 +364,43 @@ async fn what_a_receiver_refuses_for_good_is_told_from_trouble_that_passes_and_s
     assert!(said[1].reason().contains("set UNSET"), "{said:?}");
     assert_eq!(said[3].reason(), "the value of WRONG is no https URL");
     assert!(!format!("{said:?} {receivers}", receivers = receivers.names().count()).contains("canary"));
+}
+
+/// What is found at a time of a check that began at another.
+async fn find(store: &SqliteStore, config: &Config, seen: Observation, times: (Timestamp, Timestamp)) {
+    let (at, made) = times;
+    let known = Known::from(store, made).await.expect("what is known");
+    let occasion = Occasion { model: "m", run: None, at, made };
+    store.update_alerts(&known.follow(vec![seen], &occasion, &config.alert)).await.expect("it is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hears_that_something_ended_before_that_it_began() {
+    let asked = AtomicU32::new(0);
+    let hook = Receiver::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => ("503 Service Unavailable", "", ""),
+        _ => ("204 No Content", "", ""),
+    });
+    let url = format!("http://{}/hook", hook.authority());
+    let settings = json!({"receiver": {"hook": {"kind": "webhook", "url_env": "HOOK_URL"}}});
+    let (config, receivers) = setup(settings, &[("HOOK_URL", &url)]);
+    let dir = TempDir::new().expect("a folder");
+    let store = SqliteStore::open(dir.path(), Redactor::default()).await.expect("a store");
+    let courier = Courier { store: &store, receivers: &receivers };
+    let second = |n| time(2) + SignedDuration::from_secs(n);
+
+    find(&store, &config, failed_check("m", "no room"), (second(0), second(0))).await;
+    assert_eq!(courier.send_due(second(0)).await.expect("deliveries").len(), 1);
+    // A run that began before the check that failed, and is gone on with.
+    let works = Observation { condition: Condition::Passing, ..failed_check("m", "") };
+    find(&store, &config, works, (time(1), second(10))).await;
+    assert_eq!(courier.send_due(second(20)).await.expect("deliveries"), [], "it waits for the earlier one");
+    assert_eq!(courier.send_due(second(60)).await.expect("deliveries").len(), 2);
+    store.close().await.expect("closed");
+
+    let change = |posted: &Posted| {
+        let message: Value = serde_json::from_str(&posted.body).expect("a message");
+        message["events"][0]["change"].as_str().expect("a word").to_owned()
+    };
+    assert_eq!(hook.got().iter().map(change).collect::<Vec<_>>(), ["firing", "firing", "resolved"]);
 }

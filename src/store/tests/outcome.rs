@@ -226,6 +226,20 @@ async fn a_notification_waits_until_its_time_and_what_is_sent_stays_sent() {
 }
 
 #[tokio::test]
+async fn what_is_due_waits_for_what_its_receiver_is_to_hear_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let to_another = Notification { receiver: "another".into(), ..notification("c", 3) };
+    let made = vec![notification("a", 1), notification("b", 2), to_another];
+    store.update_alerts(&update(Vec::new(), made)).await.unwrap();
+    store.settle("a", &Delivery::Postponed { until: time(60), reason: "503".into() }).await.unwrap();
+    assert_eq!(keys_due(&store, 59).await, ["c"]);
+    assert_eq!(keys_due(&store, 60).await, ["a", "b", "c"]);
+    store.settle("a", &Delivery::GivenUp { at: time(60), reason: "gone".into() }).await.unwrap();
+    assert_eq!(keys_due(&store, 61).await, ["b", "c"], "what is given up holds up nothing");
+}
+
+#[tokio::test]
 async fn what_was_given_up_is_tried_again_only_when_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
