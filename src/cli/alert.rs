@@ -12,7 +12,7 @@ use super::alarm::{flush, trouble};
 use super::args::Global;
 use super::args::alert::{Alert, AlertVerb, Send, Silence, Test, Unsilence};
 use super::session::data_dir;
-use super::{UsageError, clock, emit, mask, note};
+use super::{UsageError, clock, emit, history, mask, note, status};
 use crate::alert::fits;
 use crate::config::{Config, Credentials, Environment, Model};
 use crate::deliver::{Receivers, words};
@@ -54,10 +54,6 @@ impl Office {
     async fn store(&self) -> anyhow::Result<SqliteStore> {
         Ok(SqliteStore::open(&self.data_dir, self.redactor.clone()).await?)
     }
-
-    async fn store_to_read(&self) -> anyhow::Result<SqliteStore> {
-        Ok(SqliteStore::open_to_read(&self.data_dir, self.redactor.clone()).await?)
-    }
 }
 
 fn watched(config: &Config) -> Vec<(String, String)> {
@@ -68,22 +64,41 @@ fn watched(config: &Config) -> Vec<(String, String)> {
 }
 
 pub(super) async fn alert(args: &Alert, global: &Global) -> anyhow::Result<Code> {
-    let office = Office::open(global)?;
-    if let AlertVerb::Test(args) = &args.verb {
-        return test(args, &office).await;
+    match &args.verb {
+        AlertVerb::List => look(global).await,
+        AlertVerb::Test(args) => test(args, &Office::open(global)?).await,
+        AlertVerb::Silence(args) => {
+            let office = Office::open(global)?;
+            let store = office.store().await?;
+            closed(silence(args, &store, &office.watched).await, store).await
+        }
+        AlertVerb::Unsilence(args) => {
+            let store = Office::open(global)?.store().await?;
+            closed(unsilence(args, &store).await, store).await
+        }
+        AlertVerb::Send(args) => {
+            let office = Office::open(global)?;
+            let store = office.store().await?;
+            closed(send(args, &store, &office.receivers).await, store).await
+        }
     }
-    let store = match &args.verb {
-        AlertVerb::List => office.store_to_read().await?,
-        _ => office.store().await?,
-    };
-    let done = match &args.verb {
-        AlertVerb::Test(_) | AlertVerb::List => list::list(&store, &office.config).await,
-        AlertVerb::Silence(args) => silence(args, &store, &office.watched).await,
-        AlertVerb::Unsilence(args) => unsilence(args, &store).await,
-        AlertVerb::Send(args) => send(args, &store, &office.receivers).await,
-    };
+}
+
+async fn closed(done: anyhow::Result<Code>, store: SqliteStore) -> anyhow::Result<Code> {
     store.close().await?;
     done
+}
+
+/// Lists what there is, and makes nothing.
+async fn look(global: &Global) -> anyhow::Result<Code> {
+    let config = status::configuration(global)?;
+    mask::know(&Credentials::of(&config, &Environment::of_process()).redactor());
+    let store = history::open_beside(&config, global).await?;
+    let done = list::list(store.as_ref(), &config).await;
+    match store {
+        Some(store) => closed(done, store).await,
+        None => done,
+    }
 }
 
 /// Sends an example everywhere, or to one receiver, and says of each what came of it.

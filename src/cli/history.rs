@@ -9,6 +9,7 @@ use std::process::ExitCode as Code;
 use super::args::Global;
 use super::args::history::{History, HistoryFormat, HistoryVerb};
 use super::{UsageError, emit, paint, prune, session, terminal_width};
+use crate::config::Config;
 use crate::redact::Redactor;
 use crate::report::View;
 use crate::report::chart::Glyphs;
@@ -38,6 +39,11 @@ pub(super) async fn open_if_there(global: &Global) -> anyhow::Result<Option<Sqli
         return Ok(None);
     }
     open(global).await.map(Some)
+}
+
+/// The same beside a configuration. Where that has no models either, there is nothing to look at, and that is an error.
+pub(super) async fn open_beside(config: &Config, global: &Global) -> anyhow::Result<Option<SqliteStore>> {
+    if config.model.is_empty() { open(global).await.map(Some) } else { open_if_there(global).await }
 }
 
 /// Fails, and says why, where there is no history that could be read: not even reading makes a folder.

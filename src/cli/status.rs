@@ -30,12 +30,7 @@ const SHOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 pub(super) async fn status(args: &Status, global: &Global) -> anyhow::Result<Code> {
     let config = configuration(global)?;
     let folder = Folder::within(&session::folder(global));
-    // Without a configuration there is nothing to be watched either.
-    let store = if config.model.is_empty() {
-        Some(history::open(global).await?)
-    } else {
-        history::open_if_there(global).await?
-    };
+    let store = history::open_beside(&config, global).await?;
     let desk = Desk { config: &config, folder: &folder, store: store.as_ref(), now: clock::now() };
     let report = desk.report(args.model.as_deref()).await;
     if let Some(store) = store {
@@ -52,7 +47,7 @@ pub(super) async fn status(args: &Status, global: &Global) -> anyhow::Result<Cod
 }
 
 /// The configuration; where none is named and none is there, one without models: the lab leaves runs then, too.
-fn configuration(global: &Global) -> Result<Config, ConfigError> {
+pub(super) fn configuration(global: &Global) -> Result<Config, ConfigError> {
     let environment = Environment::of_process();
     match Config::load(global.config.as_deref(), &environment, &[]) {
         Ok(loaded) => Ok(loaded.config),

@@ -218,6 +218,22 @@ fn a_silence_keeps_quiet_until_it_is_ended() {
 }
 
 #[test]
+fn looking_at_alerts_needs_no_configuration_and_makes_nothing() {
+    let project = Project::new().with_endpoint("reference", "lab:");
+    let listed = project.run(["alert", "list"]);
+    assert_eq!(listed.code(), 0, "{}", listed.stderr);
+    assert_says(&listed.stdout, &["no alerts yet\n", "0 silences\n", "0 messages of the last 7 days\n"]);
+    assert!(!project.path(".samemodel").exists(), "looking makes no history");
+
+    assert_eq!(project.run(["alert", "silence", "m/*", "--for", "7d", "--comment", "known"]).code(), 0);
+    std::fs::remove_file(project.path("providers.toml")).expect("it was there");
+    let listed = project.run_as_is(&["alert", "list"]);
+    assert_eq!(listed.code(), 0, "{}", listed.stderr);
+    assert_says(&listed.stdout, &["no alerts yet\n", "1 silence\n", "m/*"]);
+    project.run_as_is(&["alert", "list", "-c", "none.toml"]).refuses(2, &["none.toml"]);
+}
+
+#[test]
 fn an_example_goes_to_every_receiver_and_is_marked() {
     let receiver = receiver();
     let project = project(&receiver).with_endpoint("reference", "lab:");
