@@ -8,7 +8,7 @@ use std::process::ExitCode as Code;
 
 use super::args::Global;
 use super::args::history::{History, HistoryFormat, HistoryVerb};
-use super::{UsageError, emit, paint, prune, session, terminal_width};
+use super::{UsageError, emit, note, paint, prune, session, terminal_width};
 use crate::config::Config;
 use crate::redact::Redactor;
 use crate::report::View;
@@ -83,6 +83,9 @@ async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
     let found = gather(&store, args).await;
     store.close().await?;
     let (report, endpoint) = found?;
+    if report.runs.is_empty() && args.format == HistoryFormat::Terminal {
+        note("no runs yet: `samemodel check` makes one");
+    }
     let stdout = std::io::stdout();
     let view = View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) };
     let text = match (args.format, &endpoint) {

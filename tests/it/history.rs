@@ -140,6 +140,16 @@ fn pruning(project: &Project) {
 }
 
 #[test]
+fn a_history_without_runs_says_what_makes_one() {
+    let project = Project::new().with_endpoint("reference", "lab:");
+    assert_eq!(project.run(["alert", "silence", "m/*", "--for", "7d", "--comment", "known"]).code(), 0);
+    let list = project.run(["history"]);
+    assert_eq!((list.code(), list.stdout.as_str()), (0, ""), "{}", list.stderr);
+    assert_says(&list.stderr, &["no runs yet: `samemodel check` makes one"]);
+    assert_eq!(project.run(["history", "--format", "json"]).stderr, "");
+}
+
+#[test]
 fn a_history_that_is_not_there_is_said_to_be_missing() {
     let project = Project::new().with_endpoint("reference", "lab:");
     for arguments in [["history", "m"], ["export", "0"], ["metrics", "--quiet"]] {
