@@ -34,9 +34,10 @@ pub(super) async fn list(store: Option<&SqliteStore>, config: &Config) -> anyhow
     for alert in told {
         let is_silenced = silences.iter().any(|silence| scope(silence).holds(&alert.subject));
         let silenced = if is_silenced { ", silenced" } else { "" };
-        let abandoned = if alert.subject.is_looked_after(config) { "" } else { ", no longer checked" };
+        let is_looked_after = alert.subject.is_looked_after(config);
+        let abandoned = if is_looked_after { "" } else { ", no longer checked" };
         let _ = writeln!(out, "{}", escape::line(&row(alert, &format!("{silenced}{abandoned}"))));
-        if let Some(line) = since_then(alert, &latest, &policy) {
+        if let Some(line) = since_then(alert, &latest, is_looked_after.then_some(&policy)) {
             let _ = writeln!(out, "          {}", escape::line(&line));
         }
     }
@@ -83,25 +84,31 @@ fn row(alert: &Alert, marks: &str) -> String {
     format!("{word:<9} {kind:<15} {about}  {severity}{marks}, since {since}  {}", facts.reason)
 }
 
-/// What the latest run says of an endpoint whose alert is about an earlier one, and what the alert waits for.
-fn since_then(alert: &Alert, latest: &Latest, policy: &Policy) -> Option<String> {
+/// What the latest run says of an endpoint whose alert is about an earlier one, and what the alert waits for: nothing where no check
+/// looks after it, and no policy holds.
+fn since_then(alert: &Alert, latest: &Latest, policy: Option<&Policy>) -> Option<String> {
     let subject = &alert.subject;
     let is_of_endpoint = matches!(subject.kind, Kind::Drift | Kind::Unreachable);
     let found = latest.get(&subject.model).filter(|_| is_of_endpoint).and_then(|found| found.get(&subject.endpoint));
     let last = found.map(|found| format!("last run: {}, {}", found.result.verdict, found.result.reason));
-    let waits = match &alert.phase {
+    let waits = policy.and_then(|policy| waits(alert, policy));
+    let parts: Vec<String> = last.into_iter().chain(waits).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+fn waits(alert: &Alert, policy: &Policy) -> Option<String> {
+    let kind = alert.subject.kind;
+    match &alert.phase {
         Phase::Firing(firing) => {
-            let needed = count(policy.pass_after(subject.kind) as usize, "pass");
+            let needed = count(policy.pass_after(kind) as usize, "pass");
             Some(format!("{} of {needed} to resolve", firing.passes))
         }
         Phase::Pending { failures, .. } => {
-            let needed = count(policy.fail_after(subject.kind) as usize, "failing run");
+            let needed = count(policy.fail_after(kind) as usize, "failing run");
             Some(format!("{failures} of {needed} before it is told"))
         }
         Phase::Quiet | Phase::Resolved { .. } => None,
-    };
-    let parts: Vec<String> = last.into_iter().chain(waits).collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 async fn latest(
@@ -185,13 +192,14 @@ mod tests {
         let policy = Policy::of(&Alerting { fail_after: 3, pass_after: 2, ..Alerting::default() });
         let since = Timestamp::UNIX_EPOCH;
         let firing = alert(Phase::Firing(Firing { since, passes: 1, flapping: false, told: None }));
-        let line = since_then(&firing, &latest(), &policy);
+        let line = since_then(&firing, &latest(), Some(&policy));
         assert_eq!(line.as_deref(), Some("last run: inconclusive, weights 0 %; 1 of 2 passes to resolve"));
         let pending = alert(Phase::Pending { since, failures: 1 });
-        let line = since_then(&pending, &Latest::new(), &policy);
+        let line = since_then(&pending, &Latest::new(), Some(&policy));
         assert_eq!(line.as_deref(), Some("1 of 3 failing runs before it is told"));
         let resolved = alert(Phase::Resolved { since, at: since });
-        assert_eq!(since_then(&resolved, &Latest::new(), &policy), None);
+        assert_eq!(since_then(&resolved, &Latest::new(), Some(&policy)), None);
+        assert_eq!(since_then(&pending, &Latest::new(), None), None, "no check looks after it, so nobody is ever told");
         assert!(row(&firing, ", silenced").contains("m/alpha  warning, silenced, since 1970-01-01"));
         assert_eq!(
             totals(&[firing, pending, resolved, alert(Phase::Quiet)]),
