@@ -82,11 +82,22 @@ impl StatusReport {
         if endpoints.any(|endpoint| endpoint.latest.is_some()) {
             return None;
         }
-        let check = |model: &ModelStatus| format!("`samemodel check {}`", escape::shell_word(&model.model));
-        let checks: Vec<String> = self.models.iter().take(NAMED_MODELS).map(check).collect();
-        let watch =
-            if self.models.iter().any(|model| model.next.is_some()) { ", or `samemodel watch --once`" } else { "" };
-        Some(format!("nothing was judged yet: run {}{watch}", checks.join(", ")))
+        // Of a check that failed the alert says why, and another one would fail as it did.
+        let models: Vec<&ModelStatus> = self.models.iter().filter(|model| !self.has_failed(model)).collect();
+        let check = |model: &&ModelStatus| format!("`samemodel check {}`", escape::shell_word(&model.model));
+        let checks: Vec<String> = models.iter().take(NAMED_MODELS).map(check).collect();
+        let more = match models.len().saturating_sub(NAMED_MODELS) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let watch = if models.iter().any(|model| model.next.is_some()) { ", or `samemodel watch --once`" } else { "" };
+        (!models.is_empty()).then(|| format!("nothing was judged yet: run {}{more}{watch}", checks.join(", ")))
+    }
+
+    /// Whether the latest check of a model came to nothing.
+    fn has_failed(&self, model: &ModelStatus) -> bool {
+        let of = |alert: &&AlertStatus| alert.kind == Kind::Checker && alert.model == model.model;
+        self.alerts.iter().filter(of).any(AlertStatus::is_firing)
     }
 
     fn summary(&self) -> String {

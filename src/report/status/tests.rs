@@ -145,6 +145,25 @@ fn before_the_first_verdict_the_command_that_brings_it_is_named() {
 }
 
 #[test]
+fn a_check_that_failed_is_not_advised_again_and_of_many_models_the_first_are_named() {
+    let mut report = report();
+    report.models[0].endpoints.iter_mut().for_each(|endpoint| endpoint.latest = None);
+    report.models[0].next = None;
+    report.models = (0..5).map(|n| ModelStatus { model: format!("m{n}"), ..report.models[0].clone() }).collect();
+    let advice = |report: &StatusReport| {
+        let screen = report.screen(View { width: 400, ..NARROW });
+        screen.lines().find(|line| line.starts_with("nothing was judged yet")).map(str::to_owned)
+    };
+    let checks =
+        |from: usize| (from..from + 3).map(|n| format!("`samemodel check m{n}`")).collect::<Vec<_>>().join(", ");
+    assert_eq!(advice(&report), Some(format!("nothing was judged yet: run {} and 2 more", checks(0))));
+    (report.alerts[0].kind, report.alerts[0].model) = (Kind::Checker, "m0".into());
+    assert_eq!(advice(&report), Some(format!("nothing was judged yet: run {} and 1 more", checks(1))));
+    report.models.truncate(1);
+    assert_eq!(advice(&report), None);
+}
+
+#[test]
 fn a_verdict_of_a_run_that_held_against_something_else_says_so() {
     let mut report = report();
     let told = |report: &StatusReport| report.screen(NARROW).matches("\n    held against ").count();
