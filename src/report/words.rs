@@ -35,7 +35,8 @@ const SAMPLING_LEGEND: &str =
 pub const NEXT: &str = "next";
 
 /// What sends messages whose time has come.
-pub const WHAT_SENDS: &str = "what is due goes out with the next check, or at once with `samemodel alert send`";
+pub const WHAT_SENDS: &str = "what is due is tried with the next check, or at once with `samemodel alert send`; where a receiver \
+     fails, the rest waits";
 
 /// From this share on a number of per cent is shown without a decimal.
 const WHOLE: f64 = 0.0995;

@@ -251,7 +251,8 @@ fn a_message_whose_time_has_come_is_due_and_what_sends_it_is_said() {
     report.messages =
         MessageStatus::of(entry(State::Waiting(due)), "m: 1 drifting".to_owned(), due).into_iter().collect();
     let told = "\nmessages\ndue for hook since 2026-03-01 12:00 UTC: m: 1 drifting (connection refused)\n\
-                what is due goes out with the next check, or at once with\n  `samemodel alert send`\n";
+                what is due is tried with the next check, or at once with\n  `samemodel alert send`; where a \
+                receiver fails, the rest waits\n";
     assert!(report.screen(NARROW).ends_with(told), "{}", report.screen(NARROW));
     let later = MessageStatus::of(entry(State::GivenUp(due)), String::new(), due).expect("it was not sent");
     assert!(!later.is_due && report.messages[0].is_due);
