@@ -69,13 +69,27 @@ pub(super) fn matching(runs: Vec<RunRecord>, id: Option<&str>, model: Option<&st
     let fits = |run: &RunRecord| {
         model.is_none_or(|model| run.model == model) && id.is_none_or(|id| run.id.to_string().starts_with(id))
     };
+    let known = models(&runs);
     let found: Vec<RunRecord> = runs.into_iter().filter(fits).collect();
+    if let (None, Some(model), true, false) = (id, model, found.is_empty(), known.is_empty()) {
+        return Err(no_run_of(model, &known).into());
+    }
     match (id, found.len()) {
         (None, 0) => Err(UsageError("the history has no such run: `samemodel check` makes one".into()).into()),
         (Some(_), 0) => Err(UsageError("the history has no such run: `samemodel history` lists them".into()).into()),
         (Some(id), n) if n > 1 => Err(UsageError(format!("{n} runs begin with `{id}`: give more of the id")).into()),
         _ => Ok(found),
     }
+}
+
+/// The models that runs are of.
+fn models(runs: &[RunRecord]) -> BTreeSet<String> {
+    runs.iter().map(|run| run.model.clone()).collect()
+}
+
+fn no_run_of(model: &str, known: &BTreeSet<String>) -> UsageError {
+    let hint = aside(model, known.iter().map(String::as_str));
+    UsageError(format!("the history has no run of `{model}`{hint}"))
 }
 
 async fn list(args: &History, global: &Global) -> anyhow::Result<Code> {
@@ -114,11 +128,10 @@ async fn gather(store: &SqliteStore, args: &History) -> anyhow::Result<(HistoryR
     let mut runs = store.runs().await?;
     let (model, endpoint) = meant(args, &runs);
     if let Some(model) = &model {
-        let known: BTreeSet<String> = runs.iter().map(|run| run.model.clone()).collect();
+        let known = models(&runs);
         runs.retain(|run| run.model == *model);
         if runs.is_empty() {
-            let hint = aside(model, known.iter().map(String::as_str));
-            return Err(UsageError(format!("the history has no run of `{model}`{hint}")).into());
+            return Err(no_run_of(model, &known).into());
         }
     }
     let starts = store.started_runs().await?;

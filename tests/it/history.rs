@@ -47,6 +47,9 @@ fn chart(project: &Project) {
     let unknown = ["judged an endpoint `tripled`", "known here: ", "`double-bos`"];
     project.run(["history", "m", "--endpoint", "tripled"]).refuses(2, &unknown);
     project.run(["history", "n"]).refuses(2, &["no run of `n`"]);
+    for verb in ["report", "export"] {
+        project.run([verb, "--model", "n"]).refuses(2, &["no run of `n`", "`m`"]);
+    }
     assert_eq!(project.run(["history", "--model", "m"]).stdout, project.run(["history", "m"]).stdout);
     project.run(["history", "--model", "n"]).refuses(2, &["no run of `n`"]);
     project.run(["history", "m", "--model", "m"]).refuses(2, &["--model"]);
