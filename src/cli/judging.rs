@@ -112,7 +112,7 @@ impl Judging<'_> {
             is_no_api(cause) || kind.is_some_and(|kind| kind.is_fatal() || kind.is_refusal())
         };
         match causes.and_then(|causes| causes.first()).filter(stays) {
-            Some(cause) => format!("{}, then go on with --resume", remedy(cause)),
+            Some(cause) => format!("{}; then go on with --resume", remedy(cause)),
             None => "go on with --resume once it answers".to_owned(),
         }
     }

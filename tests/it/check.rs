@@ -249,7 +249,7 @@ fn a_reference_that_is_not_there_is_to_be_mended_before_its_run_is_gone_on_with(
     let project = Project::new().with_probe("p", "Hello");
     let project =
         ["reference", "twin"].iter().fold(project, |project, name| project.with_endpoint(name, &host.url(name)));
-    project.run(["check", "m"]).refuses(3, &["check `model` and `base_url`", "then go on with --resume"]);
+    project.run(["check", "m"]).refuses(3, &["check `model` and `base_url`", "; then go on with --resume"]);
 }
 
 #[cfg(unix)]
