@@ -13,7 +13,7 @@ use super::args::watch::Metrics;
 use super::inputs::Inputs;
 use super::sink::Sink;
 use super::{clock, history, in_a_line, note, session};
-use crate::config::{Config, Environment, Loaded, Model};
+use crate::config::{Config, ConfigError, Environment, Loaded, Model};
 use crate::deliver::Known;
 use crate::report::openmetrics::{AlertState, ModelState, render};
 use crate::retention::Standing;
@@ -23,12 +23,26 @@ use crate::store::{RetentionStore as _, SqliteStore, Store as _, StoreError, Wat
 pub(super) async fn metrics(args: &Metrics, global: &Global) -> anyhow::Result<Code> {
     let sink = Sink::open(args.output.as_deref(), global, &[])?;
     let store = history::open(global).await?;
-    // What the history has is told whether the configuration can be read or not.
-    let loaded = Config::load(global.config.as_deref(), &Environment::of_process(), &[]);
-    let text = exposition(&store, &loaded.map(|loaded| loaded.config.model).unwrap_or_default()).await;
+    let text = match configured(global) {
+        Ok(models) => exposition(&store, &models).await,
+        Err(error) => Err(error),
+    };
     store.close().await?;
     sink.write(&text?)?;
     Ok(Code::SUCCESS)
+}
+
+/// The models of the configuration. Where none was named, what the history has is told whether it can be read or not.
+fn configured(global: &Global) -> anyhow::Result<BTreeMap<String, Model>> {
+    match Config::load(global.config.as_deref(), &Environment::of_process(), &[]) {
+        Ok(loaded) => Ok(loaded.config.model),
+        Err(error) if global.config.is_some() => Err(error.into()),
+        Err(ConfigError::NotFound(_)) => Ok(BTreeMap::new()),
+        Err(error) => {
+            note(&format!("the metrics are without the configuration: {}", in_a_line(&error.into())));
+            Ok(BTreeMap::new())
+        }
+    }
 }
 
 /// The file that the configuration wants written after each run.

@@ -70,3 +70,16 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!([0, 3].contains(&run.code()), "{}", run.stderr);
     project.run(["metrics", "--output", "no/such/folder/x.prom"]).refuses(2, &["cannot write no/such/folder/x.prom"]);
 }
+
+#[test]
+fn a_configuration_that_was_named_must_be_there_and_another_is_noted_where_it_cannot_be_read() {
+    let project = project();
+    let run = project.run(["check", "m", "--quiet"]);
+    assert!([0, 3].contains(&run.code()), "{}", run.stderr);
+    project.run(["metrics", "-c", "nope.toml"]).refuses(2, &["nope.toml"]);
+    fs::write(project.path("providers.toml"), "no = [").expect("it is written");
+    let noted = project.run_as_is(&["metrics"]);
+    assert_eq!(noted.code(), 0, "{}", noted.stderr);
+    assert_says(&noted.stdout, &["samemodel_last_run_has_results{model=\"m\"} 1\n"]);
+    assert_says(&noted.stderr, &["the metrics are without the configuration: ", "providers.toml"]);
+}
