@@ -21,12 +21,12 @@ pub struct Subject {
 
 impl Subject {
     /// Whether checks still look after it: one that is no longer configured has nobody who finds it right again. Where no model is
-    /// configured, whatever is known may be checked again.
+    /// configured, whatever is known may be checked again, and so may the lab, which is there beside any configuration.
     pub fn is_looked_after(&self, config: &Config) -> bool {
         if self.model.is_empty() || config.model.is_empty() {
             return true;
         }
-        let Some(model) = config.model.get(&self.model) else { return false };
+        let Some(model) = config.model.get(&self.model) else { return is_built_in(&self.model) };
         let is_there = model.endpoint.iter().any(|endpoint| endpoint.name == self.endpoint);
         match self.kind {
             Kind::Checker => true,
@@ -35,6 +35,17 @@ impl Subject {
             Kind::FeaturesChanged => is_there,
         }
     }
+}
+
+/// Whether a model is there without being configured.
+#[cfg(feature = "lab")]
+fn is_built_in(model: &str) -> bool {
+    model == crate::config::LAB_MODEL
+}
+
+#[cfg(not(feature = "lab"))]
+fn is_built_in(_: &str) -> bool {
+    false
 }
 
 /// What may be wrong, the more general first: messages are in this order.

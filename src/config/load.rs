@@ -67,7 +67,7 @@ impl Config {
             return Err(ConfigError::NotFound(path.to_owned()));
         }
         files.extend(File::read(&path.with_extension("local.toml"))?);
-        if !files.is_empty() && merge(&files, env, &[])?.model.contains_key("lab") {
+        if !files.is_empty() && merge(&files, env, &[])?.model.contains_key(super::start::LAB_MODEL) {
             return Ok(None);
         }
         let read: Vec<PathBuf> = files.iter().map(|f| f.path.clone()).collect();

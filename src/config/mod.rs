@@ -43,6 +43,8 @@ pub use load::{DEFAULT_FILE, Loaded};
 pub use problem::{ConfigError, Place, Problem};
 pub use secret::{Credentials, MissingKey, SecretKind};
 pub use shape::json_schema;
+#[cfg(feature = "lab")]
+pub use start::LAB_MODEL;
 pub use start::START_FILE;
 pub use timetable::{TimetableError, cron, time_zone};
 pub use types::*;

@@ -1,5 +1,9 @@
 //! The file that `samemodel init` writes: small, commented, and ready to be edited.
 
+/// The name of the model that is there without a file.
+#[cfg(feature = "lab")]
+pub const LAB_MODEL: &str = "lab";
+
 /// The model `lab`, which is there without a file.
 #[cfg(feature = "lab")]
 pub(super) const LAB: &str = include_str!("lab.toml");

@@ -203,6 +203,18 @@ fn firing() -> Phase {
     Phase::Firing(Firing { since: at("2026-03-01T11:00:00Z"), passes: 0, flapping: false, told: None })
 }
 
+#[cfg(feature = "lab")]
+#[test]
+fn the_lab_is_looked_after_beside_any_configuration() {
+    let subject = Subject { model: "lab".into(), ..alert("twin", firing()).subject };
+    let mut config = Config::default();
+    assert!(subject.is_looked_after(&config));
+    let model = toml::from_str::<crate::config::Model>("reference = 'together'\nprobes = []").expect("a model");
+    config.model.insert("m".to_owned(), model);
+    assert!(subject.is_looked_after(&config));
+    assert!(!Subject { model: "old".into(), ..subject }.is_looked_after(&config));
+}
+
 #[test]
 fn alerts_that_no_check_looks_after_are_counted_apart_and_do_not_fire() {
     let mut report = report();
