@@ -53,12 +53,7 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     }
     // Without any test (one reference answer to each greedy probe) the tolerance alone decides.
     let significant = endpoint.q_value.is_none_or(|q| q <= settings.alpha);
-    // What honest kernels may show excuses nothing where other evidence speaks for another model.
-    let is_excused = !endpoint.findings.iter().any(Finding::is_of_another_model);
-    let clearance = |s: &Sized| {
-        let band = if is_excused { s.band } else { Band::default() };
-        Sized { band, ..s.clone() }.clearance(settings)
-    };
+    let clearance = |s: &Sized| beside_findings(s, endpoint).clearance(settings);
     let farthest = endpoint.effects.iter().max_by(|a, b| clearance(a).total_cmp(&clearance(b)));
     if let Some(found) = farthest.filter(|s| significant && clearance(s) > 0.0) {
         return judge(Verdict::Drifted, describe(&found.effect), Some(&found.effect));
@@ -107,6 +102,13 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
     }
     let (reason, advice) = what_is_missing(endpoint, significant, settings);
     Judgement { advice, ..judge(Verdict::Inconclusive, reason, tightest) }
+}
+
+/// An effect with what excuses it: what honest kernels may show excuses nothing where other evidence speaks for another model.
+fn beside_findings(found: &Sized, endpoint: &EndpointComparison) -> Sized {
+    let is_excused = !endpoint.findings.iter().any(Finding::is_of_another_model);
+    let band = if is_excused { found.band } else { Band::default() };
+    Sized { band, ..found.clone() }
 }
 
 /// What an agreement takes for granted: that requests above temperature 0 go where those at 0 go, since sampled answers by
@@ -184,7 +186,7 @@ fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &
     let computed = endpoint.questions.computed.effect.as_ref();
     let shown = range(computed, Some(settings.tolerance));
     if significant && endpoint.q_value.is_some() {
-        return (format!("a difference, but its size against the tolerance is not settled{shown}"), None);
+        return (format!("{}{shown}", unsettled(endpoint, settings)), None);
     }
     let few = if computed.is_some() { format!("weights are not settled{shown}") } else { "too few answers".to_owned() };
     if endpoint.thinking.disclosure.is_hidden() {
@@ -207,6 +209,25 @@ fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &
         _ => "more greedy probes would decide".to_owned(),
     };
     (few, Some(advice))
+}
+
+/// What keeps a difference that is significant from being drift: the end of the interval that is shown, or, where all of that lies
+/// beyond the tolerance, what honest kernels may show or the wider interval of an alarm.
+fn unsettled(endpoint: &EndpointComparison, settings: &Settings) -> String {
+    let computed = endpoint.questions.computed.effect.as_ref();
+    let shown = endpoint.effects.iter().find(|s| Some(&s.effect) == computed);
+    let Some(shown) = shown.map(|s| beside_findings(s, endpoint)).filter(|s| s.effect.low > settings.tolerance) else {
+        return "a difference, but its size against the tolerance is not settled".to_owned();
+    };
+    let beyond = "a difference beyond the tolerance, but";
+    if shown.effect.low <= shown.band.honest {
+        let honest = 100.0 * shown.band.honest;
+        return format!("{beyond} not surely beyond the {honest:.0} % by which honest kernels may differ");
+    }
+    if shown.alarm.0.is_infinite() {
+        return format!("{beyond} what is not shown may have caused it");
+    }
+    format!("{beyond} not yet by the wider interval that an alarm needs")
 }
 
 /// How few there are of what an endpoint is held against, where these are the reason why so many answers are needed.

@@ -164,6 +164,28 @@ fn what_is_not_settled_is_said_with_what_would_settle_it() {
 }
 
 #[test]
+fn what_keeps_a_significant_difference_from_being_drift_is_the_bound_that_failed() {
+    let with = |alarm, honest| {
+        let mut found = endpoint(Some(0.01), &[(Divergence, 0.3, 0.5)]);
+        found.effects[0].alarm = alarm;
+        found.effects[0].band = Band { honest, agreed: 0.0, source: Source::BuiltIn };
+        let found = judged(found);
+        assert_eq!(found.verdict, Verdict::Inconclusive, "{}", found.reason);
+        found.reason
+    };
+    let shown = " (40 %, 30 to 50; tolerance 5 %)";
+    let beyond = "a difference beyond the tolerance, but";
+    let wider = format!("{beyond} not yet by the wider interval that an alarm needs{shown}");
+    assert_eq!((with((0.01, 0.8), 0.0), with((0.2, 0.6), 0.25)), (wider.clone(), wider));
+    let honest = format!("{beyond} not surely beyond the 35 % by which honest kernels may differ{shown}");
+    assert_eq!(with((0.2, 0.6), 0.35), honest);
+    let hidden = with((f64::NEG_INFINITY, f64::INFINITY), 0.0);
+    assert_eq!(hidden, format!("{beyond} what is not shown may have caused it{shown}"));
+    let open = judged(endpoint(Some(0.01), &[(Divergence, 0.04, 0.5)])).reason;
+    assert!(open.starts_with("a difference, but its size against the tolerance is not settled (27 %"), "{open}");
+}
+
+#[test]
 fn what_more_probes_cannot_decide_is_said_with_what_can() {
     let with = |honest, low, high| {
         let mut found = endpoint(Some(0.9), &[(Divergence, low, high)]);
