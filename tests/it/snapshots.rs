@@ -58,6 +58,7 @@ fn what_is_accepted_is_what_later_runs_are_held_against() {
     project.run(["test", "--seed", "1"]);
     let accepted = project.run(["accept", "--all"]);
     assert_eq!(accepted.code(), 0, "{}", accepted.stderr);
+    assert_says(&accepted.stderr, &["git add ", ", then samemodel test"]);
     assert!(
         accepted.stdout.starts_with("accepted ") && accepted.stdout.contains(" of m/host\n  "),
         "{}",

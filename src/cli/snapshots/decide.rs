@@ -46,7 +46,7 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
     emit(if text.is_empty() { NOTHING } else { &text })?;
     if !taken.is_empty() {
         let (all, path) = (by_endpoint(taken.iter().copied()), shell_word(&folder.path().display().to_string()));
-        note(&format!("accepted {all}: git add {path}"));
+        note(&format!("accepted {all}: git add {path}, then samemodel test"));
     }
     if let Some(how) = how_to_take(&why) {
         note(&how);

@@ -8,6 +8,7 @@ use super::{
     AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, SilenceStatus, StatusReport,
 };
 use crate::alert::Kind;
+use crate::config::Reference;
 use crate::report::history::tone;
 use crate::report::layout::{self, Tone, at_most, left, wrap};
 use crate::report::terminal::View;
@@ -123,7 +124,7 @@ impl ModelStatus {
         put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
         for endpoint in &self.endpoints {
             let _ = writeln!(out, "{}", endpoint.row(view));
-            let below = endpoint.latest.as_ref().map(|latest| latest.below(self.reference.as_deref()));
+            let below = endpoint.latest.as_ref().map(|latest| latest.below(self));
             for line in below.iter().filter(|text| !text.is_empty()).flat_map(|text| set_in(text, view)) {
                 let _ = writeln!(out, "{line}");
             }
@@ -133,12 +134,17 @@ impl ModelStatus {
 
 impl LatestVerdict {
     /// What is to be said below its row: what its run held the endpoint against, where that is not what the model's checks do, and why
-    /// there is no effect, where there is none.
-    fn below(&self, reference: Option<&str>) -> String {
-        let own = self.reference.as_deref().filter(|own| Some(*own) != reference);
+    /// there is no effect, where there is none. A reason may be one of snapshots that were decided on since: then it is to be asked again.
+    fn below(&self, model: &ModelStatus) -> String {
+        let own = self.reference.as_deref().filter(|own| Some(*own) != model.reference.as_deref());
         let against = own.map(|own| format!("held against {}", words::reference_name(own)));
-        let why = Some(&self.reason).filter(|reason| self.effect.is_none() && !reason.is_empty()).cloned();
-        against.into_iter().chain(why).collect::<Vec<_>>().join("; ")
+        let is_of_snapshots = self.reference.as_deref() == Some(Reference::SNAPSHOT);
+        let is_to_be_asked = self.verdict == Verdict::Unmeasured && is_of_snapshots && model.waiting == 0;
+        let then = if is_to_be_asked { "then: " } else { "" };
+        let why = Some(&self.reason).filter(|reason| self.effect.is_none() && !reason.is_empty());
+        let again = format!("nothing waits now: ask again with `samemodel test {}`", escape::shell_word(&model.model));
+        let parts = against.into_iter().chain(why.map(|reason| format!("{then}{reason}")));
+        parts.chain(is_to_be_asked.then_some(again)).collect::<Vec<_>>().join("; ")
     }
 }
 

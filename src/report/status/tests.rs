@@ -117,6 +117,22 @@ fn one_screen_of_eighty_columns_says_how_all_stands() {
 }
 
 #[test]
+fn what_had_no_snapshot_is_to_be_asked_again_once_nothing_waits() {
+    let mut report = report();
+    report.models[0].reference = Some("snapshot".to_owned());
+    let latest = report.models[0].endpoints[1].latest.as_mut().expect("it was judged");
+    latest.reference = Some("snapshot".to_owned());
+    latest.reason = "no approved snapshot: 120 answers wait for review".to_owned();
+    let told = |report: &StatusReport| report.screen(View { width: 200, ..NARROW });
+    let waits = "unmeasured\n    no approved snapshot: 120 answers wait for review\n";
+    assert!(told(&report).contains(waits), "{}", told(&report));
+    report.models[0].waiting = 0;
+    let again = "unmeasured\n    then: no approved snapshot: 120 answers wait for review; \
+                 nothing waits now: ask again with `samemodel test m`\n";
+    assert!(told(&report).contains(again), "{}", told(&report));
+}
+
+#[test]
 fn where_nothing_is_wrong_there_is_little_to_say() {
     let due = Due { tier: Tier::Full, at: at("2026-03-01T04:00:00Z"), covers: None };
     let mut report = report();
