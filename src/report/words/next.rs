@@ -65,19 +65,7 @@ pub struct Step {
 
 /// What to do next, for all endpoints together: what would settle open verdicts, and what can be sent to a host that differs.
 pub fn next_steps(report: &Report) -> Vec<Step> {
-    let mut steps: Vec<(String, Vec<&str>)> = Vec::new();
-    // How to go on with a run that was stopped stands beside why it was.
-    for e in report.endpoints.iter().filter(|_| report.partial.is_none()) {
-        let step = next(e, report);
-        match steps.iter_mut().find(|(there, _)| *there == step) {
-            Some((_, endpoints)) => endpoints.push(&e.endpoint),
-            None if step.is_empty() || !needs_attention(e) => {}
-            None => steps.push((step, vec![&e.endpoint])),
-        }
-    }
-    let of_endpoints = |(step, endpoints): &(String, Vec<&str>)| format!("{}: {step}", few(endpoints));
-    let mut out: Vec<Step> =
-        steps.iter().take(STEPS).map(|step| Step { text: of_endpoints(step), command: None }).collect();
+    let mut out: Vec<Step> = of_endpoints(report).into_iter().map(|text| Step { text, command: None }).collect();
     let drifted: Vec<&str> =
         report.endpoints.iter().filter(|e| e.verdict == Verdict::Drifted).map(|e| e.endpoint.as_str()).collect();
     if let Some(run) = report.run.as_ref().filter(|_| !drifted.is_empty()) {
@@ -85,6 +73,25 @@ pub fn next_steps(report: &Report) -> Vec<Step> {
         out.push(Step { text: format!("{}: to report this to the host, run", few(&drifted)), command: Some(command) });
     }
     out
+}
+
+/// What would settle the verdicts on endpoints, of those first that have none at all; and how many are not named.
+fn of_endpoints(report: &Report) -> Vec<String> {
+    let mut steps: Vec<(String, Vec<&str>)> = Vec::new();
+    // How to go on with a run that was stopped stands beside why it was.
+    let mut endpoints: Vec<&EndpointReport> = report.endpoints.iter().filter(|_| report.partial.is_none()).collect();
+    endpoints.sort_by_key(|e| e.verdict != Verdict::Unmeasured);
+    for e in endpoints {
+        let step = next(e, report);
+        match steps.iter_mut().find(|(there, _)| *there == step) {
+            Some((_, endpoints)) => endpoints.push(&e.endpoint),
+            None if step.is_empty() || !needs_attention(e) => {}
+            None => steps.push((step, vec![&e.endpoint])),
+        }
+    }
+    let more: usize = steps.iter().skip(STEPS).map(|(_, endpoints)| endpoints.len()).sum();
+    let named = steps.iter().take(STEPS).map(|(step, endpoints)| format!("{}: {step}", few(endpoints)));
+    named.chain((more > 0).then(|| format!("and {more} more: see why above"))).collect()
 }
 
 /// What keeps other hosts out of a report on one, if its name needs no quoting in any shell.
@@ -209,6 +216,28 @@ mod tests {
         for asked in [10.0, 30.0] {
             assert_eq!(told(10.0, asked, Reference::SNAPSHOT), approve);
         }
+    }
+
+    #[test]
+    fn steps_of_who_was_not_measured_come_first_and_those_that_are_not_named_are_counted() {
+        let mut report = fixture::mixed();
+        let open = |name: &str, needed| {
+            let mut e = fixture::mixed().endpoints[0].clone();
+            (e.endpoint, e.verdict, e.causes, e.depth) = (name.to_owned(), Verdict::Inconclusive, Vec::new(), None);
+            (e.samples, e.unanswered, e.samples_to_decide, e.greedy_probes_to_decide) = (250, 0, Some(needed), None);
+            e.questions.computed.verdict = Verdict::Inconclusive;
+            e
+        };
+        let mut down = open("down", 20);
+        (down.verdict, down.samples, down.unanswered) = (Verdict::Unmeasured, 0, 20);
+        down.causes = vec![cause("server", "HTTP 500: up")];
+        report.endpoints = vec![open("a", 20), open("b", 30), open("c", 40), open("d", 40), down];
+        let told: Vec<String> = next_steps(&report).into_iter().map(|step| step.text).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(told[0].starts_with("down: ask again later") && told[1].starts_with("a: raise"), "{told:?}");
+        assert_eq!(told[3], "and 2 more: see why above");
+        report.endpoints.pop();
+        assert!(next_steps(&report)[2].text.starts_with("c, d: raise"), "{:?}", next_steps(&report));
     }
 
     #[test]
