@@ -3,6 +3,7 @@
 //! Part of layer 4's status, pure.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use super::{
     AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, SilenceStatus, StatusReport,
@@ -122,13 +123,22 @@ impl ModelStatus {
         let parts: Vec<String> =
             against.into_iter().chain([next]).chain((self.waiting > 0).then_some(review)).collect();
         put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
+        let column = self.name_column(view);
         for endpoint in &self.endpoints {
-            let _ = writeln!(out, "{}", endpoint.row(view));
+            for line in endpoint.rows(column, view) {
+                let _ = writeln!(out, "{line}");
+            }
             let below = endpoint.latest.as_ref().map(|latest| latest.below(self));
             for line in below.iter().filter(|text| !text.is_empty()).flat_map(|text| set_in(text, view)) {
                 let _ = writeln!(out, "{line}");
             }
         }
+    }
+
+    /// How wide the column of names is: as the longest, where there is room for an effect beside it.
+    fn name_column(&self, view: View) -> usize {
+        let longest = self.endpoints.iter().map(|e| layout::width(&escape::line(&e.endpoint))).max().unwrap_or(0);
+        longest.clamp(NAME, view.width.saturating_sub(BESIDE_NAME + EFFECT).max(NAME))
     }
 }
 
@@ -148,18 +158,24 @@ impl LatestVerdict {
     }
 }
 
-/// Columns of an endpoint's name, and what stands before an effect: name, time and verdict with their gaps.
+/// The least columns of an endpoint's name, what else stands before an effect: time and verdict with their gaps, and the columns of an
+/// effect as it mostly is.
 const NAME: usize = 20;
-const BEFORE_EFFECT: usize = 2 + NAME + 2 + 16 + 2 + 12 + 2;
+const BESIDE_NAME: usize = 2 + 2 + 16 + 2 + 12 + 2;
+const EFFECT: usize = 16;
 
 impl EndpointStatus {
-    fn row(&self, view: View) -> String {
-        let name = layout::name(&escape::line(&self.endpoint), NAME);
-        let Some(latest) = &self.latest else { return format!("  {name}  never judged") };
+    /// Its row; an effect for which there is no room has a line of its own.
+    fn rows(&self, column: usize, view: View) -> Vec<String> {
+        let name = layout::name(&escape::line(&self.endpoint), column);
+        let Some(latest) = &self.latest else { return vec![format!("  {name}  never judged")] };
         let verdict = view.paint.apply(tone(latest.verdict), &left(latest.verdict.as_str(), 12));
+        let row = format!("  {name}  {}  {verdict}", minute(&latest.started_at));
         let effect = latest.effect.as_ref().map_or_else(String::new, words::effect);
-        let effect = left(&effect, view.width.saturating_sub(BEFORE_EFFECT).max(8));
-        format!("  {name}  {}  {verdict}  {effect}", minute(&latest.started_at)).trim_end().to_owned()
+        if effect.is_empty() || BESIDE_NAME + column + layout::width(&effect) <= view.width {
+            return vec![format!("{row}  {effect}").trim_end().to_owned()];
+        }
+        iter::once(row.trim_end().to_owned()).chain(set_in(&effect, view)).collect()
     }
 }
 

@@ -117,6 +117,21 @@ fn one_screen_of_eighty_columns_says_how_all_stands() {
 }
 
 #[test]
+fn an_effect_without_room_has_its_own_line_and_names_grow_with_the_screen() {
+    let mut report = report();
+    report.models[0].endpoints.truncate(1);
+    let name = "a-rather-long-endpoint-name-via-openrouter";
+    report.models[0].endpoints[0].endpoint = name.to_owned();
+    let told = |width| report.screen(View { width, ..NARROW });
+    let narrow = "\n  a-rather-l…penrouter  2026-03-01 12:00  drifted\n    31 % (22 to 39)\n";
+    assert!(told(60).contains(narrow), "{}", told(60));
+    let usual = "\n  a-rather-long-…ia-openrouter  2026-03-01 12:00  drifted       31 % (22 to 39)\n";
+    assert!(told(80).contains(usual), "{}", told(80));
+    let wide = format!("\n  {name}  2026-03-01 12:00  drifted       31 % (22 to 39)\n");
+    assert!(told(120).contains(&wide), "{}", told(120));
+}
+
+#[test]
 fn what_had_no_snapshot_is_to_be_asked_again_once_nothing_waits() {
     let mut report = report();
     report.models[0].reference = Some("snapshot".to_owned());
