@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::chart::{Glyphs, Scale};
-use super::layout::{self, Tone, left, right};
+use super::layout::{self, Span, Tone, left, right, wrap_spans};
 use super::terminal::View;
 use super::{escape, words};
 use crate::store::{EndpointResult, RecordedStart, RunRecord, StartCause};
@@ -140,6 +140,31 @@ impl RunEntry {
         if text.is_empty() { "no results".to_owned() } else { text.join(", ") }
     }
 
+    /// Its line, behind the model's name if there is one; what has no room there is set in below.
+    fn lines(&self, model: &str, view: View) -> Vec<String> {
+        let (id, tier) = (words::short_id(&self.run), self.tier.as_deref().unwrap_or(""));
+        let mut lines = vec![format!("{}  {}  {}", minute(&self.started_at), left(id, words::SHORT_ID), left(tier, 5))];
+        let ended = if self.status == "complete" { "" } else { &self.status };
+        let mut counts = words::count(self.answers as usize, "answer");
+        if self.errors > 0 {
+            let _ = write!(counts, ", {}", words::count(self.errors as usize, "error"));
+        }
+        let plain = |text: &str| Span { tone: Tone::Text, text: text.to_owned() };
+        let tally = Span { tone: tone(self.worst()), text: self.tally() };
+        let cost = self.cost.map_or_else(String::new, words::dollars);
+        let parts = [plain(model), plain(ended), tally, plain(&counts), plain(&cost)];
+        for part in parts.into_iter().filter(|part| !part.text.is_empty()) {
+            let has_room = |line: &&mut String| layout::width(line) + 2 + layout::width(&part.text) <= view.width;
+            if let Some(line) = lines.last_mut().filter(has_room) {
+                let _ = write!(line, "  {}", view.paint.apply(part.tone, &part.text));
+            } else {
+                let below = wrap_spans(&[part], view.width.saturating_sub(SET_IN), view.paint);
+                lines.extend(below.iter().map(|line| " ".repeat(SET_IN) + line.trim_end()));
+            }
+        }
+        lines
+    }
+
     fn worst(&self) -> Verdict {
         let order = [Verdict::Drifted, Verdict::Unmeasured, Verdict::Inconclusive, Verdict::Consistent];
         order.into_iter().find(|v| self.results.iter().any(|r| r.verdict == *v)).unwrap_or(Verdict::Unmeasured)
@@ -162,24 +187,11 @@ impl HistoryReport {
         let several = self.runs.iter().any(|run| run.model != self.runs[0].model);
         let mut out = String::new();
         for run in &self.runs {
-            let model = if several { format!("{}  ", escape::line(&run.model)) } else { String::new() };
-            let ended = if run.status == "complete" { String::new() } else { format!("{}  ", run.status) };
-            let tally = view.paint.apply(tone(run.worst()), &run.tally());
-            let mut line = format!(
-                "{}  {}  {}  {model}{ended}{tally}",
-                minute(&run.started_at),
-                left(words::short_id(&run.run), words::SHORT_ID),
-                left(run.tier.as_deref().unwrap_or(""), 5),
-            );
-            let _ = write!(line, "  {}", words::count(run.answers as usize, "answer"));
-            if run.errors > 0 {
-                let _ = write!(line, ", {}", words::count(run.errors as usize, "error"));
+            let model = if several { escape::line(&run.model) } else { String::new() };
+            for line in run.lines(&model, view) {
+                out.push_str(&glyphs.text(line.trim_end()));
+                out.push('\n');
             }
-            if let Some(cost) = run.cost {
-                let _ = write!(line, "  {}", words::dollars(cost));
-            }
-            out.push_str(&glyphs.text(line.trim_end()));
-            out.push('\n');
         }
         out
     }
@@ -214,6 +226,9 @@ impl HistoryReport {
         out
     }
 }
+
+/// Columns by which what a run came to is set in, where it has no room beside the run.
+const SET_IN: usize = 4;
 
 /// What stands before the effects: time, verdict and their gaps.
 const BEFORE_EFFECTS: usize = 16 + 2 + 12 + 2;
@@ -297,6 +312,17 @@ mod tests {
     #[test]
     fn runs_are_lines_with_what_they_came_to() {
         insta::assert_snapshot!(report().table(NARROW, Glyphs::Unicode));
+    }
+
+    #[test]
+    fn what_a_run_came_to_stands_below_it_where_the_screen_is_narrow() {
+        let table = report().table(View { width: 60, ..NARROW }, Glyphs::Unicode);
+        assert!(table.lines().all(|line| layout::width(line) <= 60), "{table}");
+        let told = "7f03         partial\n    1 drifted (e\\u{1b}[2J)  250 answers, 2 errors  $0.20\n";
+        assert!(table.contains(told), "{table}");
+        let narrow = report().table(View { width: 40, ..NARROW }, Glyphs::Unicode);
+        let told = "    1 drifted (f), 1 consistent\n    500 answers, 4 errors  $0.20\n";
+        assert!(narrow.contains(told), "{narrow}");
     }
 
     #[test]
