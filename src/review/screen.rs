@@ -12,7 +12,7 @@ use super::{Decision, Extent, Review, Shown, Tally, Visibility};
 use crate::report::View;
 use crate::report::diff::{joined, marked};
 use crate::report::escape::{line, short_line};
-use crate::report::layout::{Span, Tone, at_most, left, width, wrap, wrap_spans};
+use crate::report::layout::{self, Span, Tone, at_most, left, width, wrap, wrap_spans};
 use crate::report::words;
 use crate::signal::contrast::{Change as Words, Side, changes};
 use crate::snapshot::{Snapshot, file};
@@ -55,7 +55,7 @@ pub struct Screen {
 pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: usize) -> Screen {
     let (name, at) = review.current().unwrap_or_default();
     let title = line(&format!("snapshot {at} of {}: {name}", review.total()));
-    let mut lines = vec![view.paint.apply(Tone::Heading, left(&title, view.width).trim_end())];
+    let mut lines = vec![view.paint.apply(Tone::Heading, layout::name(&title, view.width).trim_end())];
     lines.extend(headlines(waiting, review.shown, view, height));
     let body = body(waiting, review.shown, view);
     // As many lines stand below as the longest place would need, and the keys.

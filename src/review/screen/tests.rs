@@ -109,6 +109,15 @@ fn a_narrow_screen_tells_all_that_matters_and_how_to_leave() {
 }
 
 #[test]
+fn a_long_name_keeps_the_probe_in_the_title() {
+    let (new, name) = (drifted(&NEW), "snap/a-rather-long-endpoint-name-via-openrouter/core/haiku");
+    let view = View { width: 60, paint: Paint::Plain };
+    let text = render(&Review::new(vec![name.into()]), Waiting { approved: None, new: &new }, view, 24).text;
+    let title = text.lines().next().expect("a title");
+    assert_eq!(title, "snapshot 1 of 1: snap/a-rather…ame-via-openrouter/core/haiku");
+}
+
+#[test]
 fn help_says_what_every_key_does_within_eighty_by_twenty_four() {
     let (new, mut review) = (drifted(&NEW), review());
     review.toggle(Part::Help);
