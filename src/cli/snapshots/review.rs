@@ -182,11 +182,14 @@ impl Session<'_> {
             Decision::Accept => accepted_together(&found, &names, shown),
             Decision::Reject | Decision::Skip => found.iter().filter(|(name, _)| names.contains(name)).collect(),
         };
-        if decision != Decision::Skip && !self.confirms(&screen::question(decision, taken.len(), names.len()))? {
-            self.review.notice = "nothing was decided".into();
-            return Ok(());
-        }
         if decision != Decision::Skip {
+            // What the key before did may take more lines than the question is written over, so that the screen is shown without it.
+            let approved = names.first().map(|name| self.folder.read(name, State::Approved)).transpose()?.flatten();
+            self.show(shown, approved.as_ref())?;
+            if !self.confirms(&screen::question(decision, taken.len(), names.len()))? {
+                self.review.notice = "nothing was decided".into();
+                return Ok(());
+            }
             self.foot(&[screen::under_way(decision, taken.len())])?;
         }
         let mut before = Vec::new();
