@@ -136,6 +136,7 @@ pub fn whole(name: &str, waiting: Waiting<'_>, shown: Shown, view: View) -> Stri
 }
 
 /// What one has to know to decide: the prompt in a line, the others in a few where the screen is high enough and all is not shown below.
+/// Beside the help it is the prompt alone, so that the help is whole on a small screen.
 fn headlines(waiting: Waiting<'_>, shown: Shown, view: View, height: usize) -> Vec<String> {
     let most = match shown.info {
         Visibility::Shown => 1,
@@ -146,7 +147,8 @@ fn headlines(waiting: Waiting<'_>, shown: Shown, view: View, height: usize) -> V
         "prompt" => vec![left(&(left(about, LABEL) + &short_line(&text, view.width)), view.width)],
         _ => at_most(labelled(about, &text, view), most, view.width),
     };
-    told.take(HEADLINES).flat_map(rows).map(|row| row.trim_end().to_owned()).collect()
+    let headlines = if shown.help == Visibility::Shown { 1 } else { HEADLINES };
+    told.take(headlines).flat_map(rows).map(|row| row.trim_end().to_owned()).collect()
 }
 
 /// All that changed, in words.

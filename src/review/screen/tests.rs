@@ -124,6 +124,9 @@ fn help_says_what_every_key_does_within_eighty_by_twenty_four() {
     let help = render(&review, Waiting { approved: None, new: &new }, View::default(), 24);
     insta::assert_snapshot!(help.text);
     assert!(help.extent.lines <= help.extent.room, "{:?}", help.extent);
+    let narrow = View { width: 60, paint: Paint::Plain };
+    let help = render(&review, Waiting { approved: None, new: &new }, narrow, 24);
+    assert!(help.extent.lines <= help.extent.room, "{}", help.text);
 }
 
 #[test]
