@@ -66,7 +66,7 @@ fn what_drifted_is_not_accepted_with_others_after_a_run_that_could_not_tell() {
     for found in &before {
         assert_says(&all.stdout, &[found["probe"].as_str().expect("a probe")]);
     }
-    assert_says(&all.stderr, &["since the endpoint had drifted", "accept it by name or with --drifted"]);
+    assert_says(&all.stderr, &["since the endpoint had drifted", "accept them by name or with --drifted"]);
     for several in [["accept", "m"], ["accept", "m/host/*"]] {
         assert_eq!(project.run(several).code(), 1);
     }

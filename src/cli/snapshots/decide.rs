@@ -1,5 +1,6 @@
 //! `samemodel accept` and `samemodel reject`: what `review` does, without a terminal.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode as Code;
 
 use super::group::groups;
@@ -34,12 +35,12 @@ pub(in crate::cli) fn accept(args: &Accept, global: &Global) -> anyhow::Result<C
         if let Some(caution) = is_left(name) {
             let run = (Folder::endpoint_of(name), snapshot.head.source.as_str());
             left.push((name.as_str(), reason(caution, verdicts.get(&run).map_or("", String::as_str))));
-            why.push(caution);
+            why.push((Folder::endpoint_of(name), caution));
         } else if folder.accept(name, snapshot, clock::now())?.is_some() {
             taken.push(name.as_str());
         } else {
             left.push((name.as_str(), "it has changed meanwhile".to_owned()));
-            why.push(Caution::Superseded);
+            why.push((Folder::endpoint_of(name), Caution::Superseded));
         }
     }
     let text = list("accepted", taken.iter().map(|name| (*name, String::new()))) + &list("left", left);
@@ -88,17 +89,43 @@ fn reason(caution: Caution, judged: &str) -> String {
     }
 }
 
-/// How what was left can be taken all the same; nothing where nothing was.
-fn how_to_take(left: &[Caution]) -> Option<String> {
-    let of = |caution| left.iter().filter(|c| **c == caution).count();
+/// How what was left, each with its endpoint, can be taken all the same; nothing where nothing was.
+fn how_to_take(left: &[(&str, Caution)]) -> Option<String> {
+    let of = |caution| left.iter().filter(|(_, c)| *c == caution).count();
     let were = |n: usize| format!("{} {} left", count(n, "snapshot"), if n == 1 { "was" } else { "were" });
     let drifted = Some(of(Caution::Drifted)).filter(|n| *n > 0).map(|n| {
-        let how = "look at it with `samemodel review`, and accept it by name or with --drifted";
-        format!("{}, since the endpoint had drifted: {how}", were(n))
+        let endpoints: BTreeSet<&str> =
+            left.iter().filter(|(_, c)| *c == Caution::Drifted).map(|(endpoint, _)| *endpoint).collect();
+        let who = if endpoints.len() == 1 { "the endpoint".to_owned() } else { count(endpoints.len(), "endpoint") };
+        let it = if n == 1 { "it" } else { "them" };
+        let how = format!("look at {it} with `samemodel review`, and accept {it} by name or with --drifted");
+        format!("{}, since {who} had drifted: {how}", were(n))
     });
     let older = Some(of(Caution::Superseded))
         .filter(|n| *n > 0)
         .map(|n| format!("{}, since answers of two runs are not taken together: accept by name, or reject", were(n)));
     let parts: Vec<String> = drifted.into_iter().chain(older).collect();
     (!parts.is_empty()).then(|| parts.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_is_said_with_how_many_endpoints_had_drifted() {
+        let told = |left: &[(&str, Caution)]| how_to_take(left).unwrap_or_default();
+        let one = ("m/a", Caution::Drifted);
+        let how = "with `samemodel review`, and accept";
+        assert_eq!(
+            told(&[one]),
+            format!(
+                "1 snapshot was left, since the endpoint had drifted: look at it {how} it by name or with --drifted"
+            )
+        );
+        assert!(told(&[one, one]).starts_with("2 snapshots were left, since the endpoint had drifted: look at them"));
+        let two = [one, ("m/b", Caution::Drifted), ("m/c", Caution::Superseded)];
+        assert!(told(&two).starts_with("2 snapshots were left, since 2 endpoints had drifted: "), "{}", told(&two));
+        assert_eq!(how_to_take(&[]), None);
+    }
 }
