@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::process::ExitCode as Code;
 
 use jiff::Timestamp;
 
 use super::{SHOWN, shown};
 use crate::alert::{Alert, Kind, Phase, Policy, Scope};
-use crate::cli::{clock, emit};
+use crate::cli::snapshots::group::item;
+use crate::cli::{FILE_WIDTH, clock, emit, terminal_width};
 use crate::config::{Config, Model};
 use crate::deliver::words;
 use crate::exit::ExitCode;
-use crate::report::escape;
 use crate::report::words::{WHAT_SENDS, count};
 use crate::store::{
     AlertStore as _, OutboxEntry, RecordedResult, Silence, SqliteStore, State, Store as _, StoreError, latest_results,
@@ -22,7 +23,7 @@ use crate::store::{
 type Latest = BTreeMap<String, BTreeMap<String, RecordedResult>>;
 
 pub(super) async fn list(store: Option<&SqliteStore>, config: &Config) -> anyhow::Result<Code> {
-    let now = clock::now();
+    let (now, width) = (clock::now(), width());
     let (alerts, silences, entries) = match store {
         Some(store) => (store.alerts().await?, store.silences(now).await?, store.outbox(now - SHOWN).await?),
         None => (Vec::new(), Vec::new(), Vec::new()),
@@ -36,26 +37,32 @@ pub(super) async fn list(store: Option<&SqliteStore>, config: &Config) -> anyhow
         let silenced = if is_silenced { ", silenced" } else { "" };
         let is_looked_after = alert.subject.is_looked_after(config);
         let abandoned = if is_looked_after { "" } else { ", no longer checked" };
-        let _ = writeln!(out, "{}", escape::line(&row(alert, &format!("{silenced}{abandoned}"))));
+        out += &item(&row(alert, &format!("{silenced}{abandoned}")), 0, width);
         if let Some(line) = since_then(alert, &latest, is_looked_after.then_some(&policy)) {
-            let _ = writeln!(out, "          {}", escape::line(&line));
+            out += &item(&line, 10, width);
         }
     }
     let _ = writeln!(out, "\n{}", count(silences.len(), "silence"));
     for silence in silences {
         let Silence { id, model, endpoint, until, comment, .. } = silence;
         let line = format!("{id}  {model}/{endpoint}  until {}  {comment}", shown(until));
-        let _ = writeln!(out, "{}", escape::line(&line));
+        out += &item(&line, 0, width);
     }
     let _ = writeln!(out, "\n{} of the last 7 days", count(entries.len(), "message"));
     for entry in &entries {
-        let _ = writeln!(out, "{}", escape::line(&message(entry, now)));
+        out += &item(&message(entry, now), 0, width);
     }
     if entries.iter().any(|entry| entry.state.is_due(now)) {
-        let _ = writeln!(out, "{WHAT_SENDS}");
+        out += &item(WHAT_SENDS, 0, width);
     }
     emit(&out)?;
     Ok(ExitCode::Consistent.into())
+}
+
+/// Columns of a line: those of a terminal, while in a file or a pipe each thing has a line of its own.
+fn width() -> usize {
+    let stdout = std::io::stdout();
+    if stdout.is_terminal() { terminal_width(&stdout).min(FILE_WIDTH) } else { usize::MAX }
 }
 
 /// How many alerts stand how: there is one for each endpoint and each thing that may be wrong with it.
@@ -90,7 +97,10 @@ fn since_then(alert: &Alert, latest: &Latest, policy: Option<&Policy>) -> Option
     let subject = &alert.subject;
     let is_of_endpoint = matches!(subject.kind, Kind::Drift | Kind::Unreachable);
     let found = latest.get(&subject.model).filter(|_| is_of_endpoint).and_then(|found| found.get(&subject.endpoint));
-    let last = found.map(|found| format!("last run: {}, {}", found.result.verdict, found.result.reason));
+    let last = found.map(|found| match &found.result {
+        result if result.reason == alert.facts.reason => format!("last run: {}", result.verdict),
+        result => format!("last run: {}, {}", result.verdict, result.reason),
+    });
     let waits = policy.and_then(|policy| waits(alert, policy));
     let parts: Vec<String> = last.into_iter().chain(waits).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
@@ -194,6 +204,10 @@ mod tests {
         let firing = alert(Phase::Firing(Firing { since, passes: 1, flapping: false, told: None }));
         let line = since_then(&firing, &latest(), Some(&policy));
         assert_eq!(line.as_deref(), Some("last run: inconclusive, weights 0 %; 1 of 2 passes to resolve"));
+        let mut same = firing.clone();
+        same.facts.reason = "weights 0 %".into();
+        let line = since_then(&same, &latest(), None);
+        assert_eq!(line.as_deref(), Some("last run: inconclusive"), "its reason is the alert's own");
         let pending = alert(Phase::Pending { since, failures: 1 });
         let line = since_then(&pending, &Latest::new(), Some(&policy));
         assert_eq!(line.as_deref(), Some("1 of 3 failing runs before it is told"));

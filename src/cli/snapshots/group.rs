@@ -59,7 +59,7 @@ impl Group<'_> {
 }
 
 /// Raw text in lines of this width, set in by so many columns, and those after the first by two more.
-pub(super) fn item(text: &str, columns: usize, width: usize) -> String {
+pub(in crate::cli) fn item(text: &str, columns: usize, width: usize) -> String {
     let rows = wrap(&line(text), width.saturating_sub(columns + 2)).into_iter().enumerate();
     let row =
         |(n, row): (usize, String)| format!("{}{}\n", " ".repeat(columns + if n == 0 { 0 } else { 2 }), row.trim_end());

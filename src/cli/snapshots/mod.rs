@@ -1,7 +1,7 @@
 //! The verbs on snapshots: `test`, `review`, `accept`, `reject`, `pending`, `show`.
 
 pub(super) mod decide;
-mod group;
+pub(super) mod group;
 mod keys;
 pub(super) mod list;
 pub(super) mod review;
