@@ -11,7 +11,7 @@ use clap_complete::CompleteEnv;
 
 use crate::exit::ExitCode;
 use crate::report::Report;
-use crate::report::{Format, Paint, View, escape, nagios, render};
+use crate::report::{Format, Paint, View, escape, layout, nagios, render};
 use crate::snapshot::SnapshotError;
 use crate::store::{LockError, StoreError};
 
@@ -272,7 +272,40 @@ fn emit(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Says something on standard error, beside the progress.
+/// Says something on standard error, beside the progress; on a terminal in lines that fit.
 fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", mask::masked(text));
+    let text = mask::masked(text);
+    let stderr = std::io::stderr();
+    let columns = console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+    let said = match columns.filter(|_| stderr.is_terminal()) {
+        Some(columns) => fitted(&text, columns),
+        None => text.into_owned(),
+    };
+    let _ = writeln!(stderr.lock(), "{said}");
+}
+
+/// Text whose lines are at most this wide; what is broken off is set in.
+fn fitted(text: &str, columns: usize) -> String {
+    let fit = |line: &str| {
+        if layout::width(line) <= columns {
+            return line.to_owned();
+        }
+        let rows = layout::wrap(line, columns.saturating_sub(2));
+        rows.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n  ")
+    };
+    text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_broken_at_spaces_and_what_fits_is_left_as_it_is() {
+        let note = "waiting for review: 24 snapshots (snap/a 12, snap/b 12): samemodel review";
+        let told = "waiting for review: 24 snapshots\n  (snap/a 12, snap/b 12): samemodel\n  review";
+        assert_eq!(fitted(note, 40), told);
+        assert_eq!(fitted(note, 80), note);
+        assert_eq!(fitted("one\n  two\n", 5), "one\n  two\n");
+    }
 }
