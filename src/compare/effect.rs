@@ -117,9 +117,10 @@ impl Sized {
         }
     }
 
-    /// The largest share that still agrees: the tolerance, of a control no farther than another model usually is.
+    /// The largest share that still agrees: the tolerance, and of a control that is farther than another model usually is no more than
+    /// honest kernels were seen to make.
     fn agreement(&self, settings: &Settings) -> f64 {
-        settings.tolerance / self.excess
+        settings.tolerance.min(settings.tolerance.max(BUILT_IN_BAND) / self.excess)
     }
 
     /// Whether its whole interval lies within the tolerance, or within what agreeing hosts show.
@@ -379,8 +380,8 @@ mod tests {
         let interval = Interval { estimate: 0.02, low: 0.01, high: 0.03 };
         let usual = Sized::new(EffectName::Divergence, interval, interval, None);
         assert!(usual.is_within(&SETTINGS));
-        let far = Sized { excess: 4.0, ..usual };
-        assert!(!far.is_within(&SETTINGS), "12 % of the published rate");
+        assert!(Sized { excess: 2.0, ..usual.clone() }.is_within(&SETTINGS), "6 % of the published rate");
+        assert!(!Sized { excess: 20.0, ..usual }.is_within(&SETTINGS), "60 % of it");
         let mut units = control();
         units.pace.excess = 4.0;
         assert_eq!(divergence(&greedy(1), &units, TEST).map(|found| found.excess), Some(4.0));

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::tally::{RULED_OUT, Tally};
+use super::tally::Tally;
 use super::{Evidence, finding};
 use crate::signal::metadata::{Metadata, are_other_sizes, fits, may_be_same_model};
 use crate::signal::repeats::{repeated, replayed_ids};
-use crate::stats::exact::more_often;
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
 
@@ -64,7 +63,8 @@ fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Opti
 fn replays(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = Tally { endpoint: replayed_ids(evidence.answers), reference: replayed_ids(evidence.reference) };
     let confidence = tally.never()?;
-    if more_often(repeated(evidence.answers), repeated(evidence.reference)) > RULED_OUT {
+    // Half as often is as often, as far as so few answers tell.
+    if 2.0 * repeated(evidence.reference).value() >= repeated(evidence.answers).value() {
         return None;
     }
     let evidence = format!("the id and the text of an earlier answer on {}", tally.words());

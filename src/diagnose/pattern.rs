@@ -83,6 +83,11 @@ impl<'a> Pattern<'a> {
         self.differing.len() >= FEWEST_OF_A_KIND && others >= FEWEST && self.differing.iter().all(of_kind)
     }
 
+    /// Whether the counts of each prompt differ, always.
+    pub fn is_everywhere(&self) -> bool {
+        self.differing.len() == self.all.len() && self.wavering() == 0
+    }
+
     /// Probes that the host counts in several ways, of which one is not the reference's.
     pub fn wavering(&self) -> usize {
         self.differing.iter().filter(|p| p.wavers()).count()

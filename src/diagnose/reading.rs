@@ -54,7 +54,8 @@ impl Reading {
         if more_often(other, beside) <= MORE_OFTEN {
             // Where thoughts are hidden, content parts at once behind those that part late.
             let is_soon = pattern.hazard() > honest_hazard(evidence) && !evidence.thinking.disclosure.is_hidden();
-            let is_other = (is_soon || is_drawn_otherwise) && !is_drawn_by_other_rules(evidence);
+            let is_other =
+                (is_soon || is_drawn_otherwise) && !(pattern.is_everywhere() && is_drawn_by_other_rules(evidence));
             return if is_other { Self::Other } else { Self::Near };
         }
         match evidence.sampled {
@@ -71,7 +72,7 @@ impl Reading {
         if self == Self::Other || !findings.iter().any(of_prompt) {
             return findings;
         }
-        if is_one_start_token(pattern) && has_moved(pattern) {
+        if is_one_start_token(pattern) && !is_unmoved(pattern) {
             return findings.into_iter().map(unless_declared).collect();
         }
         let surest = |f: &Finding| if of_prompt(f) { self.surest(f) } else { f.confidence };
@@ -128,11 +129,6 @@ fn is_unmoved(pattern: &Pattern<'_>) -> bool {
     other.showing == 0 && pattern.same_texts() >= FEWEST_UNMOVED
 }
 
-/// Whether a greedy answer is none of the reference's.
-fn has_moved(pattern: &Pattern<'_>) -> bool {
-    pattern.leaving().1.showing > 0
-}
-
 /// A finding on a token that answers neither show nor rule out: it stands, and says what a host needs that only counts so.
 fn unless_declared(found: Finding) -> Finding {
     let evidence = format!("{}; `prompt_tokens_offset` declares a host that only counts so", found.evidence);
@@ -142,8 +138,7 @@ fn unless_declared(found: Finding) -> Finding {
 /// Whether each prompt has one token more, or one less, than the reference's, always. A start token too many moves few answers, so that
 /// few that have moved say nothing against it, and a host that counts otherwise by one can be declared (`prompt_tokens_offset`).
 fn is_one_start_token(pattern: &Pattern<'_>) -> bool {
-    let is_of_all = pattern.differing.len() == pattern.all.len();
-    is_of_all && pattern.wavering() == 0 && matches!(pattern.offset(), Some(-1 | 1))
+    pattern.is_everywhere() && matches!(pattern.offset(), Some(-1 | 1))
 }
 
 /// The finding that prompts are read as they were sent, whatever is counted. A start token too many may change no answer, so that one

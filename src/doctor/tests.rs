@@ -365,12 +365,12 @@ fn a_model_that_thinks_gets_room_for_its_thoughts() {
 
 #[test]
 fn answers_with_a_seed_are_asked_for_alike_though_one_has_thought() {
-    // Draws otherwise under another cap, and thinks in its first answer with a seed alone.
+    // Draws otherwise under another cap, and thinks under a seed alone, so that the first such answer teaches how much.
     let host = |inquiry: &Inquiry, number: usize| {
         let mut asked = inquiry.clone();
         asked.probe.parameters.seed =
             inquiry.probe.parameters.seed.map(|seed| seed + inquiry.cap().unwrap_or_default());
-        thinking(if inquiry.question == Question::Seeded { 10 } else { 0 }, &asked, number)
+        if asked.probe.parameters.seed.is_some() { thinking(10, &asked, number) } else { honest(&asked, number) }
     };
     let found = examined(&host);
     assert_eq!(state(&found, Feature::Seed), State::Honoured, "{found:#?}");

@@ -252,7 +252,8 @@ fn project(host: &Host) -> Project {
 
 /// What is literally true of some: counts that are missing, or other ones than the other side's, reasons that are missing, and
 /// fingerprints that change.
-const TRUE: [(&str, &str); 6] = [
+const TRUE: [(&str, &str); 7] = [
+    ("channel-not-counted", "usage-miscounted"),
     ("no-usage", "usage-miscounted"),
     ("usage-of-nothing", "usage-miscounted"),
     ("uncached", "usage-miscounted"),
