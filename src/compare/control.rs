@@ -61,9 +61,6 @@ pub struct Pace {
     pub early: f64,
     /// Where these come from.
     pub unit: Unit,
-    /// How many times the published rate the hazard is, at least 1. A control may part from the reference at once, by how it begins; a
-    /// share of so much that does not matter would excuse what another model does later.
-    pub excess: f64,
 }
 
 /// Where a unit comes from.
@@ -87,13 +84,7 @@ impl Pace {
     /// Of answers that leave at a constant hazard for each character, above 0.
     pub fn constant(hazard: f64) -> Self {
         let horizon = (-(1.0 - MOST).ln() / hazard).ceil();
-        Self {
-            hazard,
-            horizon: horizon as u32,
-            early: 1.0 - (-hazard * horizon).exp(),
-            unit: Unit::BuiltIn,
-            excess: 1.0,
-        }
+        Self { hazard, horizon: horizon as u32, early: 1.0 - (-hazard * horizon).exp(), unit: Unit::BuiltIn }
     }
 
     /// As fast as draws of the reference leave its greedy answers, beyond how fast it leaves itself; `None` where too few do.
@@ -113,12 +104,7 @@ impl Pace {
         let last = (MOST * times.len() as f64).ceil() as usize;
         let horizon = times.get(last.saturating_sub(1)).copied()?;
         let early = early(&found.probes, horizon);
-        (hazard > 0.0 && early > 0.0).then_some(Self { hazard, horizon, early, unit: Unit::Measured, excess: 1.0 })
-    }
-
-    /// The same with how far it passes the published rate.
-    fn beside(self, published: Self) -> Self {
-        Self { excess: (self.hazard / published.hazard).max(1.0), ..self }
+        (hazard > 0.0 && early > 0.0).then_some(Self { hazard, horizon, early, unit: Unit::Measured })
     }
 }
 
@@ -166,8 +152,7 @@ impl Control {
             };
             // One reference answer a probe leaves no test, and what is measured stands.
             let greedy = greedy.as_ref().filter(|g| g.p.is_none() || told_apart(g.p));
-            let measured = greedy.and_then(Pace::measured).map(|p| p.beside(built_in));
-            Units { sampled, sampled_from, pace: measured.unwrap_or_else(|| pace(view)) }
+            Units { sampled, sampled_from, pace: greedy.and_then(Pace::measured).unwrap_or_else(|| pace(view)) }
         };
         let thinks = reference.compared().any(|a| a.thought.is_some());
         let content_units = units(&content, View::Content);

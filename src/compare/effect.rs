@@ -39,8 +39,6 @@ pub struct Sized {
     pub p: Option<f64>,
     /// What honest hosts may show, where that is more than the tolerance.
     pub band: Band,
-    /// How many times as far as another model usually is the control was, at least 1: by so much less is close enough to agree.
-    pub excess: f64,
 }
 
 impl Sized {
@@ -80,13 +78,7 @@ impl Sized {
 
     fn new(name: EffectName, interval: Interval, alarm: Interval, p: Option<f64>) -> Self {
         let Interval { estimate, low, high } = interval;
-        Self {
-            effect: Effect { name, estimate, low, high },
-            alarm: (alarm.low, alarm.high),
-            p,
-            band: Band::default(),
-            excess: 1.0,
-        }
+        Self { effect: Effect { name, estimate, low, high }, alarm: (alarm.low, alarm.high), p, band: Band::default() }
     }
 
     /// The effect beside what honest hosts may show of it. A test of equality says that greedy answers of two servers are not the
@@ -117,12 +109,6 @@ impl Sized {
         }
     }
 
-    /// The largest share that still agrees: the tolerance, and of a control that is farther than another model usually is no more than
-    /// honest kernels were seen to make.
-    fn agreement(&self, settings: &Settings) -> f64 {
-        settings.tolerance.min(settings.tolerance.max(BUILT_IN_BAND) / self.excess)
-    }
-
     /// Whether its whole interval lies within the tolerance, or within what agreeing hosts show.
     pub fn is_within(&self, settings: &Settings) -> bool {
         match self.effect.name {
@@ -130,7 +116,7 @@ impl Sized {
                 self.effect.low > -self.limit(settings) && self.effect.high < self.limit(settings)
             }
             EffectName::Substitution | EffectName::Mixture | EffectName::Divergence | EffectName::Departure => {
-                self.effect.high < self.agreement(settings) || self.effect.high <= self.band.agreed
+                self.effect.high < settings.tolerance || self.effect.high <= self.band.agreed
             }
         }
     }
@@ -258,8 +244,7 @@ pub fn divergence(found: &Divergence, units: &Units, test: permutation::Settings
     let null = Null { sd: unseen(LEVEL) / normal_quantile(f64::midpoint(1.0, LEVEL)), low: -margin, high: margin };
     let (interval, alarm) = both_levels(m, &["interval", "divergence", test.label], test.seed, null, excess);
     let share = |x: f64| x.clamp(-1.0, 1.0);
-    let sized = Sized::new(EffectName::Divergence, interval.map(share), alarm.map(share), found.p);
-    Some(Sized { excess: units.pace.excess, ..sized })
+    Some(Sized::new(EffectName::Divergence, interval.map(share), alarm.map(share), found.p))
 }
 
 /// The share of greedy answers that leave the reference's as soon as another model's do, beyond the reference's own. Where some
@@ -321,9 +306,8 @@ pub fn samples_to_settle(answers_per_probe: f64, effects: &[Sized], settings: &S
 /// Greedy probes with which the interval of the divergence would lie within the tolerance, if the estimate stays what it
 /// is (half-widths shrink with the root of the number of probes). `None` when it lies there or no number would do.
 pub fn probes_to_decide(probes: usize, effects: &[Sized], settings: &Settings) -> Option<u32> {
-    let found = effects.iter().find(|s| s.effect.name == EffectName::Divergence)?;
-    let effect = &found.effect;
-    let room = found.agreement(settings) - effect.estimate;
+    let effect = &effects.iter().find(|s| s.effect.name == EffectName::Divergence)?.effect;
+    let room = settings.tolerance - effect.estimate;
     let half = effect.high - effect.estimate;
     if room <= 0.0 || half < room {
         return None;
@@ -373,18 +357,6 @@ mod tests {
             sampled_from: Some(Unit::Measured),
             pace: Pace::measured(&greedy(200)).expect("another model leaves"),
         }
-    }
-
-    #[test]
-    fn of_a_control_that_parts_at_once_less_is_close_enough() {
-        let interval = Interval { estimate: 0.02, low: 0.01, high: 0.03 };
-        let usual = Sized::new(EffectName::Divergence, interval, interval, None);
-        assert!(usual.is_within(&SETTINGS));
-        assert!(Sized { excess: 2.0, ..usual.clone() }.is_within(&SETTINGS), "6 % of the published rate");
-        assert!(!Sized { excess: 20.0, ..usual }.is_within(&SETTINGS), "60 % of it");
-        let mut units = control();
-        units.pace.excess = 4.0;
-        assert_eq!(divergence(&greedy(1), &units, TEST).map(|found| found.excess), Some(4.0));
     }
 
     #[test]

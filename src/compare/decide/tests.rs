@@ -14,7 +14,6 @@ fn endpoint(q_value: Option<f64>, effects: &[(EffectName, f64, f64)]) -> Endpoin
         alarm: (low, high),
         p: None,
         band: Band::default(),
-        excess: 1.0,
     });
     EndpointComparison {
         answers: 10,
