@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::tally::{HARDLY_CHANCE, WORTH_A_WORD};
+use super::tally::WORTH_A_WORD;
 use super::{Evidence, finding};
 use crate::sample::Asking;
 use crate::signal::departures::departs;
-use crate::stats::exact::{Share, at_least, tail_of_even};
-use crate::verdict::Confidence::{self, Likely, Possible};
+use crate::stats::exact::{Share, tail_of_even};
+use crate::verdict::Confidence::Possible;
 use crate::verdict::Finding;
 
 /// Where answers part, the share of the words that came before on one side alone which are the reference's: nearly all, under a
@@ -20,23 +20,23 @@ const AWAY: f64 = 0.85;
 /// likeliest token.
 const MANY: f64 = 0.25;
 
-/// The level at which so many must surely do.
-const LEVEL: f64 = 0.95;
-
-/// The finding that the endpoint turns away from words that it has used.
+/// The finding that the endpoint turns away from words that it has used. Weights that were trained to repeat less do so as well, so that it
+/// is never more than possible.
 pub(super) fn turns_away(evidence: &Evidence<'_>) -> Option<Finding> {
     // A penalty changes answers in one way, whenever they are asked for. What is drawn turns away as well, and differently each time.
     if evidence.is_restless() {
         return None;
     }
     let parting = Partings::of(evidence);
-    let confidence = parting.confidence()?;
+    if !parting.are_for_used_words() {
+        return None;
+    }
     let seen = format!(
         "where greedy answers part and one side goes on with a word that it has used, that is the reference in {} of {} answers, out of \
          {} that part, as under a penalty on repetition",
         parting.of_used.showing, parting.of_used.all, parting.all
     );
-    Some(finding("temperature-ignored", confidence, seen))
+    Some(finding("temperature-ignored", Possible, seen))
 }
 
 /// First answers to greedy probes that part.
@@ -65,17 +65,10 @@ impl Partings {
         out
     }
 
-    /// How sure it is that answers turn away from used words, and that this is why they part.
-    fn confidence(self) -> Option<Confidence> {
+    /// Whether answers turn away from used words, beyond chance, and many of those that part do so for this.
+    fn are_for_used_words(self) -> bool {
         let away = Share { showing: self.of_used.showing, all: self.all };
-        if self.of_used.value() < AWAY || away.value() < MANY {
-            return None;
-        }
-        match tail_of_even(self.of_used) {
-            p if p <= HARDLY_CHANCE && at_least(away, LEVEL) >= MANY => Some(Likely),
-            p if p <= WORTH_A_WORD => Some(Possible),
-            _ => None,
-        }
+        self.of_used.value() >= AWAY && away.value() >= MANY && tail_of_even(self.of_used) <= WORTH_A_WORD
     }
 }
 
@@ -114,16 +107,11 @@ mod tests {
 
     #[test]
     fn a_penalty_turns_nearly_all_away_and_explains_many_of_those_that_part() {
-        let of = |all, showing, of_used| Partings { all, of_used: Share { showing, all: of_used } }.confidence();
-        for (all, showing, of_used) in [(55, 32, 33), (63, 32, 33), (65, 29, 30)] {
-            assert_eq!(of(all, showing, of_used), Some(Likely), "a penalty in the lab");
-        }
-        for (all, showing, of_used) in [(71, 11, 14), (55, 8, 15), (52, 9, 17), (96, 6, 7), (75, 10, 10), (68, 10, 11)]
-        {
-            assert_eq!(of(all, showing, of_used), None, "weights, another model, temperatures and the likeliest token");
-        }
-        assert_eq!(of(62, 14, 14), None, "few of those that part");
-        assert_eq!(of(12, 8, 8), Some(Possible), "too few for more");
-        assert_eq!(of(6, 4, 4), None);
+        let of =
+            |all, showing, of_used| Partings { all, of_used: Share { showing, all: of_used } }.are_for_used_words();
+        assert!(of(55, 32, 33) && of(12, 8, 8));
+        assert!(!of(55, 8, 15), "to used words as often as away from them");
+        assert!(!of(62, 14, 14), "few of those that part");
+        assert!(!of(6, 4, 4), "too few to rule chance out");
     }
 }

@@ -110,7 +110,7 @@ impl Reading {
 /// Whether answers are others in a way that no prompt makes them: at temperature 0 they change from one time to the next, or turn away
 /// from words that were used. Then the count is of another prompt, or of the same one by a host that also samples otherwise.
 fn is_drawn_by_other_rules(evidence: &Evidence<'_>) -> bool {
-    evidence.is_restless() || penalty::turns_away(evidence).is_some_and(|found| found.confidence <= Likely)
+    evidence.is_restless() || penalty::turns_away(evidence).is_some()
 }
 
 /// Whether sampled answers are others by more than the tolerance.

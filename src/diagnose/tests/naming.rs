@@ -86,7 +86,7 @@ fn a_penalty_on_repetition_is_known_by_what_answers_turn_away_from() {
         draft.sample.text = draft.sample.text.replacen("holds the", "holds one", 1);
     }
     let found = comparison(reference, endpoint).endpoints.remove(0);
-    assert_eq!(confidence_of(&found, "temperature-ignored"), Some(Confidence::Likely), "{:#?}", found.findings);
+    assert_eq!(confidence_of(&found, "temperature-ignored"), Some(Confidence::Possible), "{:#?}", found.findings);
     assert_eq!(confidence_of(&found, "quantized-weights"), None);
 }
 
