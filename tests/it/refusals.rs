@@ -111,7 +111,7 @@ fn a_probe_that_no_endpoint_answered_is_told_and_does_not_count_as_the_same() {
         .with_default("max_tokens", "4")
         .with_endpoint("reference", "lab:")
         .with_endpoint("twin", "lab:");
-    let run = project.run(["check", "m", "--format", "json"]);
+    let run = project.run(["check", "m", "--seed", "1", "--format", "json"]);
     assert_eq!(run.code(), 3, "{}", run.stderr);
     assert_ne!(run.verdict("twin"), "consistent");
     assert_says(&run.stderr, &["rejected"]);
