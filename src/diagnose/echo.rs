@@ -63,8 +63,10 @@ fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Opti
 fn replays(evidence: &Evidence<'_>) -> Option<Finding> {
     let tally = Tally { endpoint: replayed_ids(evidence.answers), reference: replayed_ids(evidence.reference) };
     let confidence = tally.never()?;
+    let (ours, theirs) =
+        (repeated(evidence.reference, evidence.answers), repeated(evidence.answers, evidence.reference));
     // Half as often is as often, as far as so few answers tell.
-    if 2.0 * repeated(evidence.reference).value() >= repeated(evidence.answers).value() {
+    if ours.showing > 0 && 2.0 * ours.value() >= theirs.value() {
         return None;
     }
     let evidence = format!("the id and the text of an earlier answer on {}", tally.words());

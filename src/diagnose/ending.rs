@@ -199,7 +199,9 @@ fn no_reason(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// Answers of the length of the cap that are said to have ended by themselves, in any delivery, or in one of both.
 fn wrong_reason(evidence: &Evidence<'_>) -> Option<Finding> {
-    let (cut, natural) = (texts_cut(evidence), texts_ended(evidence));
+    let cut = texts_cut(evidence);
+    // Where what ends an answer is counted, one of the cap's length may have ended there by itself.
+    let tells_by_count = !counts_its_end(evidence);
     // Where caps are not kept, an answer that is as long as its cap ended there by itself.
     let keeps_caps = cap::ignored(evidence).is_none();
     let of = |stream: Option<bool>| {
@@ -209,10 +211,7 @@ fn wrong_reason(evidence: &Evidence<'_>) -> Option<Finding> {
                 return None;
             }
             let text = (a.sample.probe.as_str(), &*a.text);
-            // A host that counts an end token has answers of the cap's length that have ended.
-            let full = keeps_caps
-                && a.cap().is_some_and(|cap| evidence.completion_tokens(a) == Some(cap))
-                && !natural.contains(&text);
+            let full = keeps_caps && tells_by_count && a.cap().is_some() && a.cap() == evidence.completion_tokens(a);
             let known = cut.contains(&text);
             let reason = Ended::of(a);
             ((full || known) && reason != Ended::Untold).then_some(reason == Ended::Naturally)
@@ -234,10 +233,15 @@ fn is_a_rule(tally: Tally) -> bool {
     tally.endpoint.value() >= MOST || more_often(tally.endpoint, tally.reference) <= RULED_OUT
 }
 
-/// The reference's answers that have ended by themselves, by probe and text.
-fn texts_ended<'a>(evidence: &Evidence<'a>) -> BTreeSet<(&'a str, &'a str)> {
-    let ended = evidence.reference.all().filter(|a| Ended::of(a) == Ended::Naturally && !evidence.is_full(a));
-    ended.map(|a| (a.sample.probe.as_str(), &*a.text)).collect()
+/// Whether the host counts more tokens for texts of the reference's that have ended by themselves.
+fn counts_its_end(evidence: &Evidence<'_>) -> bool {
+    let ended = evidence.reference.all().filter(|a| Ended::of(a) == Ended::Naturally);
+    let counts = ended.filter_map(|a| Some(((a.sample.probe.as_str(), &*a.text), evidence.completion_tokens(a)?)));
+    let usual: BTreeMap<(&str, &str), u64> = counts.collect();
+    evidence.answers.all().any(|a| {
+        let ours = usual.get(&(a.sample.probe.as_str(), &*a.text));
+        ours.zip(evidence.completion_tokens(a)).is_some_and(|(ours, theirs)| theirs > *ours)
+    })
 }
 
 /// The reference's answers that were cut at the cap, by probe and text: who gives the same text was cut as well. Its word is taken

@@ -66,7 +66,10 @@ fn replays(evidence: &Evidence<'_>) -> Option<Finding> {
     if by_id.never().is_some() {
         return None;
     }
-    let tally = Tally { endpoint: duplicates(evidence.answers), reference: duplicates(evidence.reference) };
+    let tally = Tally {
+        endpoint: duplicates(evidence.answers, evidence.reference),
+        reference: duplicates(evidence.reference, evidence.answers),
+    };
     if tally.endpoint.showing < FEWEST || more_often(tally.endpoint, tally.reference) > RULED_OUT {
         return None;
     }

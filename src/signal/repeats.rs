@@ -84,19 +84,22 @@ fn are_ids_of_answers(answers: &Answers<'_>) -> bool {
 }
 
 /// Answers to sampled probes that are equal to an earlier one to the same probe, among those of some length: short answers
-/// are equal by chance.
-pub fn duplicates(answers: &Answers<'_>) -> Share {
-    equal_to_an_earlier(answers, is_long)
+/// are equal by chance. Only probes that the other side was asked as well count, since texts come again at some and not at others.
+pub fn duplicates(answers: &Answers<'_>, beside: &Answers<'_>) -> Share {
+    equal_to_an_earlier(answers, beside, is_long)
 }
 
 /// The same among answers of any length.
-pub fn repeated(answers: &Answers<'_>) -> Share {
-    equal_to_an_earlier(answers, |_| true)
+pub fn repeated(answers: &Answers<'_>, beside: &Answers<'_>) -> Share {
+    equal_to_an_earlier(answers, beside, |_| true)
 }
 
-fn equal_to_an_earlier(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> bool) -> Share {
+fn equal_to_an_earlier(answers: &Answers<'_>, beside: &Answers<'_>, of: impl Fn(&Answer<'_>) -> bool) -> Share {
     let mut out = Share::default();
-    for (_, _, answers) in answers.everything().filter(|(asking, ..)| *asking == Asking::Sampled) {
+    for (asking, probe, answers) in answers.everything() {
+        if asking != Asking::Sampled || beside.all_of(Asking::Sampled, probe).is_empty() {
+            continue;
+        }
         let mut seen = BTreeSet::new();
         let drawn = answers.iter().filter(|a| is_draw(a, answers));
         for answer in drawn.filter(|a| of(a)) {
@@ -137,7 +140,7 @@ mod tests {
         let samples = [seeded("p", 0, "a"), seeded("p", 1, "a"), seeded("q", 0, "a"), seeded("q", 1, "b")];
         let found = super::seeded(&Answers::new(&samples));
         assert_eq!((found.changing, found.scattered.all), (Share { showing: 1, all: 2 }, 0));
-        assert_eq!(duplicates(&Answers::new(&samples)).all, 0);
+        assert_eq!(duplicates(&Answers::new(&samples), &Answers::new(&samples)).all, 0);
     }
 
     #[test]
@@ -200,6 +203,12 @@ mod tests {
         let long = "x".repeat(LONG_ENOUGH);
         let of = |replicate, text: &str| Sample { replicate, ..Sample::new("e", "p", text) };
         let samples = [of(0, &long), of(1, &long), of(2, "Yes."), of(3, "Yes.")];
-        assert_eq!(duplicates(&Answers::new(&samples)), Share { showing: 1, all: 2 });
+        let answers = Answers::new(&samples);
+        assert_eq!(duplicates(&answers, &answers), Share { showing: 1, all: 2 });
+        assert_eq!(
+            duplicates(&answers, &Answers::default()),
+            Share::default(),
+            "the other side was asked something else"
+        );
     }
 }
