@@ -22,6 +22,8 @@ pub(super) enum Reading {
     Same,
     /// No farther from it than honest hosts' may be.
     Near,
+    /// Others in a way that is another sampling's and no prompt's, which hides what the prompt does.
+    Drawn,
     /// Too few to tell, so that counts alone speak for another prompt.
     Untold,
 }
@@ -54,9 +56,11 @@ impl Reading {
         if more_often(other, beside) <= MORE_OFTEN {
             // Where thoughts are hidden, content parts at once behind those that part late.
             let is_soon = pattern.hazard() > honest_hazard(evidence) && !evidence.thinking.disclosure.is_hidden();
-            let is_other =
-                (is_soon || is_drawn_otherwise) && !(pattern.is_everywhere() && is_drawn_by_other_rules(evidence));
-            return if is_other { Self::Other } else { Self::Near };
+            return match is_soon || is_drawn_otherwise {
+                true if pattern.is_everywhere() && is_drawn_by_other_rules(evidence) => Self::Drawn,
+                true => Self::Other,
+                false => Self::Near,
+            };
         }
         match evidence.sampled {
             _ if pattern.same_texts() >= FEWEST_READ => Self::Same,
@@ -98,10 +102,10 @@ impl Reading {
 
     /// The finding that nothing but the count may be another.
     fn counted_otherwise(self, pattern: &Pattern<'_>) -> Finding {
-        let why = if self == Self::Untold {
-            "too few answers show how the prompt was read"
-        } else {
-            "answers are no farther from the reference's than honest hosts' may be"
+        let why = match self {
+            Self::Untold => "too few answers show how the prompt was read",
+            Self::Drawn => "answers differ as under another sampling, which hides how the prompt was read",
+            _ => "answers are no farther from the reference's than honest hosts' may be",
         };
         finding("usage-miscounted", Possible, format!("{}, and {why}", pattern.seen()))
     }
