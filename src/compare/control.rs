@@ -22,6 +22,10 @@ pub const BUILT_IN_HAZARD_PER_TOKEN: f64 = 0.2;
 /// Characters of a token where no host reports token counts: a round figure for English.
 pub const CHARACTERS_PER_TOKEN: f64 = 4.0;
 
+/// The most divergences for each token that any two models have: where one always parts at its first word, a rate by characters says
+/// several for each token, and a share of that is more than it seems.
+const MOST_PER_TOKEN: f64 = 1.0;
+
 /// The unit of the effects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Control {
@@ -106,6 +110,11 @@ impl Pace {
         let early = early(&found.probes, horizon);
         (hazard > 0.0 && early > 0.0).then_some(Self { hazard, horizon, early, unit: Unit::Measured })
     }
+
+    /// The same, at no more than so many divergences for each character.
+    fn at_most(self, hazard: f64) -> Self {
+        Self { hazard: self.hazard.min(hazard), ..self }
+    }
 }
 
 /// The share of greedy answers, over all probes alike, that have left within so many characters, beyond the reference's own.
@@ -123,7 +132,8 @@ impl Control {
         settings: &Settings,
     ) -> Self {
         let characters_per_token = characters_per_token(reference);
-        let built_in = Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN));
+        let per_character = |hazard: f64| hazard / characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN);
+        let built_in = Pace::constant(per_character(BUILT_IN_HAZARD_PER_TOKEN));
         // Of an uncertain model honest hosts were seen to part no sooner than the published rate, so that it is the most.
         let pace = |view| {
             Pace::of_draws(reference, draws, view, settings).filter(|p| p.hazard < built_in.hazard).unwrap_or(built_in)
@@ -152,7 +162,8 @@ impl Control {
             };
             // One reference answer a probe leaves no test, and what is measured stands.
             let greedy = greedy.as_ref().filter(|g| g.p.is_none() || told_apart(g.p));
-            Units { sampled, sampled_from, pace: greedy.and_then(Pace::measured).unwrap_or_else(|| pace(view)) }
+            let measured = greedy.and_then(Pace::measured).map(|p| p.at_most(per_character(MOST_PER_TOKEN)));
+            Units { sampled, sampled_from, pace: measured.unwrap_or_else(|| pace(view)) }
         };
         let thinks = reference.compared().any(|a| a.thought.is_some());
         let content_units = units(&content, View::Content);
@@ -346,6 +357,17 @@ mod tests {
         let pace = pace(&reference(99));
         assert_eq!(pace.unit, Unit::Draws);
         assert!((pace.hazard - 0.01).abs() < 1e-3, "{pace:?}");
+    }
+
+    #[test]
+    fn a_control_that_parts_at_its_first_letter_parts_no_more_than_once_a_token() {
+        let samples = reference(99);
+        let answers = Answers::new(&samples);
+        let others: Vec<Sample> = (0..40).map(|i| answer(&format!("p{i}"), 0.0, "b".repeat(400))).collect();
+        let control = Control::establish(&answers, &answers, Some(("c", Answers::new(&others))), &SETTINGS);
+        let pace = control.content.pace;
+        assert_eq!(pace.unit, Unit::Measured);
+        assert!((pace.hazard - 1.0 / CHARACTERS_PER_TOKEN).abs() < 1e-12, "{pace:?}");
     }
 
     #[test]
