@@ -11,6 +11,7 @@ use super::chart::{Glyphs, Scale};
 use super::layout::{self, Span, Tone, left, right, wrap_spans};
 use super::terminal::View;
 use super::{escape, words};
+use crate::config::Reference;
 use crate::store::{EndpointResult, RecordedStart, RunRecord, StartCause};
 use crate::verdict::{Effect, Finding, Verdict};
 
@@ -140,9 +141,15 @@ impl RunEntry {
         if text.is_empty() { "no results".to_owned() } else { text.join(", ") }
     }
 
+    /// What sort of run it is, in a word: the tier of one that a watch started, `test` beside approved snapshots, else nothing.
+    fn sort(&self) -> &str {
+        let by_hand = if self.reference == Reference::SNAPSHOT { "test" } else { "" };
+        self.tier.as_deref().unwrap_or(by_hand)
+    }
+
     /// Its line, behind the model's name if there is one; what has no room there is set in below.
     fn lines(&self, model: &str, view: View) -> Vec<String> {
-        let (id, tier) = (words::short_id(&self.run), self.tier.as_deref().unwrap_or(""));
+        let (id, tier) = (words::short_id(&self.run), self.sort());
         let mut lines = vec![format!("{}  {}  {}", minute(&self.started_at), left(id, words::SHORT_ID), left(tier, 5))];
         let ended = if self.status == "complete" { "" } else { &self.status };
         let mut counts = words::count(self.answers as usize, "answer");
@@ -207,7 +214,9 @@ impl HistoryReport {
         let effects = judged.iter().map(|(_, r)| r.effect.as_ref().map_or_else(String::new, words::effect));
         let effects: Vec<String> = effects.map(|effect| glyphs.text(&effect)).collect();
         let width = effects.iter().map(|effect| layout::width(effect)).max().unwrap_or(0);
-        let before_bars = BEFORE_EFFECTS + width + 2;
+        // What is held against approved snapshots lies on the same scale, and is told from what is held against another endpoint.
+        let sorts = if judged.iter().any(|(run, _)| run.sort() == "test") { SORT } else { 0 };
+        let before_bars = BEFORE_EFFECTS + sorts + width + 2;
         let columns = view.width.min(WIDEST_CHART).saturating_sub(before_bars).max(NARROWEST_BAR);
         let measured = judged.iter().filter_map(|(_, r)| Some((r.effect.as_ref()?, r.tolerance)));
         let scale = Scale::of(measured, columns);
@@ -216,7 +225,8 @@ impl HistoryReport {
             let verdict = view.paint.apply(tone(result.verdict), &left(result.verdict.as_str(), 12));
             let bar = scale.bar(result.effect.as_ref(), result.tolerance, glyphs);
             let when = minute(&run.started_at);
-            let line = format!("{when}  {verdict}  {}  {bar}", right(effect, width));
+            let sort = if sorts > 0 { left(run.sort(), sorts) } else { String::new() };
+            let line = format!("{when}  {sort}{verdict}  {}  {bar}", right(effect, width));
             out.push_str(line.trim_end());
             out.push('\n');
         }
@@ -232,6 +242,8 @@ const SET_IN: usize = 4;
 
 /// What stands before the effects: time, verdict and their gaps.
 const BEFORE_EFFECTS: usize = 16 + 2 + 12 + 2;
+/// Columns of what sort of run it is, with their gap.
+const SORT: usize = 7;
 const NARROWEST_BAR: usize = 12;
 const WIDEST_CHART: usize = 120;
 
@@ -288,6 +300,18 @@ mod tests {
             cost: (!results.is_empty()).then_some(0.2),
             results,
         }
+    }
+
+    #[test]
+    fn runs_beside_approved_snapshots_are_told_from_checks() {
+        let drifted = || vec![result("e", Verdict::Drifted, Some((0.31, 0.22, 0.39)))];
+        let test = RunEntry { reference: Reference::SNAPSHOT.into(), tier: None, ..run(3, "complete", drifted()) };
+        let report = HistoryReport::new(vec![test, run(2, "complete", drifted())]);
+        let table = report.table(NARROW, Glyphs::Unicode);
+        assert!(table.lines().next().is_some_and(|line| line.contains("  test   ")), "{table}");
+        let chart = report.chart("e", NARROW, Glyphs::Unicode);
+        let sorts: Vec<&str> = chart.lines().skip(1).take(2).filter_map(|line| line.get(18..25)).collect();
+        assert_eq!(sorts, ["pulse  ", "test   "], "{chart}");
     }
 
     fn report() -> HistoryReport {
