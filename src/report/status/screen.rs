@@ -138,7 +138,8 @@ impl ModelStatus {
     /// How wide the column of names is: as the longest, where there is room for an effect beside it.
     fn name_column(&self, view: View) -> usize {
         let longest = self.endpoints.iter().map(|e| layout::width(&escape::line(&e.endpoint))).max().unwrap_or(0);
-        longest.clamp(NAME, view.width.saturating_sub(BESIDE_NAME + EFFECT).max(NAME))
+        let least = NAME.min((view.width + GAP).saturating_sub(BESIDE_NAME)).max(NARROWEST_NAME);
+        longest.clamp(least, view.width.saturating_sub(BESIDE_NAME + EFFECT).max(least))
     }
 }
 
@@ -161,8 +162,12 @@ impl LatestVerdict {
 /// The least columns of an endpoint's name, what else stands before an effect: time and verdict with their gaps, and the columns of an
 /// effect as it mostly is.
 const NAME: usize = 20;
-const BESIDE_NAME: usize = 2 + 2 + 16 + 2 + 12 + 2;
+const GAP: usize = 2;
+const BESIDE_NAME: usize = GAP + GAP + 16 + GAP + 12 + GAP;
 const EFFECT: usize = 16;
+
+/// The columns of a name on a screen that has no room for the usual ones.
+const NARROWEST_NAME: usize = 8;
 
 impl EndpointStatus {
     /// Its row; an effect for which there is no room has a line of its own.

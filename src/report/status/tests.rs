@@ -125,6 +125,8 @@ fn an_effect_without_room_has_its_own_line_and_names_grow_with_the_screen() {
     let told = |width| report.screen(View { width, ..NARROW });
     let narrow = "\n  a-rather-l…penrouter  2026-03-01 12:00  drifted\n    31 % (22 to 39)\n";
     assert!(told(60).contains(narrow), "{}", told(60));
+    let narrowest = "\n  a-rat…uter  2026-03-01 12:00  drifted\n    31 % (22 to 39)\n";
+    assert!(told(44).contains(narrowest), "{}", told(44));
     let usual = "\n  a-rather-long-…ia-openrouter  2026-03-01 12:00  drifted       31 % (22 to 39)\n";
     assert!(told(80).contains(usual), "{}", told(80));
     let wide = format!("\n  {name}  2026-03-01 12:00  drifted       31 % (22 to 39)\n");
