@@ -108,6 +108,9 @@ fn trouble(named: &Named, address: &str, listing: &Listing) -> Option<String> {
         Listing::Failed(failure) => {
             Some(format!("`{endpoint}` cannot be reached: {}; check `base_url` (tried {address})", failure.message))
         }
+        Listing::Page(said) => Some(format!(
+            "`{endpoint}` has no list of models but {said}; check `base_url` if its requests fail (tried {address})"
+        )),
         Listing::Models(names) if !names.iter().any(|name| is_named(name, model)) => {
             let hint = nearest(model, names.iter().map(String::as_str));
             let hint = hint.map_or_else(String::new, |name| format!(": did you mean `{name}`?"));

@@ -26,6 +26,8 @@ pub enum Listing {
     Models(Vec<String>),
     /// Why it cannot be asked: there is no connection, or it does not take the key.
     Failed(Failure),
+    /// A page for people in the place of a list, in a line of what is read on it.
+    Page(String),
     /// Nothing that tells anything.
     Untold,
 }
@@ -58,9 +60,18 @@ impl Client {
         }
         let body = encoding::unpacked(body, LIMIT);
         if status.is_success() {
-            return names(&body).map_or(Listing::Untold, Listing::Models);
+            return names(&body).map_or_else(|| self.page(&body), Listing::Models);
         }
         self.told(&fault::from_status(status.as_u16(), &body, &target.slow_down))
+    }
+
+    /// What is read on a page, which a wrong address or a wall before the host answers everything with.
+    fn page(&self, body: &[u8]) -> Listing {
+        let said = fault::readable(body);
+        if !said.starts_with(fault::PAGE) {
+            return Listing::Untold;
+        }
+        Listing::Page(bounded(&fault::one_line(&self.clean(&said))))
     }
 
     fn told(&self, failure: &Failure) -> Listing {

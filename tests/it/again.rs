@@ -10,6 +10,7 @@ fn answer(request: &Request) -> Vec<u8> {
     let is_list = request.path.ends_with("/models");
     match request.path.split('/').nth(1).unwrap_or_default() {
         "wrong-key" if is_list => response("401 Unauthorized", &[], r#"{"error":{"message":"no such key"}}"#),
+        "page" if is_list => response("200 OK", &[], "<!doctype html><title>Sign in</title>"),
         _ if is_list => response("200 OK", &[], r#"{"data":[{"id":"lab-large"},{"id":"other"}]}"#),
         _ => stream(&[delta("one two three"), end()]),
     }
@@ -23,6 +24,7 @@ fn what_is_wrong_with_addresses_keys_and_names_is_said_before_anything_is_asked(
         .with_probe("b", "Say something else.")
         .with_endpoint("reference", &host.url("plain"))
         .with_endpoint("wrong-key", &host.url("wrong-key"))
+        .with_endpoint("page", &host.url("page"))
         .with_endpoint("nowhere", "http://127.0.0.1:9/v1")
         .with_keyed_endpoint("keyless", &host.url("keyless"), "NO_SUCH_KEY");
     let run = project.run(["check", "--format", "json"]);
@@ -30,6 +32,7 @@ fn what_is_wrong_with_addresses_keys_and_names_is_said_before_anything_is_asked(
     said(&["not asked, 1 endpoint", "keyless: ", "set NO_SUCH_KEY"]);
     said(&["`reference` lists 2 models and no `lab`: did you mean `lab-large`?"]);
     said(&["`wrong-key` does not take the key", "no such key"]);
+    said(&["`page` has no list of models but a page of HTML: Sign in; check `base_url`", "/page/v1/models"]);
     said(&["`nowhere` cannot be reached: connection refused", "check `base_url`", "127.0.0.1:9/v1/models"]);
     let nowhere = run.endpoint("nowhere");
     assert_eq!((&nowhere["verdict"], &nowhere["findings"]), (&json!("unmeasured"), &json!([])), "{nowhere:#}");
