@@ -81,19 +81,24 @@ fn find<'a, 'm>(text: &'a str, marks: &'m [[String; 2]]) -> Option<Found<'a, 'm>
 const ANALYSIS: &str = "<|channel|>analysis<|message|>";
 
 /// Takes messages in OpenAI's Harmony format apart, as it is generated: thoughts are messages in the channel `analysis`, one or several,
-/// and the answer is the one in `final`, or a call in `commentary`. Hosts pass the beginning of the first message on, or leave it out as
-/// part of the prompt.
+/// and the answer is the one in `final`, or in `commentary`: a call, or words before one that the user is to see. Hosts pass the
+/// beginning of the first message on, or leave it out as part of the prompt.
 fn harmony(text: &str) -> Option<Found<'_, 'static>> {
     const MESSAGE: &str = "<|start|>assistant";
     const FINAL: &str = "<|channel|>final<|message|>";
+    const PREAMBLE: &str = "<|channel|>commentary<|message|>";
     const CALL: &str = "<|channel|>commentary";
+    fn shown(text: &str) -> Option<&str> {
+        [FINAL, PREAMBLE].into_iter().find_map(|mark| text.strip_prefix(mark))
+    }
     let begun = text.strip_prefix(MESSAGE).unwrap_or(text);
-    if let Some(content) = begun.strip_prefix(FINAL) {
+    if let Some(content) = shown(begun) {
         return Some(Found { thought: "", content, open: ANALYSIS });
     }
     let rest = begun.strip_prefix(ANALYSIS)?;
-    let call = || rest.find(CALL).map(|at| rest.split_at(at));
-    let (thought, content) = rest.split_once(FINAL).or_else(call).unwrap_or((rest, ""));
+    let answer = [FINAL, CALL].into_iter().filter_map(|mark| rest.find(mark)).min();
+    let (thought, answer) = rest.split_at(answer.unwrap_or(rest.len()));
+    let content = shown(answer).unwrap_or(answer);
     let thought = thought.trim_end().trim_end_matches(MESSAGE).trim_end().trim_end_matches("<|end|>");
     Some(Found { thought, content, open: ANALYSIS })
 }
@@ -154,6 +159,9 @@ mod tests {
         let call = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>";
         let text = format!("{one}<|start|>assistant{call}");
         assert_eq!(parts(&text), (Some("hm"), call), "a call is no thought");
+        let preamble = format!("{one}<|start|>assistant<|channel|>commentary<|message|>Let me see.<|end|>");
+        assert_eq!(parts(&preamble), (Some("hm"), "Let me see.<|end|>"), "what the user is to see is none either");
+        assert_eq!(parts("<|channel|>commentary<|message|>Let me see."), (None, "Let me see."));
     }
 
     #[test]
