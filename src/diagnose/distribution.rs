@@ -7,12 +7,14 @@
 
 use std::fmt::Write as _;
 
+use super::sampling::closeness;
 use super::tally::{FEWEST, RULED_OUT};
 use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told, penalty};
 use crate::compare::control::Unit;
 use crate::compare::effect::{Sized, left_at};
 use crate::sample::Asking;
 use crate::signal::departures::{departing, departing_from_itself};
+use crate::signal::repeats::again;
 use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
 use crate::stats::interval::normal_tail;
@@ -86,7 +88,19 @@ fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
     let is_sampling = change > 0.0 && (!evidence.is_model_moved() || leaves_itself(evidence));
     let is_rare =
         !around_the_same || evidence.sampled.is_some_and(|found| is_reached_by_none(evidence, found.dispersion_p));
+    if is_sampling && may_be_kept(evidence) {
+        return Some(told("temperature-ignored", Possible, format!("{seen}, as answers that are kept would too")));
+    }
     Some(told("temperature-ignored", if is_sampling && is_rare { Likely } else { Possible }, seen))
+}
+
+/// From this share on of answers that equal an earlier one, what is said once is said always.
+const ALWAYS_THE_SAME: f64 = 0.9;
+
+/// Whether sampled answers come again and again, and are no closer to the reference's than those are to each other: an answer that was
+/// drawn once and kept is one of the usual ones, and what a model says at temperature 0 is the most usual.
+fn may_be_kept(evidence: &Evidence<'_>) -> bool {
+    again(evidence.answers).value() >= ALWAYS_THE_SAME && closeness(evidence) != Some(true)
 }
 
 /// Sampled answers that are less surprising than the reference's, or more, while greedy ones are the reference's: the tail of the
@@ -108,7 +122,8 @@ fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
     };
     let seen = format!("sampled answers are {:.0} % {words}, and greedy ones agree", change.abs());
     // What is more surprising may as well be another model's, behind requests of this kind alone.
-    Some(told("temperature-ignored", if change > 0.0 { Likely } else { Possible }, seen))
+    let is_cut = change > 0.0 && !may_be_kept(evidence);
+    Some(told("temperature-ignored", if is_cut { Likely } else { Possible }, seen))
 }
 
 /// Whether chance is ruled out for a surprisal, at the level that all rules which can be wrong by chance share.

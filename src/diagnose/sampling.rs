@@ -84,7 +84,7 @@ fn replays(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// Whether the endpoint's different answers lie closer to the reference's than those lie to each other, as those of a lower
 /// temperature do and kept ones do not. A share of probes beyond chance decides, by the sign test.
-fn closeness(evidence: &Evidence<'_>) -> Option<bool> {
+pub(super) fn closeness(evidence: &Evidence<'_>) -> Option<bool> {
     let mut closer = Share::default();
     for (probe, reference) in evidence.reference.probes(crate::sample::Asking::Sampled) {
         let mut theirs: Vec<&str> =

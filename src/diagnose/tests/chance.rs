@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::world::{Draft, Kind, WORDS, host, words};
 use super::{certain, comparison, spoilt};
+use crate::sample::Sample;
 use crate::stats::rng;
 use crate::verdict::Confidence;
 
@@ -163,4 +164,34 @@ fn noise_that_leaves_two_of_three_answers_to_a_seed_equal_is_no_seed_that_is_ign
     });
     let told = found.findings.iter().find(|f| f.fault == "seed-ignored").map(|f| f.confidence);
     assert_eq!(told, Some(Confidence::Possible), "{:#?}", found.findings);
+}
+
+/// What is said of sampling where short answers come again and again, of which the reference gives one as often as all others.
+fn told_of_the_same(kept: impl Fn(&str) -> String) -> Option<Confidence> {
+    let side = |name: &str, text: &dyn Fn(&Sample) -> String| {
+        let mut drafts = host(name);
+        for draft in drafts.iter_mut().filter(|d| d.kind == Kind::Sampled) {
+            draft.sample.text = text(&draft.sample);
+            draft.sample.response_id = None;
+        }
+        drafts
+    };
+    let drawn = side("reference", &|sample| short(&["reference", &sample.probe, &sample.replicate.to_string()]));
+    let found = comparison(drawn, side("endpoint", &|sample| kept(&sample.probe))).endpoints.remove(0);
+    found.findings.into_iter().find(|f| f.fault == "temperature-ignored").map(|f| f.confidence)
+}
+
+fn short(label: &[&str]) -> String {
+    let mut rng = rng::derive(9, label);
+    let index = if rng.random_bool(0.5) { 0 } else { rng.random_range(0..WORDS.len()) };
+    WORDS[index].to_owned()
+}
+
+#[test]
+fn short_answers_that_are_always_the_same_are_drawn_at_temperature_0_where_they_are_the_commonest() {
+    assert_eq!(told_of_the_same(|_| WORDS[0].to_owned()), Some(Confidence::Likely));
+    for kept in 0..5_u8 {
+        let told = told_of_the_same(|probe| short(&["kept", probe, &kept.to_string()]));
+        assert_ne!(told, Some(Confidence::Likely), "{kept}");
+    }
 }
