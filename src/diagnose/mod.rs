@@ -136,6 +136,9 @@ impl<'a> Evidence<'a> {
 /// Faults that leave the answers as they are, or say only that the prompt is another: beside them a difference has more to tell.
 const WITHOUT_A_REASON: [&str; 4] = ["finish-reason-wrong", "leaked-tokens", "prompt-differs", "seed-ignored"];
 
+/// Names of another prompt: where one is likely beside `prompt-differs`, the answers are others because of it.
+const ANOTHER_PROMPT: [&str; 3] = ["dropped-system-prompt", "hidden-system-prompt", "wrong-template"];
+
 /// Names of another model, found by something more exact than a distance.
 const ANOTHER_MODEL: [&str; 2] = ["partial-routing", "swapped-model"];
 
@@ -143,7 +146,8 @@ const ANOTHER_MODEL: [&str; 2] = ["partial-routing", "swapped-model"];
 /// answers to be others, and only a distance as of another model has more to say.
 fn by_shape(evidence: &Evidence<'_>, findings: &[Finding]) -> Option<Finding> {
     let explains = |f: &Finding| f.is_certain_drift() && !WITHOUT_A_REASON.contains(&f.fault.as_str());
-    let names = |f: &Finding| f.confidence < Confidence::Possible && ANOTHER_MODEL.contains(&f.fault.as_str());
+    let named = || ANOTHER_MODEL.into_iter().chain(ANOTHER_PROMPT);
+    let names = |f: &Finding| f.confidence < Confidence::Possible && named().any(|name| name == f.fault);
     if findings.iter().any(|f| explains(f) || names(f)) {
         return None;
     }

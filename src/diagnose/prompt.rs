@@ -43,7 +43,7 @@ fn explained(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Vec<Finding> {
         .or_else(|| one(images(pattern)))
         .or_else(|| one(ceiling(pattern)))
         .or_else(|| one(counting::uncounted(pattern)))
-        .or_else(|| one(offered_tools(pattern, evidence)))
+        .or_else(|| offered_tools(pattern, evidence))
         .or_else(|| system_messages(pattern))
         .or_else(|| now_and_then(pattern, evidence))
         .or_else(|| template(pattern))
@@ -57,13 +57,11 @@ fn among_others(fault: &str, confidence: Confidence, evidence: &str) -> Vec<Find
     vec![finding("prompt-differs", Certain, evidence.to_owned()), finding(fault, confidence, evidence.to_owned())]
 }
 
-/// What one difference stands for. That it is one for all prompts says nothing where another tokenizer may have counted.
+/// What one difference stands for: a host's own message, a template with other marks, or a way of counting beside answers that differ
+/// for another reason count the same. That it is one for all prompts says little where another tokenizer may have counted.
 fn named(pattern: &Pattern<'_>, fault: &str, evidence: &str) -> Vec<Finding> {
-    if pattern.is_one_tokenizer() {
-        return vec![finding(fault, Certain, evidence.to_owned())];
-    }
-    let confidence = if pattern.same_texts() > 0 { Likely } else { Possible };
-    among_others(fault, confidence, evidence)
+    let is_one_tokenizer = pattern.is_one_tokenizer() || pattern.same_texts() > 0;
+    among_others(fault, if is_one_tokenizer { Likely } else { Possible }, evidence)
 }
 
 /// One difference for all probes, or one for each kind of probe: a host's own message is joined to what stands there already.
@@ -215,7 +213,7 @@ fn text_tokens(pattern: &Pattern<'_>) -> Option<(f64, f64)> {
 }
 
 /// Fewer tokens where there are tools, and nowhere else.
-fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
+fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Vec<Finding>> {
     if !pattern.is_lower() || !pattern.is_only_where(|t| !t.tools.is_empty()) {
         return None;
     }
@@ -233,17 +231,17 @@ fn offered_tools(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Findi
             0 => format!("no call comes back, where the reference has one in {}", count(reference.showing, "answer")),
             few => format!("a call comes back in {}, the reference's in {}", count(few, "answer"), reference.showing),
         };
-        return Some(finding("tools-dropped", Certain, format!("{seen}, all that offer tools, and {never}")));
+        return Some(vec![finding("tools-dropped", Certain, format!("{seen}, all that offer tools, and {never}"))]);
     }
     let calls = if endpoint.showing > 0 { ", which it does call" } else { "" };
     if are_large {
         // Where too few calls are to be had, nothing tells tools that are not counted from those that are not there.
         let confidence = if endpoint.showing > 0 { Likely } else { Possible };
         let evidence = format!("{seen}, all that offer tools{calls}: they are not counted, or written shorter");
-        return Some(finding("usage-miscounted", confidence, evidence));
+        return Some(vec![finding("usage-miscounted", confidence, evidence)]);
     }
     let evidence = format!("{seen}, all that offer tools{calls}: they are written otherwise into the prompt");
-    Some(finding("wrong-template", Certain, evidence))
+    Some(among_others("wrong-template", Likely, &evidence))
 }
 
 /// Other counts where there is a system message and nowhere else, or where there is none and nowhere else.
@@ -263,7 +261,7 @@ fn system_messages(pattern: &Pattern<'_>) -> Option<Vec<Finding>> {
         let evidence = format!("{evidence}, about as many as without one: the template may put its own there");
         among_others("dropped-system-prompt", confidence, &evidence)
     } else if pattern.offset().is_some() && is_varied(pattern) {
-        vec![finding("wrong-template", Certain, format!("{evidence}, which is written otherwise into the prompt"))]
+        among_others("wrong-template", Likely, &format!("{evidence}, which is written otherwise into the prompt"))
     } else {
         vec![finding("prompt-differs", Certain, format!("{evidence}, which does not reach the model as it was sent"))]
     })

@@ -53,6 +53,24 @@ fn finds(fault: &str, says: &str, spoil: impl FnMut(&mut Draft)) {
     assert!(evidence.contains(says), "{evidence}");
 }
 
+/// Holds that the prompt is another for certain, and how sure the name is that comes next; gives what is said of it.
+#[track_caller]
+fn names(fault: &str, confidence: Confidence, spoil: impl FnMut(&mut Draft)) -> String {
+    let found = spoilt(spoil);
+    let told: Vec<(&str, Confidence)> = found.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
+    assert_eq!(certain(&found), ["prompt-differs"], "{:#?}", found.findings);
+    assert!(told.contains(&(fault, confidence)), "{:#?}", found.findings);
+    assert_eq!(found.verdict, Verdict::Drifted);
+    found.findings[0].evidence.clone()
+}
+
+/// Holds that the prompt is another for certain, that this fault is likely, and that its evidence says this.
+#[track_caller]
+fn finds_likely(fault: &str, says: &str, spoil: impl FnMut(&mut Draft)) {
+    let evidence = names(fault, Confidence::Likely, spoil);
+    assert!(evidence.contains(says), "{evidence}");
+}
+
 /// What is drawn for this one answer.
 fn own_draws(draft: &Draft) -> ChaCha8Rng {
     rng::derive(2, &[&draft.sample.probe, &draft.sample.replicate.to_string()])

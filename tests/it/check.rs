@@ -54,17 +54,18 @@ fn every_fault_that_changes_answers_is_found_and_the_honest_twin_is_not() {
     let report = run.json();
     assert_eq!(report["endpoints"].as_array().map(Vec::len), Some(7), "reference and control are not judged");
     assert!(report["control"]["p_value"].as_f64().is_some_and(|p| p < 0.01), "{}", report["control"]);
-    for fault in ["hidden-system-prompt", "truncated-context"] {
-        let name = faults.iter().find(|(_, id)| *id == fault).expect("listed").0;
+    // That the prompt is another is one thing, and what is wrong with it another: several faults count so.
+    let told: [(&str, &[(&str, &str)]); 3] = [
+        ("short-context", &[("truncated-context", "certain")]),
+        ("hidden-prompt", &[("prompt-differs", "certain"), ("hidden-system-prompt", "likely")]),
+        ("double-bos", &[("prompt-differs", "certain"), ("double-bos", "likely")]),
+    ];
+    for (name, told) in told {
         let findings = &run.endpoint(name)["findings"];
-        assert_eq!(findings[0]["fault"], fault, "{findings}");
-        assert_eq!(findings[0]["confidence"], "certain", "{findings}");
-    }
-    // That the prompt is another is one thing, and its start token the likeliest of what counts so.
-    let findings = &run.endpoint("double-bos")["findings"];
-    for (i, fault, confidence) in [(0, "prompt-differs", "certain"), (1, "double-bos", "likely")] {
-        assert_eq!(findings[i]["fault"], fault, "{findings}");
-        assert_eq!(findings[i]["confidence"], confidence, "{findings}");
+        for (i, (fault, confidence)) in told.iter().enumerate() {
+            assert_eq!(findings[i]["fault"], *fault, "{findings}");
+            assert_eq!(findings[i]["confidence"], *confidence, "{findings}");
+        }
     }
     let findings = run.endpoint("small-model")["findings"].clone();
     let named = findings.as_array().is_some_and(|all| all.iter().any(|finding| finding["fault"] == "swapped-model"));

@@ -3,7 +3,7 @@
 use rand::RngExt as _;
 
 use super::world::{Draft, Kind, asked_and_counted, host, words};
-use super::{certain, comparison, completion, finds, spoilt, tokens, traits};
+use super::{certain, comparison, completion, finds, finds_likely, spoilt, tokens, traits};
 use crate::compare::EndpointComparison;
 use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
@@ -92,9 +92,13 @@ fn a_template_that_leaves_out_roles_and_tools_is_no_other_tokenizer_however_far_
         let left_out = marks + if d.kind == Kind::Tools { 20 + 3 * u64::from(d.number) } else { 0 };
         tokens(d, move |n| n - left_out);
     });
-    assert_eq!(told(&found)[0], ("wrong-template", Confidence::Certain), "{:#?}", found.findings);
-    let sure = found.findings.iter().filter(|f| f.confidence != Confidence::Possible);
-    assert_eq!(sure.count(), 1, "{:#?}", found.findings);
+    let sure: Vec<(&str, Confidence)> = told(&found).into_iter().filter(|(_, c)| *c != Confidence::Possible).collect();
+    assert_eq!(
+        sure,
+        [("prompt-differs", Confidence::Certain), ("wrong-template", Confidence::Likely)],
+        "{:#?}",
+        found.findings
+    );
 }
 
 #[test]
@@ -169,7 +173,7 @@ fn one_token_more_is_no_second_start_where_no_probe_has_a_system_message_of_its_
     assert!(told(&found).contains(&("double-bos", Confidence::Possible)), "{:#?}", found.findings);
     assert_eq!(found.verdict, Verdict::Drifted);
     // A message of the host's own takes the place of none, and not of the caller's.
-    finds("hidden-system-prompt", "1 more on each that has no system message", |d| {
+    finds_likely("hidden-system-prompt", "1 more on each that has no system message", |d| {
         if d.kind != Kind::System {
             asked_and_counted(d, |n| n + 1);
         }
@@ -209,7 +213,7 @@ fn a_template_that_joins_tokens_of_a_few_prompts_is_a_template() {
         let messages = u64::from(traits(d).messages);
         tokens(d, move |n| n - 2 * messages - joined);
     });
-    assert_eq!(told(&found)[0], ("wrong-template", Confidence::Certain), "{:#?}", found.findings);
+    assert!(told(&found).contains(&("wrong-template", Confidence::Likely)), "{:#?}", found.findings);
     assert!(told(&found).iter().all(|(fault, _)| *fault != "swapped-model"), "{:#?}", found.findings);
 }
 

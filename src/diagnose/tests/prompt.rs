@@ -3,21 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::world::{Draft, Kind, asked_and_counted, host, image_tokens};
-use super::{SETTINGS, certain, finds, spoilt, tokens, traits};
+use super::{SETTINGS, certain, finds, finds_likely, names, tokens, traits};
 use crate::compare::{Known, Roles, compare};
 use crate::sample::Sample;
-use crate::verdict::{Confidence, Verdict};
-
-/// Holds that the prompt is another for certain, and how sure the name is that comes next; gives what is said of it.
-#[track_caller]
-fn names(fault: &str, confidence: Confidence, spoil: impl FnMut(&mut Draft)) -> String {
-    let found = spoilt(spoil);
-    let told: Vec<(&str, Confidence)> = found.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
-    assert_eq!(certain(&found), ["prompt-differs"], "{:#?}", found.findings);
-    assert!(told.contains(&(fault, confidence)), "{:#?}", found.findings);
-    assert_eq!(found.verdict, Verdict::Drifted);
-    found.findings[0].evidence.clone()
-}
+use crate::verdict::Confidence;
 
 /// Counts each prompt otherwise, where the answers to three of five are others.
 fn counted_and_moved(d: &mut Draft, change: fn(u64) -> u64) {
@@ -66,13 +55,13 @@ fn a_known_way_of_counting_is_no_fault() {
 
 #[test]
 fn a_message_of_the_hosts_own_is_counted() {
-    finds("hidden-system-prompt", "9 more on each", |d| asked_and_counted(d, |n| n + 9));
-    finds("hidden-system-prompt", "no system message of its own", |d| {
+    finds_likely("hidden-system-prompt", "9 more on each", |d| asked_and_counted(d, |n| n + 9));
+    finds_likely("hidden-system-prompt", "no system message of its own", |d| {
         if d.kind != Kind::System {
             asked_and_counted(d, |n| n + 9);
         }
     });
-    finds("hidden-system-prompt", "another where", |d| {
+    finds_likely("hidden-system-prompt", "another where", |d| {
         let joined = if d.kind == Kind::System { 4 } else { 9 };
         asked_and_counted(d, move |n| n + joined);
     });
@@ -86,7 +75,7 @@ fn a_message_of_the_callers_that_is_missing_is_counted() {
             asked_and_counted(d, move |n| n - dropped);
         }
     });
-    finds("wrong-template", "written otherwise", |d| {
+    finds_likely("wrong-template", "written otherwise", |d| {
         if d.kind == Kind::System {
             asked_and_counted(d, |n| n - 4);
         }
@@ -95,8 +84,8 @@ fn a_message_of_the_callers_that_is_missing_is_counted() {
 
 #[test]
 fn another_template_is_counted() {
-    finds("wrong-template", "fewer on each", |d| asked_and_counted(d, |n| n - 2));
-    finds("wrong-template", "by -10 to -2", |d| {
+    finds_likely("wrong-template", "fewer on each", |d| asked_and_counted(d, |n| n - 2));
+    finds_likely("wrong-template", "by -10 to -2", |d| {
         let messages = u64::from(traits(d).messages);
         asked_and_counted(d, move |n| n - 2 * messages);
     });
@@ -148,7 +137,7 @@ fn tools_that_are_missing_are_counted_and_never_called() {
             d.sample.finish_reason = Some("stop".into());
         }
     });
-    finds("wrong-template", "written otherwise", |d| {
+    finds_likely("wrong-template", "written otherwise", |d| {
         if d.kind == Kind::Tools {
             asked_and_counted(d, |n| n - 6);
         }
