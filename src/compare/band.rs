@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::control::{BUILT_IN_HAZARD_PER_TOKEN, Pace, Unit};
+use super::control::{BUILT_IN_HAZARD_PER_TOKEN, CHARACTERS_PER_TOKEN, Pace, Unit};
 use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::stats::divergence::Exposure;
@@ -17,6 +17,11 @@ use crate::stats::survival::first_divergence;
 /// Divergences for each token up to which hosts may be honest where nothing else is known: below it 8-bit weights and kernels were
 /// measured (1 to 3 % of tokens), and from it on another system prompt (5 to 20 %; Token-DiFR, arXiv 2511.20621).
 pub const HONEST_HAZARD_PER_TOKEN: f64 = 0.05;
+
+/// The same for each character, given how many there are to a token, where hosts report that.
+pub fn honest_hazard(characters_per_token: Option<f64>) -> f64 {
+    HONEST_HAZARD_PER_TOKEN / characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN)
+}
 
 /// The share of how soon draws of the reference leave its greedy answers up to which hosts may be honest, where that is the unit: on
 /// a real engine other kernels part at 1 % of the rate at which two draws part, weights stored in 8 bits at 2 %, and 4-bit weights at
@@ -149,13 +154,21 @@ impl Fleet {
         out
     }
 
-    /// The band of one host, by its index among those beside the reference, which has no part in it.
-    pub fn band(&self, host: usize, pace: &Pace) -> Band {
+    /// The declared twins, by their indices among the hosts beside the reference, that leave it sooner than honest hosts do, at so many
+    /// divergences for each character: they serve something else.
+    pub fn strangers(&self, honest: f64) -> Vec<usize> {
+        let is_far = |twin: &&usize| self.between(0, **twin).is_finite() && self.between(0, **twin) > honest;
+        self.twins.iter().filter(is_far).map(|twin| twin - 1).collect()
+    }
+
+    /// The band of one host, by its index among those beside the reference, which has no part in it. Twins are what they are declared to
+    /// be up to `honest`, in divergences for each character.
+    pub fn band(&self, host: usize, pace: &Pace, honest: f64) -> Band {
         let unit = Band::of_unit(pace);
         let share = |hazard: f64| (hazard / pace.hazard).clamp(0.0, 1.0);
         let host = host + 1;
         let twins = self.twins.iter().filter(|twin| **twin != host).map(|&twin| self.between(0, twin));
-        let twins = twins.filter(|distance| distance.is_finite());
+        let twins = twins.filter(|distance| *distance <= honest);
         if let Some(widest) = twins.reduce(f64::max) {
             return Band { honest: share(widest), agreed: share(widest), source: Source::Twins };
         }
@@ -255,6 +268,9 @@ mod tests {
         Fleet::new(reference, &others.iter().collect::<Vec<_>>(), twins)
     }
 
+    /// Divergences for each character that an honest host may show.
+    const HONEST: f64 = HONEST_HAZARD_PER_TOKEN / CHARACTERS_PER_TOKEN;
+
     fn pace() -> Pace {
         Pace::constant(BUILT_IN_HAZARD_PER_TOKEN / 4.0)
     }
@@ -263,19 +279,19 @@ mod tests {
     fn a_group_that_agrees_pairwise_shows_what_agreement_is_and_the_host_itself_has_no_part_in_it() {
         let hosts = [host(1000, "b"), host(20, "c"), host(25, "d"), host(1000, "e"), host(2, "f"), host(15, "g")];
         let fleet = fleet(&hosts, Vec::new());
-        let band = fleet.band(3, &pace());
+        let band = fleet.band(3, &pace(), HONEST);
         assert_eq!(band.source, Source::Fleet);
         assert!(band.agreed > 0.02 && band.agreed < band.honest, "{band:?}");
-        assert!(fleet.band(4, &pace()).agreed < band.agreed, "what it is judged by lies closer than itself");
+        assert!(fleet.band(4, &pace(), HONEST).agreed < band.agreed, "what it is judged by lies closer than itself");
     }
 
     #[test]
     fn without_enough_hosts_in_agreement_a_published_rate_stands_in() {
         let hosts = [host(1000, "b"), host(1, "c"), host(1, "d"), host(1, "e"), host(1, "f")];
-        let band = fleet(&hosts, Vec::new()).band(0, &pace());
+        let band = fleet(&hosts, Vec::new()).band(0, &pace(), HONEST);
         assert_eq!((band.source, band.agreed), (Source::BuiltIn, 0.0));
         assert!((band.honest - 0.25).abs() < 1e-12);
-        assert_eq!(fleet(&hosts[..3], Vec::new()).band(0, &pace()).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts[..3], Vec::new()).band(0, &pace(), HONEST).source, Source::BuiltIn);
     }
 
     #[test]
@@ -293,17 +309,28 @@ mod tests {
     #[test]
     fn hosts_without_answers_agree_with_nobody() {
         let hosts = [host(1000, "b"), host(20, "c"), Vec::new(), Vec::new(), Vec::new(), host(15, "d")];
-        assert_eq!(fleet(&hosts, Vec::new()).band(4, &pace()).source, Source::BuiltIn);
-        assert_eq!(fleet(&hosts, vec![1]).band(0, &pace()).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts, Vec::new()).band(4, &pace(), HONEST).source, Source::BuiltIn);
+        assert_eq!(fleet(&hosts, vec![1]).band(0, &pace(), HONEST).source, Source::BuiltIn);
+    }
+
+    #[test]
+    fn a_declared_twin_that_leaves_as_soon_as_another_model_sets_no_band() {
+        let hosts = [host(1000, "b"), host(1, "c"), host(2, "d"), host(10, "e")];
+        let fleet = fleet(&hosts, vec![0, 2]);
+        assert_eq!(fleet.strangers(HONEST), [0]);
+        let band = fleet.band(1, &pace(), HONEST);
+        assert_eq!(band.source, Source::Twins);
+        assert!(band.honest < 0.1, "the other twin is one: {band:?}");
+        assert_eq!(fleet.band(2, &pace(), HONEST).source, Source::BuiltIn);
     }
 
     #[test]
     fn a_declared_twin_sets_the_band_of_others() {
         let hosts = [host(1000, "b"), host(10, "c"), host(5, "d")];
         let fleet = fleet(&hosts, vec![0]);
-        let band = fleet.band(1, &pace());
+        let band = fleet.band(1, &pace(), HONEST);
         assert_eq!(band.source, Source::Twins);
         assert!(band.honest > 0.0 && band.honest < 0.1, "{band:?}");
-        assert_eq!(fleet.band(0, &pace()).source, Source::BuiltIn, "no twin speaks for itself");
+        assert_eq!(fleet.band(0, &pace(), HONEST).source, Source::BuiltIn, "no twin speaks for itself");
     }
 }

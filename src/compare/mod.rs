@@ -27,7 +27,7 @@ pub mod view;
 pub use decide::{MOST_ANSWERS, MOST_PROBES};
 pub use outcome::{Comparison, Depth, EndpointComparison, GreedySummary, Observed, Question, Questions, SelfCheck};
 
-use band::{Band, Fleet, apart_in_time};
+use band::{Band, Fleet, apart_in_time, honest_hazard};
 use control::{Control, Pace};
 use decide::Judgement;
 use measured::Measured;
@@ -131,7 +131,7 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
     let control = Control::establish(&reference, &reference, roles.control.zip(other.clone()), settings);
     let sides: Vec<Side<'_>> = roles.judged().map(|name| Side { name, answers: of(name), against: 0 }).collect();
     let roles = Roles { unanswered: unanswered(samples, &roles.unanswered), ..roles.clone() };
-    let bands = bands(&reference, &sides, &control, &roles);
+    let (bands, strangers) = bands(&reference, &sides, &control, &roles);
     let against = Against { reference: reference.clone(), control: control.clone(), other };
     let endpoints = judged(&sides, &[against], &bands, (&roles, settings));
     Ok(Comparison {
@@ -141,6 +141,7 @@ pub fn compare(samples: &[Sample], roles: &Roles<'_>, settings: &Settings) -> Re
         self_check: self_check(&reference, settings),
         control,
         like_the_control: Vec::new(),
+        strangers,
         endpoints,
     })
 }
@@ -177,13 +178,14 @@ struct Against<'a> {
     other: Option<Answers<'a>>,
 }
 
-/// What honest hosts may show, by endpoint: as twins, the fleet, the control or the literature have it.
+/// What honest hosts may show, by endpoint: as twins, the fleet, the control or the literature have it; and the declared twins that are
+/// none.
 fn bands<'a>(
     reference: &Answers<'_>,
     sides: &[Side<'a>],
     control: &Control,
     roles: &Roles<'_>,
-) -> BTreeMap<&'a str, Band> {
+) -> (BTreeMap<&'a str, Band>, Vec<String>) {
     let hosts: Vec<(&str, &Answers<'_>)> = sides.iter().map(|side| (side.name, &side.answers)).collect();
     let fleet = fleet(reference, &hosts, roles);
     let over_time = apart_in_time(reference, &Answers::new(roles.earlier));
@@ -191,7 +193,9 @@ fn bands<'a>(
         let band = band(&fleet, i, reference, control);
         over_time.map_or(band, |hazard| band.over_time(hazard, &pace(reference, control)))
     };
-    sides.iter().enumerate().map(|(i, side)| (side.name, band(i))).collect()
+    let strangers = fleet.strangers(honest_hazard(control.characters_per_token));
+    let strangers = strangers.into_iter().map(|i| sides[i].name.to_owned()).collect();
+    (sides.iter().enumerate().map(|(i, side)| (side.name, band(i))).collect(), strangers)
 }
 
 /// The reference and all hosts beside it.
@@ -203,7 +207,7 @@ fn fleet(reference: &Answers<'_>, hosts: &[(&str, &Answers<'_>)], roles: &Roles<
 
 /// The band of one host of a fleet, by its index beside the reference.
 fn band(fleet: &Fleet, host: usize, reference: &Answers<'_>, control: &Control) -> Band {
-    fleet.band(host, &pace(reference, control))
+    fleet.band(host, &pace(reference, control), honest_hazard(control.characters_per_token))
 }
 
 /// How soon another model's greedy answers leave the reference's, thoughts among them where it thinks.

@@ -26,6 +26,9 @@ pub struct Comparison {
     /// Where each endpoint is held against its own past: those from whose past the control was not told apart, though it was from
     /// that of others, each with the p-value.
     pub like_the_control: Vec<(String, f64)>,
+    /// Endpoints that are declared to be twins of the reference and leave it sooner than honest hosts do, so that they say nothing of
+    /// how far apart these are.
+    pub strangers: Vec<String>,
     /// The reference against itself.
     pub self_check: Option<SelfCheck>,
     /// The endpoints in the order asked for.

@@ -65,6 +65,7 @@ pub fn compare_with_past(samples: &[Sample], past: &Past<'_>, roles: &Roles<'_>,
         self_check: None,
         control,
         like_the_control,
+        strangers: Vec::new(),
         endpoints,
     }
 }

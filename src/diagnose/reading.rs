@@ -7,8 +7,8 @@
 use super::pattern::Pattern;
 use super::tally::FEWEST;
 use super::{ANOTHER_MODEL, Evidence, finding, penalty};
-use crate::compare::band::{HONEST_HAZARD_PER_TOKEN, HONEST_SHARE_OF_DRAWS};
-use crate::compare::control::{CHARACTERS_PER_TOKEN, Unit};
+use crate::compare::band::{HONEST_SHARE_OF_DRAWS, honest_hazard as per_character};
+use crate::compare::control::Unit;
 use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::{Confidence, EffectName, Finding};
@@ -161,7 +161,7 @@ fn read_all_the_same(pattern: &Pattern<'_>) -> Finding {
 
 /// Divergences for each character up to which greedy answers may be an honest host's.
 fn honest_hazard(evidence: &Evidence<'_>) -> f64 {
-    let per_character = HONEST_HAZARD_PER_TOKEN / evidence.characters_per_token.unwrap_or(CHARACTERS_PER_TOKEN);
+    let per_character = per_character(evidence.characters_per_token);
     match evidence.pace.unit {
         // Draws of the reference show how uncertain it is where it was asked.
         Unit::Draws => per_character.min(HONEST_SHARE_OF_DRAWS * evidence.pace.hazard),

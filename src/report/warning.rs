@@ -86,6 +86,13 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
             Warning::about(&[endpoint, name], text)
         }));
     }
+    out.extend(comparison.strangers.iter().map(|endpoint| {
+        let text = format!(
+            "`{endpoint}` is declared a twin of the reference and leaves its answers sooner than any honest host was seen to: it does not \
+             say what honest hosts may show"
+        );
+        Warning::about(&[endpoint], text)
+    }));
     let told = |e: &EndpointComparison| {
         let missing = e.thinking.blanks_in_words().filter(|_| e.thinking.missing() > comparison.settings.tolerance);
         let hidden = e.thinking.what_is_hidden().map(str::to_owned);
