@@ -156,6 +156,11 @@ impl Finding {
     pub fn is_of_another_model(&self) -> bool {
         self.confidence != Confidence::Possible && OF_ANOTHER_MODEL.contains(&self.fault.as_str())
     }
+
+    /// Whether answers may be drawn otherwise: at another temperature, without their tail, or under a penalty.
+    pub fn is_of_drawing(&self) -> bool {
+        self.fault == "temperature-ignored"
+    }
 }
 
 /// A difference put down to a likely fault, with its evidence.

@@ -77,6 +77,12 @@ pub fn decide(endpoint: &EndpointComparison, settings: &Settings) -> Judgement {
         let reason = format!("weights agree{weights}; sampling is not settled{sampling}");
         return Judgement { advice, ..judge(Verdict::Inconclusive, reason, tightest) };
     }
+    if let Some(found) = endpoint.findings.iter().find(|f| f.is_of_drawing() && computed.verdict == Verdict::Consistent)
+    {
+        let weights = range(computed.effect.as_ref(), None);
+        let reason = format!("weights agree{weights}; sampling is not settled: {}", found.evidence);
+        return judge(Verdict::Inconclusive, reason, tightest);
+    }
     if let Some(effect) = tightest.filter(|_| computed.verdict == Verdict::Consistent) {
         let missing = endpoint.thinking.missing();
         // Whatever is missing may differ: at most all of it.

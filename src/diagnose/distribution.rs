@@ -31,10 +31,12 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let size = |name| beyond(evidence, name);
     let (substitution, divergence) = (size(EffectName::Substitution), size(EffectName::Divergence));
     let largest = substitution.iter().chain(&divergence).map(|s| s.effect.low).fold(0.0, f64::max);
+    // A penalty shows in what answers turn away from, however few of them part.
+    let penalty = penalty::turns_away(evidence);
     if DISTANCES.into_iter().all(|name| size(name).is_none()) {
-        return None;
+        return penalty;
     }
-    if let Some(found) = penalty::turns_away(evidence).or_else(|| style(evidence)) {
+    if let Some(found) = penalty.or_else(|| style(evidence)) {
         return Some(found);
     }
     if largest >= MOSTLY_ANOTHER_MODEL {

@@ -144,6 +144,17 @@ fn weights_that_agree_are_no_consistency_until_it_is_settled_how_answers_are_dra
 }
 
 #[test]
+fn nobody_is_consistent_whose_answers_turn_away_as_under_a_penalty() {
+    let mut found = endpoint(Some(0.9), &[(Divergence, 0.0, 0.02), (Surprisal, -0.01, 0.01)]);
+    assert_eq!(judged(found.clone()).verdict, Verdict::Consistent);
+    let (fault, evidence) = ("temperature-ignored".to_owned(), "away from used words".to_owned());
+    found.findings = vec![Finding { fault, confidence: Confidence::Possible, evidence }];
+    let found = judged(found);
+    assert_eq!(found.verdict, Verdict::Inconclusive);
+    assert_eq!(found.reason, "weights agree (1 %, 0 to 2); sampling is not settled: away from used words");
+}
+
+#[test]
 fn what_is_not_settled_is_said_with_what_would_settle_it() {
     let reason = |greedy, sampled| {
         let found = EndpointComparison {
