@@ -45,30 +45,33 @@ impl Asking<'_> {
         let begun = Instant::now();
         let progress = Mutex::new(Progress::new(screen(global), move || begun.elapsed()));
         // A display that panicked is no reason to stop a run that costs money.
-        let show = |event: &Event| progress.lock().unwrap_or_else(PoisonError::into_inner).on(event);
+        let show = |event: Event| progress.lock().unwrap_or_else(PoisonError::into_inner).on(&event);
         let stop = stop_on_signals();
         // A resumed run must not hear the first run's answers again, so the fleet's seed moves on with it.
         let answered = self.job.answered.len().to_string();
         let seed = rng::derive_seed(self.job.plan.seed, &["lab", &answered]);
         let lab = Lab::start(&self.resolved.ready, seed, self.session.lab_time()).await?;
-        let arms = self.arms(&lab)?;
         let client = Client::new(self.redactor.clone());
-        let mut look = self.first_look(&arms, &client).await;
-        let budget = Budget::new(self.session.defaults.budget, self.ledger().spent().await?);
-        let asked_to_stop = stop.clone();
         let runner = Runner {
             plan: &self.job.plan,
-            arms,
+            arms: self.arms(&lab)?,
             client: &client,
             store: self.store,
             run: self.job.run.id,
             window: self.session.defaults.window as usize,
-            budget,
+            budget: Budget::new(self.session.defaults.budget, self.ledger().spent().await?),
             watched: self.watched(),
             reference: self.reference(),
             stop,
-            events: &|event: Event| show(&event),
+            events: &show,
         };
+        on_this_thread(self.carry_out(runner))
+    }
+
+    /// Looks at the hosts, and then asks them.
+    async fn carry_out(&self, runner: Runner<'_>) -> anyhow::Result<RunOutcome> {
+        let mut look = self.first_look(&runner.arms, runner.client).await;
+        let (asked_to_stop, show) = (runner.stop.clone(), runner.events);
         // Said at the end: the progress is not to be broken up.
         let late = Mutex::new(Vec::new());
         let hearing = async {
@@ -90,7 +93,7 @@ impl Asking<'_> {
         let outcome = tokio::select! {
             outcome = &mut running => outcome,
             () = asked_to_stop.cancelled() => {
-                show(&Event::Stopping);
+                show(Event::Stopping);
                 running.await
             }
         };
@@ -172,6 +175,16 @@ impl Asking<'_> {
         }
         Ok(arms)
     }
+}
+
+/// Carries out work on a runtime of this thread alone, connections included: an answer that goes through several threads
+/// takes much of its time for waking the next one. The surrounding runtime goes on writing and hearing signals meanwhile.
+fn on_this_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = tokio::task::block_in_place(|| runtime.block_on(work));
+    // A look for an address that is still under way is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 fn screen(global: &Global) -> Screen {
