@@ -30,7 +30,10 @@ pub struct Thoughts {
 impl Thoughts {
     /// Looks at one more answer; whether the run should stop for what has been seen.
     pub fn see(&mut self, attempt: &Attempt, asked: &Asked) -> bool {
-        let Some(sample) = attempt.sample(asked).filter(|_| self.answers < LOOKED_AT) else { return false };
+        if self.answers >= LOOKED_AT {
+            return false;
+        }
+        let Some(sample) = attempt.sample(asked) else { return false };
         let answer = Answer::new(&sample);
         self.answers += 1;
         if answer.blank() == Some(Blank::Thought) {

@@ -9,9 +9,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use std::vec;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
+use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Asked, Attempt, Failure, FailureKind, Outcome, Slot};
@@ -115,9 +117,12 @@ impl Runner<'_> {
             budget: Mutex::new(self.budget.clone()),
             thoughts: Mutex::default(),
             reference_down: AtomicBool::new(false),
+            facts: self.plan.probes.iter().map(Facts::of).collect(),
         };
-        let all = futures_util::future::try_join_all(queues.into_iter().map(|(arm, queue)| shared.serve(arm, queue)));
-        all.await?;
+        let mut all: FuturesUnordered<_> = queues.into_iter().map(|(arm, queue)| shared.serve(arm, queue)).collect();
+        while let Some(served) = all.next().await {
+            served?;
+        }
         (self.events)(Event::Finished);
         let away = shared.thoughts().1;
         if shared.reference_down.load(Ordering::Relaxed) {
@@ -148,6 +153,23 @@ struct Shared<'a> {
     /// What the first answers showed, and what they showed when that stopped the run.
     thoughts: Mutex<(Thoughts, Option<Thoughts>)>,
     reference_down: AtomicBool,
+    /// Of each probe of the plan.
+    facts: Vec<Facts>,
+}
+
+/// What all requests with a probe have in common, found out once and not for each of them.
+struct Facts {
+    digest: String,
+    is_plain: bool,
+    is_uncapped: bool,
+}
+
+impl Facts {
+    fn of(planned: &PlannedProbe) -> Self {
+        let class = RequestClass::of(&planned.probe);
+        let (is_plain, is_uncapped) = (class.is_plain(), class.has(Feature::Uncapped));
+        Self { digest: planned.probe.digest(), is_plain, is_uncapped }
+    }
 }
 
 /// How a request ended.
@@ -162,43 +184,51 @@ enum End {
 impl Shared<'_> {
     /// One endpoint's loop: as many requests under way as its limiter lets through, in the plan's order.
     async fn serve(&self, arm: &Arm, queue: Vec<Request>) -> Result<(), StoreError> {
-        let plain = |planned: &&PlannedProbe| RequestClass::of(&planned.probe).is_plain();
         let state = State::new(
             queue.len(),
             Limits {
                 down_after: arm.retry.down_after,
-                plain_probes: self.runner.plan.probes.iter().filter(plain).count(),
+                plain_probes: self.facts.iter().filter(|facts| facts.is_plain).count(),
                 blip: Duration::try_from_secs_f64(arm.retry.first_wait).unwrap_or_default(),
             },
         );
-        let asked = |queue: Vec<Request>| {
-            let state = &state;
-            stream::iter(queue).map(move |request| async move {
-                let end = self.fulfil(arm, request, state).await?;
-                let took = if let End::Answered(took) = &end { Some(*took) } else { None };
-                self.window.leave(arm.index, request.block, took);
-                Ok::<_, StoreError>((request, end))
-            })
-        };
         // An answer without a cap may take a small host minutes: one at a time, so that the others have its places.
-        let is_uncapped =
-            |r: &Request| RequestClass::of(&self.runner.plan.probes[r.probe].probe).has(Feature::Uncapped);
-        let (uncapped, capped): (Vec<Request>, Vec<Request>) = queue.into_iter().partition(is_uncapped);
-        // Unordered and as wide as the cap; the limiter within decides how many really go out.
-        let capped = asked(capped).buffer_unordered(arm.concurrency.max(1) as usize);
-        let mut ends = stream::select(capped, asked(uncapped).buffer_unordered(1));
-        while let Some(end) = ends.next().await {
-            let (request, end) = end?;
-            self.take_note(arm, request, end, &state);
+        let (uncapped, capped): (Vec<Request>, Vec<Request>) =
+            queue.into_iter().partition(|request| self.facts[request.probe].is_uncapped);
+        // As many as the cap; the limiter within decides how many really go out.
+        let capped_lanes = capped.len().min(arm.concurrency.max(1) as usize);
+        let (capped, uncapped) = (Mutex::new(capped.into_iter()), Mutex::new(uncapped.into_iter()));
+        let queues = std::iter::repeat_n(&capped, capped_lanes).chain([&uncapped]);
+        let mut lanes: FuturesUnordered<_> = queues.map(|queue| self.go_through(arm, queue, &state)).collect();
+        while let Some(done) = lanes.next().await {
+            done?;
         }
         self.window.retire(arm.index);
         Ok(())
     }
 
+    /// Takes one request after the other, in the plan's order, until there is none left.
+    async fn go_through(
+        &self,
+        arm: &Arm,
+        queue: &Mutex<vec::IntoIter<Request>>,
+        state: &State,
+    ) -> Result<(), StoreError> {
+        loop {
+            // The lock is not held while the request is under way.
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(request) = next else { return Ok(()) };
+            let end = self.fulfil(arm, request, state).await?;
+            let took = if let End::Answered(took) = &end { Some(*took) } else { None };
+            self.window.leave(arm.index, request.block, took);
+            self.take_note(arm, request, end, state);
+        }
+    }
+
     fn take_note(&self, arm: &Arm, request: Request, end: End, state: &State) {
         // Where no probe is plain, each request stands for one.
-        let class = RequestClass::of(&self.runner.plan.probes[request.probe].probe);
-        let plain = (class.is_plain() || state.is_without_plain()).then_some(request.probe);
+        let is_plain = self.facts[request.probe].is_plain || state.is_without_plain();
+        let plain = is_plain.then_some(request.probe);
         let (failure, tries) = match end {
             End::Skipped => return,
             End::Answered(_) => return state.answered(plain),
@@ -242,11 +272,11 @@ impl Shared<'_> {
         let ask = Ask::new(&planned.probe, route, request.replicate, seed);
         let asked = Asked {
             model: runner.plan.model.clone(),
-            probe_digest: planned.probe.digest(),
+            probe_digest: self.facts[request.probe].digest.clone(),
             parameters: ask.parameters_sent().clone(),
         };
-        let label = [slot.endpoint.as_str(), slot.probe.as_str(), &slot.replicate.to_string()].join("\n");
-        let mut rng = rng::derive(runner.plan.seed, &["retry", &label]);
+        // Most requests are answered at once and need none.
+        let mut rng = None;
         let mut sent_at = None;
         for number in 1.. {
             let attempt = match self.attempt(arm, &ask, request, number, state).await {
@@ -271,7 +301,8 @@ impl Shared<'_> {
                 self.take_out(arm, reason, state);
             }
             let spent = Spent { tries: number, elapsed: sent.elapsed() };
-            match retry::decide(failure, state.known(), spent, &arm.retry, &mut rng) {
+            let rng = rng.get_or_insert_with(|| retry_rng(runner.plan.seed, &slot));
+            match retry::decide(failure, state.known(), spent, &arm.retry, rng) {
                 Decision::GiveUp(reason) => {
                     let message = format!("{}; {reason}", failure.message);
                     return Ok(End::GaveUp(Failure { message, ..failure.clone() }, number));
@@ -370,6 +401,12 @@ impl Shared<'_> {
     fn broke(&self) -> bool {
         self.budget().is_exhausted()
     }
+}
+
+/// What the waits of one request are drawn from.
+fn retry_rng(seed: u64, slot: &Slot) -> impl Rng + use<> {
+    let label = [slot.endpoint.as_str(), slot.probe.as_str(), &slot.replicate.to_string()].join("\n");
+    rng::derive(seed, &["retry", &label])
 }
 
 async fn after_grace(stop: &CancellationToken) {
