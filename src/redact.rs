@@ -17,6 +17,7 @@
 //! another encoding. The work is linear in the text: each view of it is gone through once, whatever the number of secrets, with up to four
 //! look-ups for a byte, in filters of 8 KB (`windows`).
 
+mod harmless;
 mod parts;
 mod pieces;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
+use harmless::Harmless;
 use parts::Part;
 use pieces::Pieces;
 use view::View;
@@ -129,8 +131,16 @@ impl Redactor {
 
     /// Tells the place in `text` of each run of a secret, under whatever escapes.
     fn visit(&self, text: &str, found: &mut dyn FnMut(Range<usize>) -> Visit) {
-        if !self.known.is_empty() {
-            self.visit_layers(&View::of(text), DEPTH, found);
+        if self.known.is_empty() || self.known.harmless.has(text) {
+            return;
+        }
+        let mut any = false;
+        self.visit_layers(&View::of(text), DEPTH, &mut |range| {
+            any = true;
+            found(range)
+        });
+        if !any {
+            self.known.harmless.add(text);
         }
     }
 
@@ -179,6 +189,8 @@ struct Known {
     windows: Windows,
     /// Texts that are only secret as a whole.
     wholes: Vec<Finder<'static>>,
+    /// Texts that hold nothing of it.
+    harmless: Harmless,
 }
 
 impl Known {

@@ -62,9 +62,37 @@ impl Windows {
         self.base64.may_have((bits as u64) >> 4)
     }
 
+    /// Whether a window may be in the text, by the filters alone, which is told several times as fast as its place is found.
+    /// It says yes of each text that holds a window, and no of nearly every other.
+    fn may_be_in(&self, bytes: &[u8]) -> bool {
+        if self.lengths != [WINDOW] {
+            return true;
+        }
+        let (mut plain, mut tight) = (0_u64, 0_u64);
+        let (mut base64, mut hex) = (Digits::default(), Digits::default());
+        let mut before = 0;
+        for &byte in bytes {
+            plain = plain << 8 | u64::from(byte);
+            if !is_gap(byte) {
+                tight = tight << 8 | u64::from(byte);
+            }
+            base64.take(SIXES[usize::from(byte)], 6);
+            hex.take(hex_step(byte, before), 4);
+            before = byte;
+            let seen = self.filter.may_have(plain)
+                || (tight != plain && self.filter.may_have(tight))
+                || (base64.count >= FEWEST_SIXES && self.base64.may_have((base64.bits as u64) >> 4))
+                || (hex.count >= 2 * WINDOW && self.filter.may_have(hex.bits as u64));
+            if seen {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Tells each place of a window: plain, with gaps in between, in Base64 and in hexadecimal digits.
     pub fn visit(&self, bytes: &[u8], found: &mut dyn FnMut(Range<usize>) -> Visit) -> Visit {
-        if self.is_empty() {
+        if self.is_empty() || !self.may_be_in(bytes) {
             return Visit::GoOn;
         }
         let (mut plain, mut tight, mut base64, mut hex) = (0_u64, Run::new(8), Run::new(6), Run::new(4));
@@ -135,6 +163,34 @@ impl Filter {
     }
 }
 
+/// The fewest digits of Base64 that hold a window.
+const FEWEST_SIXES: usize = (8 * WINDOW).div_ceil(6);
+
+/// Digits in a row, of a few bits each.
+#[derive(Default)]
+struct Digits {
+    bits: u128,
+    count: usize,
+}
+
+impl Digits {
+    /// Takes a digit of so many bits, or what else a byte is to a row of digits.
+    fn take(&mut self, step: u8, width: usize) {
+        match step {
+            BREAK => self.count = 0,
+            SKIP => {}
+            BACK => {
+                self.bits >>= width;
+                self.count = self.count.saturating_sub(1);
+            }
+            digit => {
+                self.bits = self.bits << width | u128::from(digit);
+                self.count += 1;
+            }
+        }
+    }
+}
+
 /// Digits in a row, of a few bits each, and where the last of them stood.
 struct Run {
     width: usize,
@@ -178,17 +234,27 @@ impl Run {
     }
 }
 
-/// Takes the byte at `at` into a run of hexadecimal digits, over the marks that stand between bytes: `73:6b`, `73 6b`, `\x73\x6b`,
-/// `0x73, 0x6b`.
+/// Takes the byte at `at` into a run of hexadecimal digits.
 fn hex_digit(run: &mut Run, bytes: &[u8], at: usize) {
-    let byte = bytes[at];
-    let before = at.checked_sub(1).map(|before| bytes[before]);
-    match (byte, char::from(byte).to_digit(16)) {
-        (_, Some(digit)) => run.push(digit as u8, at),
-        (b'x' | b'X', _) if before == Some(b'0') => run.pop(),
-        (b'x' | b'X', _) if before == Some(b'\\') => {}
-        (b' ' | b'\t' | b'\r' | b'\n' | b':' | b',' | b'-' | b'\\', _) => {}
-        _ => run.count = 0,
+    let before = at.checked_sub(1).map_or(0, |before| bytes[before]);
+    match hex_step(bytes[at], before) {
+        BREAK => run.count = 0,
+        SKIP => {}
+        BACK => run.pop(),
+        digit => run.push(digit, at),
+    }
+}
+
+/// The value of a hexadecimal digit, or what else a byte is to a row of them: marks stand between bytes, as in `73:6b`,
+/// `73 6b`, `\x73\x6b` and `0x73, 0x6b`, where the zero is no digit.
+fn hex_step(byte: u8, before: u8) -> u8 {
+    match (byte, before) {
+        (b'0'..=b'9', _) => byte - b'0',
+        (b'a'..=b'f', _) => byte - b'a' + 10,
+        (b'A'..=b'F', _) => byte - b'A' + 10,
+        (b'x' | b'X', b'0') => BACK,
+        (b'x' | b'X', b'\\') | (b' ' | b'\t' | b'\r' | b'\n' | b':' | b',' | b'-' | b'\\', _) => SKIP,
+        _ => BREAK,
     }
 }
 
@@ -196,6 +262,8 @@ fn hex_digit(run: &mut Run, bytes: &[u8], at: usize) {
 const SIXES: [u8; 256] = sixes();
 const SKIP: u8 = 64;
 const BREAK: u8 = 65;
+/// What takes the last digit back; none in Base64.
+const BACK: u8 = 66;
 
 const fn sixes() -> [u8; 256] {
     let mut table = [BREAK; 256];
@@ -212,4 +280,57 @@ const fn sixes() -> [u8; 256] {
     table[b'\r' as usize] = SKIP;
     table[b'\n' as usize] = SKIP;
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECRET: &[u8] = b"q7W3kPz9Rt5L";
+
+    fn windows() -> Windows {
+        let mut windows = Windows::default();
+        SECRET.windows(WINDOW).for_each(|window| windows.add(window));
+        windows
+    }
+
+    #[test]
+    fn the_filters_alone_say_no_of_ordinary_text_and_yes_of_each_encoding() {
+        let windows = windows();
+        let sentence = "{\"role\":\"assistant\",\"content\":\"12 boats went slowly down a river.\"}";
+        assert!(!windows.may_be_in(sentence.as_bytes()));
+        for text in
+            ["q7W3kPz9", "q7W3 kPz9", "cTdXM2tQejk", "7137573\n36b507a39", "0x71,0x37,0x57,0x33,0x6b,0x50,0x7a,0x39"]
+        {
+            assert!(windows.may_be_in(format!("is {text}!").as_bytes()), "{text}");
+        }
+        let mut short = Windows::default();
+        short.add(b"abcd");
+        assert!(short.may_be_in(b""), "a shorter window is looked for in any text");
+    }
+
+    /// What a text is made of that may hold a window, or nearly.
+    fn part() -> impl Strategy<Value = String> {
+        let likely = ["q7W3kPz9", "z9Rt5L", "cTdXM2tQejlSdDVM", "713757336b507a39"].map(str::to_owned);
+        prop_oneof!["[ -~]{0,9}", "[0-9a-fA-Fx:\\\\ ]{1,20}", prop::sample::select(likely.to_vec())]
+    }
+
+    proptest! {
+        #[test]
+        fn of_no_text_that_holds_a_window_the_filters_say_no(
+            parts in prop::collection::vec(part(), 0..9),
+        ) {
+            let (windows, text) = (windows(), parts.concat());
+            let mut places = 0;
+            // All lengths but the usual one are looked for without the filters.
+            let mut exact = self::windows();
+            exact.lengths.push(1);
+            exact.visit(text.as_bytes(), &mut |_| {
+                places += 1;
+                Visit::GoOn
+            });
+            prop_assert!(places == 0 || windows.may_be_in(text.as_bytes()), "{text}");
+        }
+    }
 }
