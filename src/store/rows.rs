@@ -354,9 +354,12 @@ pub(super) fn count_column(count: u64) -> i64 {
 /// A value as JSON text in which every string is redacted and everything else is as it was.
 pub(super) fn json_column<T: Serialize>(value: &T, redactor: &Redactor) -> String {
     // Serialising what was parsed from JSON, or has only strings for keys, does not fail.
-    let value = serde_json::to_value(value).unwrap_or_default();
-    let text = value.to_string();
-    if redactor.finds(&text) { redacted(value, redactor).to_string() } else { text }
+    let text = serde_json::to_string(value).unwrap_or_else(|_| Value::Null.to_string());
+    if redactor.finds(&text) {
+        redacted(serde_json::to_value(value).unwrap_or_default(), redactor).to_string()
+    } else {
+        text
+    }
 }
 
 fn redacted(value: Value, redactor: &Redactor) -> Value {

@@ -132,7 +132,11 @@ impl SqliteStore {
         let _ = (&mut self.writing).await;
     }
 
-    async fn insert_record(&self, attempt: AttemptRow, sample: Option<SampleRow>) -> Result<Recorded, StoreError> {
+    async fn insert_record(
+        &self,
+        attempt: Box<AttemptRow>,
+        sample: Option<Box<SampleRow>>,
+    ) -> Result<Recorded, StoreError> {
         let closed = || StoreError::Closed { path: self.path.clone() };
         let (done, outcome) = oneshot::channel();
         self.records.send(Write { attempt, sample, done }).await.map_err(|_| closed())?;
@@ -230,8 +234,8 @@ impl Store for SqliteStore {
         attempt: &'a Attempt,
         sample: Option<&'a Sample>,
     ) -> StoreFuture<'a, Recorded> {
-        let attempt = AttemptRow::new(*run, attempt, &self.redactor);
-        let sample = sample.map(|sample| SampleRow::new(*run, Some(&attempt.id), sample, &self.redactor));
+        let attempt = Box::new(AttemptRow::new(*run, attempt, &self.redactor));
+        let sample = sample.map(|sample| Box::new(SampleRow::new(*run, Some(&attempt.id), sample, &self.redactor)));
         Box::pin(self.insert_record(attempt, sample))
     }
 

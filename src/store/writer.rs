@@ -2,10 +2,12 @@
 //!
 //! Part of layer 3's store. A durable commit waits for the disk, some milliseconds each, while dozens of answers may
 //! arrive in that time. So one task writes all that has come in the meantime at once, and tells each sender when it is
-//! safe.
+//! safe. Where they come fast it waits a moment for more, since the pages that a transaction writes are mostly the same
+//! for a few records and for dozens.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Connection as _, Sqlite, SqliteConnection};
@@ -19,10 +21,17 @@ use super::{Recorded, StoreError, sql};
 /// of them does not wait long.
 pub(super) const MAX_BATCH: usize = 128;
 
+/// As many records in one transaction show that they come faster than one by one is worth the while.
+const MANY: usize = 4;
+
+/// How long they are gathered then: not longer than a transaction takes.
+const GATHERING: Duration = Duration::from_millis(2);
+
 /// One record on its way into the database.
 pub(super) struct Write {
-    pub(super) attempt: AttemptRow,
-    pub(super) sample: Option<SampleRow>,
+    /// The rows are large, and handed on several times.
+    pub(super) attempt: Box<AttemptRow>,
+    pub(super) sample: Option<Box<SampleRow>>,
     /// Hears of the outcome once it is durable.
     pub(super) done: oneshot::Sender<Result<Recorded, StoreError>>,
 }
@@ -37,7 +46,11 @@ pub(super) struct Writer {
 pub(super) async fn run(writer: Arc<Writer>, mut incoming: mpsc::Receiver<Write>) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while incoming.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        let count = batch.len();
         writer.commit(std::mem::take(&mut batch)).await;
+        if count >= MANY && incoming.len() < MAX_BATCH {
+            tokio::time::sleep(GATHERING).await;
+        }
     }
 }
 
@@ -95,8 +108,8 @@ enum Written {
 
 async fn write_all(connection: &mut SqliteConnection, batch: &[Write]) -> sqlx::Result<Written> {
     let mut transaction = connection.begin().await?;
-    let attempts: Vec<&AttemptRow> = batch.iter().map(|write| &write.attempt).collect();
-    let samples: Vec<&SampleRow> = batch.iter().filter_map(|write| write.sample.as_ref()).collect();
+    let attempts: Vec<&AttemptRow> = batch.iter().map(|write| &*write.attempt).collect();
+    let samples: Vec<&SampleRow> = batch.iter().filter_map(|write| write.sample.as_deref()).collect();
     insert(&mut transaction, &INSERT_ATTEMPTS, &attempts, bind_attempt).await?;
     let inserted = insert(&mut transaction, &INSERT_SAMPLES, &samples, bind_sample).await?;
     if inserted < samples.len() as u64 {
@@ -109,7 +122,7 @@ async fn write_all(connection: &mut SqliteConnection, batch: &[Write]) -> sqlx::
 
 async fn write_one(connection: &mut SqliteConnection, write: &Write) -> sqlx::Result<Recorded> {
     let mut transaction = connection.begin().await?;
-    insert(&mut transaction, &INSERT_ATTEMPTS, &[&write.attempt], bind_attempt).await?;
+    insert(&mut transaction, &INSERT_ATTEMPTS, &[&*write.attempt], bind_attempt).await?;
     let inserted = match &write.sample {
         Some(sample) => insert_sample(&mut transaction, sample).await?,
         None => 1,
