@@ -218,9 +218,15 @@ impl HostError {
         self.codes.iter().chain(&self.deeper).any(|code| known.iter().any(|word| class::is_word(code, word)))
     }
 
-    /// What it says, its codes behind.
+    /// What it says, its codes behind, each once: many hosts give the same word as type and as code.
     pub(super) fn told(&self) -> String {
-        let codes = self.codes.join(", ");
+        let mut codes: Vec<&str> = Vec::new();
+        for code in &self.codes {
+            if !codes.iter().any(|told| told.eq_ignore_ascii_case(code)) {
+                codes.push(code);
+            }
+        }
+        let codes = codes.join(", ");
         match (self.message.is_empty(), codes.is_empty()) {
             (false, true) => self.message.clone(),
             (false, false) => format!("{} ({codes})", self.message),

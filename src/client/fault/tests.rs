@@ -22,6 +22,12 @@ fn every_shape_of_an_error_is_read() {
         (json!({"error": "no"}), "no"),
         (json!({"error": "no", "error_type": "dynamic_request_limited"}), "no (dynamic_request_limited)"),
         (json!({"message": "no", "type": "t", "param": "p", "code": "c"}), "no (c, t)"),
+        (json!({"error": {"message": "no", "type": "poor", "code": "poor"}}), "no (poor)"),
+        (
+            json!({"error": {"message": "no", "code": 400, "status": "400", "type": "Poor"}, "code": "400"}),
+            "no (400, Poor)",
+        ),
+        (json!({"error": {"code": "poor", "error_type": "POOR"}}), "poor"),
         (json!({"object": "error", "message": "no", "code": 400}), "no (400)"),
         (json!({"object": "error"}), "an error without a message"),
         (json!({"detail": [{"msg": "field required"}]}), r#"[{"msg":"field required"}]"#),
