@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::HostError;
+use super::{HostError, wait};
 use crate::attempt::FailureKind::{
     self, Filtered, Forbidden, Malformed, NotFound, PaymentRequired, RateLimited, Redirect, Rejected, Server,
     Unauthorized,
@@ -82,8 +82,34 @@ const NO_CREDIT_WORDS: &[&str] = &[
     "plan and billing",
     "check your billing",
     "requires more credits",
+    // Limits that an account sets itself, or that last for a month.
+    "specified api usage limit",
+    "regain access on",
+    "monthly usage limit",
+    "monthly limit",
+    "monthly budget",
+    "monthly quota",
+    "calls / month",
+    "budget has been exceeded",
     "余额不足",
     "欠费",
+];
+
+/// Words that mean that the model is not there yet, in lower case, under a status that is a refusal.
+const NOT_READY_WORDS: &[&str] = &[
+    "is loading",
+    "currently loading",
+    "still loading",
+    "being loaded",
+    "not loaded yet",
+    "not yet loaded",
+    "warming up",
+    "starting up",
+    "is starting",
+    "still starting",
+    "not ready yet",
+    "not yet ready",
+    "加载中",
 ];
 
 /// Codes that mean that the key is not taken, under any status that is a refusal.
@@ -296,9 +322,19 @@ fn by_words(status: Option<u16>, error: &HostError) -> Option<FailureKind> {
         (has_no_credit && !passes, PaymentRequired),
         (may_be_of_key && says(error, WRONG_KEY, WRONG_KEY_WORDS), Unauthorized),
         (matches!(status, None | Some(400 | 403)) && error.has_code(LIMITS), RateLimited),
+        (passes_by_itself(status, error), Server),
         (status.is_none() && says(error, NO_MODEL, NO_MODEL_WORDS), NotFound),
     ];
     rules.into_iter().find(|(holds, _)| *holds).map(|(_, kind)| kind)
+}
+
+/// Whether a refusal says that it passes: the model is not there yet, or the request is to be sent again after a while.
+fn passes_by_itself(status: Option<u16>, error: &HostError) -> bool {
+    match status {
+        None | Some(404) => has_words(error, NOT_READY_WORDS),
+        Some(400 | 422) => has_words(error, NOT_READY_WORDS) || wait::wait_in_words(&error.message).is_some(),
+        Some(_) => false,
+    }
 }
 
 fn says(error: &HostError, codes: &[&str], words: &[&str]) -> bool {

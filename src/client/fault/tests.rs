@@ -148,6 +148,8 @@ fn a_wait_in_the_body_is_found_in_every_form() {
         json!({"error": {"metadata": {"headers": {"Retry-After": "12"}}}}),
         json!({"retry_after": 12, "error": "slow down"}),
         json!({"error": {"retry_after_ms": 12000}}),
+        json!({"error": "Model m/m is currently loading", "estimated_time": 12.0}),
+        json!({"error": {"message": "loading", "estimatedTime": "12"}}),
         json!({"error": {"message": "Rate limit reached. Please try again in 12s. Visit …"}}),
         json!({"error": "Please retry after 12 seconds."}),
         json!({"detail": "wait 12.0 s"}),
@@ -338,6 +340,16 @@ fn no_credit_and_wrong_keys_are_known_under_any_status() {
             PaymentRequired,
         ),
         (429, said("You have reached your monthly spend limit."), PaymentRequired),
+        (
+            429,
+            said(
+                "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+            ),
+            PaymentRequired,
+        ),
+        (400, said("Budget has been exceeded! Current cost: 2.1, Max budget: 2.0"), PaymentRequired),
+        (429, said("This key is limited to 1000 API calls / month."), PaymentRequired),
+        (429, said("This key is limited to 40 API calls / minute."), RateLimited),
         (403, json!({"code": 30001, "message": "Sorry, your account balance is insufficient"}), PaymentRequired),
         (400, said("m is not a valid model ID"), NotFound),
         (404, said("no endpoints support tool use"), NotFound),
@@ -354,6 +366,31 @@ fn no_credit_and_wrong_keys_are_known_under_any_status() {
         Unauthorized
     );
     assert_eq!(from_status(402, b"<p>Payment Required</p>", &[]).kind, PaymentRequired);
+}
+
+#[test]
+fn a_refusal_that_says_that_the_model_is_not_there_yet_passes() {
+    let said = |message: &str| json!({"error": {"message": message, "type": "invalid_request_error"}});
+    for (status, words, kind) in [
+        (400, "model is currently loading, try again in 5s", Server),
+        (400, "The model is warming up", Server),
+        (404, "Model m is still starting", Server),
+        (422, "Please try again in 12 seconds", Server),
+        (503, "Loading model", Server),
+        (400, "Unable to load the image", Rejected),
+        (400, "max_tokens must be at most 8192", Rejected),
+        (404, "Please try again in 12 seconds", NotFound),
+    ] {
+        assert_eq!(kind_of(status, &said(words)), kind, "{status} {words}");
+    }
+    assert_eq!(within(&said("the model is loading")).0, Server);
+    let wait = |status, body: Value| waiting(status, &[], &body).retry_after;
+    assert_eq!(wait(400, said("model is loading, try again in 5s")), Some(Duration::from_secs(5)));
+    assert_eq!(wait(503, json!({"error": "Model m/m is loading", "estimated_time": 6})), Some(Duration::from_secs(6)));
+    assert_eq!(
+        kind_of(400, &json!({"error": {"code": "invalid_api_key", "message": "try again in 5s"}})),
+        Unauthorized
+    );
 }
 
 /// A 429 of Gemini's, with the wait in its details.

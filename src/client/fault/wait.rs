@@ -114,9 +114,10 @@ fn wait_in_fields(fields: &Map<String, Value>, now: Timestamp, depth: usize) -> 
         let text = value.as_str().map(str::to_owned).or_else(|| value.as_f64().map(|number| number.to_string()));
         match (name.to_ascii_lowercase().replace(['-', '_'], "").as_str(), text) {
             ("retrydelay", None) => Duration::try_from_secs_f64(value.get("seconds")?.as_f64()?).ok(),
-            ("retrydelay" | "retryafter" | "retryafterseconds" | "xratelimitreset", Some(text)) => {
-                headers::wait(&text, now)
-            }
+            (
+                "retrydelay" | "retryafter" | "retryafterseconds" | "retryin" | "estimatedtime" | "xratelimitreset",
+                Some(text),
+            ) => headers::wait(&text, now),
             ("retryafterms", Some(text)) => headers::wait(&format!("{text}ms"), now),
             _ => None,
         }
