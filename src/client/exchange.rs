@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{self, Assembly, Logprobs, Progress};
 use super::bulk::{Bulk, Place};
+use super::comments::Comments;
 use super::encoding::{self, Gzip};
 use super::fault::{self, failure};
 use super::headers::{self, Kept};
@@ -217,8 +218,9 @@ struct Reading<'a> {
     encoding: Option<String>,
     /// Of a body in gzip.
     gzip: Option<Gzip>,
-    /// All of a whole answer, and the beginning of a stream.
+    /// All of a whole answer, and the beginning of a stream, its comments left out.
     raw: Vec<u8>,
+    comments: Comments,
     /// Bytes that have come, unpacked.
     came: usize,
     /// Bytes of gzip that have come.
@@ -250,6 +252,7 @@ impl<'a> Reading<'a> {
             encoding,
             gzip: None,
             raw,
+            comments: Comments::default(),
             came: 0,
             packed: 0,
             form,
@@ -309,12 +312,11 @@ impl<'a> Reading<'a> {
     fn take_plain(&mut self, bytes: &[u8]) -> Result<Progress, Failure> {
         self.came += bytes.len();
         self.within_room()?;
-        let kept = match &self.form {
-            // A little more than is looked at, which shows that something was left out.
-            Form::Stream(_) => (self.room.kept + 2 * MARGIN).saturating_sub(self.raw.len()).min(bytes.len()),
-            Form::Whole | Form::Unknown => bytes.len(),
-        };
-        self.raw.extend_from_slice(&bytes[..kept]);
+        if matches!(self.form, Form::Stream(_)) {
+            self.keep(bytes);
+        } else {
+            self.raw.extend_from_slice(bytes);
+        }
         match &mut self.form {
             Form::Whole => Ok(Progress::Nothing),
             Form::Stream(_) => self.decode(bytes),
@@ -324,11 +326,21 @@ impl<'a> Reading<'a> {
                 }
                 self.form = self.tell_form();
                 if matches!(self.form, Form::Stream(_)) {
-                    let so_far = self.raw.clone();
+                    let so_far = std::mem::take(&mut self.raw);
+                    self.keep(&so_far);
                     return self.decode(&so_far);
                 }
                 Ok(Progress::Nothing)
             }
+        }
+    }
+
+    /// Keeps the beginning of a stream: a little more of it than is looked at, which shows that something was left out.
+    fn keep(&mut self, bytes: &[u8]) {
+        let most = self.room.kept + 2 * MARGIN;
+        if self.raw.len() < most {
+            self.comments.strip(bytes, &mut self.raw);
+            self.raw.truncate(most);
         }
     }
 
@@ -356,7 +368,8 @@ impl<'a> Reading<'a> {
     fn fail_on_words(&self) -> Result<(), Failure> {
         let text = self.text();
         // Of a stream that was cut there may be less than a field's name.
-        let begins = FIELDS.iter().any(|field| text.starts_with(field) || field.starts_with(text));
+        let is_field = || FIELDS.iter().any(|field| text.starts_with(field) || field.starts_with(text));
+        let begins = self.comments.were_any() || is_field();
         if self.has_event || begins {
             return Ok(());
         }

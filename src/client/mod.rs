@@ -6,6 +6,7 @@
 //! be under way, in [`limit`].
 
 mod bulk;
+mod comments;
 mod encoding;
 mod exchange;
 mod transport;
@@ -99,6 +100,7 @@ impl Client {
     fn clean_raw(&self, raw: &[u8], result: &Result<Answer, Failure>, room: Room) -> String {
         let most = match result {
             Err(failure) if failure.kind != FailureKind::CutStream => KEPT_OF_A_FAILURE,
+            Ok(_) | Err(_) if raw.trim_ascii_start().starts_with(b"{") => room.document,
             Ok(_) | Err(_) => room.kept,
         };
         // A character at the end that is cut through lies beyond what is kept.

@@ -300,18 +300,31 @@ async fn what_no_answer_to_the_request_can_have_is_not_kept() {
     let room = Room::of(&ask().body);
     let answer = answer(&attempt);
     let kept = [answer.text.len(), answer.reasoning.as_deref().map_or(0, str::len), attempt.raw.len()];
-    assert_eq!((kept, &answer.logprobs), ([room.text, room.text, room.kept], &None));
+    assert_eq!((kept, &answer.logprobs), ([room.text, room.text, room.document], &None));
+}
+
+/// A stream that is longer than any whole answer, of these pieces and an event that answers.
+fn long_stream(piece: &str) -> String {
+    let pieces = BODY_LIMIT / piece.len() + 1;
+    assert!(pieces * piece.len() < Room::of(&ask().body).streamed - 1000);
+    let event = json!({"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]});
+    format!("{}data: {event}\n\ndata: [DONE]\n\n", piece.repeat(pieces))
 }
 
 #[tokio::test]
 async fn of_a_stream_longer_than_any_whole_answer_the_beginning_is_kept_and_all_of_the_answer_is_read() {
-    let comment = format!(": {}\n\n", "-".repeat(1000));
-    let comments = BODY_LIMIT / comment.len() + 1;
-    assert!(comments * comment.len() < Room::of(&ask().body).streamed - 1000);
-    let event = json!({"choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]});
-    let body = format!("{}data: {event}\n\ndata: [DONE]\n\n", comment.repeat(comments));
+    let body = long_stream(&format!("data: {}\n\n", json!({"choices": [], "trace": "-".repeat(1000)})));
     let attempt = answered_by(response("200 OK", &[SSE], body.as_bytes())).await;
     assert_eq!((answer(&attempt).text.as_str(), attempt.raw.len()), ("Hello", Room::of(&ask().body).kept));
+}
+
+#[tokio::test]
+async fn of_a_streams_comments_nothing_is_kept() {
+    let body = long_stream(&format!(": {}\n\n", "-".repeat(1000)));
+    let attempt = answered_by(response("200 OK", &[SSE], body.as_bytes())).await;
+    assert_eq!(answer(&attempt).text, "Hello");
+    let lines: Vec<&str> = attempt.raw.lines().filter(|line| !line.is_empty()).collect();
+    assert!(matches!(lines[..], [event, "data: [DONE]"] if event.starts_with("data: {")), "{lines:?}");
 }
 
 #[tokio::test]
