@@ -8,6 +8,12 @@ use std::time::Duration;
 /// The shortest time between two cuts: requests that were under way at the first one say nothing new.
 pub const COOLDOWN: Duration = Duration::from_secs(15);
 
+/// How long an endpoint that has said nothing yet is waited for before it is asked once more beside what is under way.
+pub const QUIET: Duration = Duration::from_secs(5);
+
+/// The most requests that are under way at one that has said nothing yet.
+const QUIET_MOST: u32 = 3;
+
 /// What an attempt says about how much its endpoint takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
@@ -50,6 +56,11 @@ impl Level {
             peak: 0,
             no_cut_before: Duration::ZERO,
         }
+    }
+
+    /// The most that may ever be under way.
+    pub fn cap(&self) -> u32 {
+        self.cap
     }
 
     /// How many requests may be under way, from 1 to the cap.
@@ -140,6 +151,10 @@ pub struct Gate {
     answers: bool,
     /// Whether it has asked for a longer pause than that since it last answered.
     doubted: bool,
+    /// Whether it has answered or said to slow down, so that the level holds.
+    told: bool,
+    /// When the first of the requests under way was sent, or when one of them failed.
+    quiet_since: Duration,
 }
 
 impl Gate {
@@ -157,6 +172,8 @@ impl Gate {
             longest_pause,
             answers: false,
             doubted: false,
+            told: false,
+            quiet_since: Duration::ZERO,
         }
     }
 
@@ -175,12 +192,29 @@ impl Gate {
         if now < earliest {
             return Admission::At(earliest);
         }
-        if !self.level.has_room() {
-            return Admission::AfterAnother;
+        match self.next_beside() {
+            _ if self.level.has_room() => {}
+            Some(at) if now >= at => {}
+            Some(at) => return Admission::At(at),
+            None => return Admission::AfterAnother,
+        }
+        if self.level.in_flight() == 0 {
+            self.quiet_since = now;
         }
         self.level.begin();
         self.next_start = now.saturating_add(self.spacing);
         Admission::Started
+    }
+
+    /// When one more may start beside those that fill the level, where the endpoint has said nothing yet.
+    ///
+    /// Each request to a silent endpoint waits for as long as its time limits allow: a few that overlap find it out in
+    /// one such time. They start one after the other, so that a small endpoint which answers is asked as the level has
+    /// it, and one that says to slow down is.
+    fn next_beside(&self) -> Option<Duration> {
+        let under_way = self.level.in_flight();
+        let may_overlap = !self.told && under_way < QUIET_MOST.min(self.level.cap());
+        may_overlap.then(|| self.quiet_since.saturating_add(QUIET * under_way))
     }
 
     /// A request that was started is over.
@@ -197,6 +231,8 @@ impl Gate {
         if is_answer {
             (self.answers, self.doubted) = (true, false);
         }
+        self.told |= load != Load::Strained;
+        self.quiet_since = now;
         let is_too_long = pause.is_some_and(|pause| pause > self.longest_pause);
         let is_believed = !is_too_long || (!is_answer && (self.doubted || !self.answers));
         self.doubted |= is_too_long && !is_answer;
@@ -308,7 +344,42 @@ mod tests {
         gate.end();
         assert_eq!(gate.admit(at(5)), Admission::At(Duration::new(5, 500_000_001)));
         assert_eq!(gate.admit(at(9)), Admission::Started);
-        assert_eq!(gate.admit(Duration::from_millis(9501)), Admission::AfterAnother);
+        assert_eq!(gate.admit(Duration::from_millis(9501)), Admission::At(at(9) + QUIET));
+        gate.learn(Load::Unknown, None, at(10));
+        assert_eq!(gate.admit(at(10)), Admission::AfterAnother);
+    }
+
+    #[test]
+    fn an_endpoint_that_has_said_nothing_yet_is_asked_once_more_from_time_to_time() {
+        let mut gate = Gate::new(8, None, at(60));
+        for (seconds, admission) in [
+            (7, Admission::Started),
+            (8, Admission::At(at(12))),
+            (12, Admission::Started),
+            (13, Admission::At(at(17))),
+            (17, Admission::Started),
+            (99, Admission::AfterAnother),
+        ] {
+            assert_eq!(gate.admit(at(seconds)), admission, "at {seconds} s");
+        }
+        gate.end();
+        gate.learn(Load::Strained, None, at(127));
+        assert_eq!(gate.admit(at(127)), Admission::At(at(137)), "what failed is not replaced at once");
+    }
+
+    #[test]
+    fn an_endpoint_that_answers_or_takes_one_at_a_time_is_asked_as_the_level_has_it() {
+        for load in [Load::Taken, Load::Unknown, Load::TooMuch] {
+            let mut gate = Gate::new(8, None, at(60));
+            assert_eq!([gate.admit(at(0)), gate.admit(at(5))], [Admission::Started; 2]);
+            gate.end();
+            gate.learn(load, None, at(6));
+            let allowed = gate.level().allowed();
+            (1..allowed).for_each(|_| assert_eq!(gate.admit(at(6)), Admission::Started));
+            assert_eq!(gate.admit(at(99)), Admission::AfterAnother, "{load:?}");
+        }
+        let mut single = Gate::new(1, None, at(60));
+        assert_eq!([single.admit(at(0)), single.admit(at(99))], [Admission::Started, Admission::AfterAnother]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Failure, FailureKind};
 use crate::client::{Limiter, Target};
@@ -41,6 +42,8 @@ pub(super) struct State {
     limits: Limits,
     seen: Mutex<Seen>,
     down: AtomicBool,
+    /// Cancelled when it is out.
+    out: CancellationToken,
 }
 
 /// What takes an endpoint out.
@@ -86,7 +89,8 @@ const SILENT: u32 = 3;
 
 impl State {
     pub(super) fn new(requests: usize, limits: Limits) -> Self {
-        Self { left: AtomicUsize::new(requests), limits, seen: Mutex::default(), down: AtomicBool::new(false) }
+        let (left, down) = (AtomicUsize::new(requests), AtomicBool::new(false));
+        Self { left, limits, seen: Mutex::default(), down, out: CancellationToken::new() }
     }
 
     pub(super) fn answered(&self, plain: Option<usize>) {
@@ -177,11 +181,18 @@ impl State {
 
     /// Takes it out; `false` when it was already.
     fn goes_down(&self) -> bool {
-        !self.down.swap(true, Ordering::Relaxed)
+        let is_first = !self.down.swap(true, Ordering::Relaxed);
+        self.out.cancel();
+        is_first
     }
 
     pub(super) fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
+    }
+
+    /// Cancelled when it is out, for those who wait.
+    pub(super) fn out(&self) -> &CancellationToken {
+        &self.out
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -268,7 +279,9 @@ mod tests {
         let silent = state(5);
         let times_out = |state: &State| state.failed(&failure(FailureKind::Timeout));
         assert_eq!([times_out(&silent), times_out(&silent)], [None, None]);
+        assert!(!silent.out().is_cancelled());
         assert!(times_out(&silent).is_some());
+        assert!(silent.is_down() && silent.out().is_cancelled(), "who waits for it hears of it");
         let slow = state(5);
         slow.answered(None);
         assert!((0..9).all(|_| times_out(&slow).is_none()), "it has answered before");

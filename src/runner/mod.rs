@@ -36,7 +36,7 @@ use arm::{GivenUp, Limits, State};
 use guard::Thoughts;
 use window::Window;
 
-/// How long requests under way may go on after the run was asked to stop.
+/// How long requests under way may go on after the run was asked to stop, or their endpoint was taken out.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// A run about to be carried out.
@@ -307,11 +307,13 @@ impl Shared<'_> {
                     let message = format!("{}; {reason}", failure.message);
                     return Ok(End::GaveUp(Failure { message, ..failure.clone() }, number));
                 }
+                Decision::Retry { .. } if state.is_down() => return Ok(End::Skipped),
                 Decision::Retry { after } => {
                     (runner.events)(Event::Retrying { slot: slot.clone(), kind: failure.kind, wait: after });
                     tokio::select! {
                         biased;
                         () = runner.stop.cancelled() => return Ok(End::Skipped),
+                        () = state.out().cancelled() => return Ok(End::Skipped),
                         () = tokio::time::sleep(after) => {}
                     }
                 }
@@ -333,6 +335,7 @@ impl Shared<'_> {
         let permit = tokio::select! {
             biased;
             () = runner.stop.cancelled() => return Err(End::Skipped),
+            () = state.out().cancelled() => return Err(End::Skipped),
             permit = arm.limiter.acquire() => permit,
         };
         let permit = permit.map_err(|closed| {
@@ -350,6 +353,8 @@ impl Shared<'_> {
         let attempt = tokio::select! {
             attempt = runner.client.attempt(&arm.target, ask, number) => Some(attempt),
             () = after_grace(&runner.stop) => None,
+            // What is under way may still be answered, as one node of many may work; a silent host holds no run up.
+            () = after_grace(state.out()) => None,
         };
         let worst = runner.worst(arm, request);
         let Some(attempt) = attempt else {

@@ -105,6 +105,10 @@ fn answer(request: &Request) -> Vec<u8> {
             let error = json!({"choices": null, "base_resp": {"status_code": 1008, "status_msg": "nothing is left"}});
             response("200 OK", &[], &error.to_string())
         }
+        "silent" => {
+            std::thread::sleep(std::time::Duration::from_secs(2));
+            good(request, number)
+        }
         "no-tools" if has("tools") => refuse("404 Not Found", "no endpoints support tool use"),
         "no-uncapped" if !has("max_tokens") => refuse("402 Payment Required", "fewer max_tokens, or more credits"),
         "no-right" => refuse("403 Forbidden", "this key may not use the model"),
@@ -244,6 +248,23 @@ fn a_host_that_refuses_every_plain_request_is_out_soon_and_its_words_are_in_the_
         assert!(found["failures"][class].as_u64().is_some_and(|n| n < 30), "{name} is asked on and on: {found:#}");
         assert!(named(found).iter().all(|(fault, _)| *fault != "request-refused"), "{name}: {found:#}");
     }
+}
+
+#[test]
+fn a_silent_host_is_out_after_a_few_time_outs_and_asked_nothing_more() {
+    let host = Host::start(answer);
+    let run = ["twin", "silent"]
+        .into_iter()
+        .fold(Project::new().with_probes_on_words(6), |p, name| p.with_endpoint(name, &host.url(name)))
+        .with_default("samples", "2")
+        .with_default("timeout", "{ first_byte = 0.5 }")
+        .with_default("retry", "{ first_wait = 0.02, longest_wait = 0.1 }")
+        .with_endpoint("reference", &host.url("good"))
+        .run(["check", "--seed", "1", "--format", "json"]);
+    let found = &run.endpoint("silent");
+    assert_eq!((&found["samples"], &found["failures"]), (&json!(0), &json!({"timeout": 3})), "{found:#}");
+    let (_, after) = run.stderr.split_once("silent: nothing more is asked").expect("it is said");
+    assert!(!after.contains("silent: timeout"), "{after}");
 }
 
 #[test]
