@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Failure, FailureKind};
+use crate::attempt::{Failure, FailureKind, Outcome};
 use crate::client::{Limiter, Target};
 use crate::config::{Defaults, Dialect, Endpoint, Retry};
 use crate::retry::Known;
@@ -74,8 +74,14 @@ struct Seen {
     last_counted: Option<Instant>,
     /// Plain probes that were refused since one was answered.
     refused: BTreeSet<usize>,
+    /// Attempts that were sent.
+    sent: u64,
+    /// Those of them that are not over.
+    under_way: BTreeSet<u64>,
     /// Attempts that timed out before there was any answer.
     timed_out: u32,
+    /// The same of attempts behind one that goes on.
+    timed_out_behind: u32,
 }
 
 /// Different plain probes that an endpoint which has answered none must refuse to be out.
@@ -104,13 +110,44 @@ impl State {
         }
     }
 
-    /// Counts an attempt that failed; says why when the endpoint goes down with it.
-    pub(super) fn failed(&self, failure: &Failure) -> Option<String> {
+    /// An attempt is sent; returns its place among those to this endpoint.
+    pub(super) fn sends(&self) -> u64 {
         let mut seen = self.seen();
+        let place = seen.sent;
+        seen.sent += 1;
+        seen.under_way.insert(place);
+        place
+    }
+
+    /// An attempt is over, with this outcome or broken off.
+    ///
+    /// One behind another that goes on may have waited in the queue of a host that answers one at a time: that it timed
+    /// out counts once the other one has as well.
+    pub(super) fn ended(&self, place: u64, outcome: Option<&Outcome>) {
+        let mut seen = self.seen();
+        let is_behind = seen.under_way.first() != Some(&place);
+        seen.under_way.remove(&place);
+        let is_late = |outcome: &Outcome| match outcome {
+            Outcome::Failed(failure) => failure.kind == FailureKind::Timeout,
+            Outcome::Answered(_) => false,
+        };
+        let is_late = !seen.answered && outcome.is_some_and(is_late);
+        if is_behind {
+            seen.timed_out_behind += u32::from(is_late);
+            return;
+        }
+        let behind = std::mem::take(&mut seen.timed_out_behind);
+        if is_late {
+            seen.timed_out += 1 + behind;
+        }
+    }
+
+    /// Says why when the endpoint goes down with a failed attempt.
+    pub(super) fn failed(&self, failure: &Failure) -> Option<String> {
+        let seen = self.seen();
         if failure.kind != FailureKind::Timeout || seen.answered {
             return None;
         }
-        seen.timed_out += 1;
         let timed_out = seen.timed_out;
         let silent = || format!("{timed_out} attempts timed out, and nothing was ever answered: {}", failure.message);
         (timed_out >= SILENT).then(silent).filter(|_| self.goes_down())
@@ -276,12 +313,26 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_never_answers_is_out_after_a_few_time_outs() {
+        let late = Outcome::Failed(failure(FailureKind::Timeout));
+        let times_out = |state: &State| {
+            state.ended(state.sends(), Some(&late));
+            state.failed(&failure(FailureKind::Timeout))
+        };
         let silent = state(5);
-        let times_out = |state: &State| state.failed(&failure(FailureKind::Timeout));
         assert_eq!([times_out(&silent), times_out(&silent)], [None, None]);
         assert!(!silent.out().is_cancelled());
         assert!(times_out(&silent).is_some());
         assert!(silent.is_down() && silent.out().is_cancelled(), "who waits for it hears of it");
+        let queueing = state(5);
+        let first = queueing.sends();
+        assert!((0..9).all(|_| times_out(&queueing).is_none()), "the first one may be about to be answered");
+        queueing.ended(first, None);
+        assert_eq!([times_out(&queueing), times_out(&queueing)], [None, None]);
+        assert!(times_out(&queueing).is_some());
+        let together = state(5);
+        let sent = [(); 3].map(|()| together.sends());
+        sent.iter().rev().for_each(|place| together.ended(*place, Some(&late)));
+        assert!(together.failed(&failure(FailureKind::Timeout)).is_some(), "in whatever order they are seen");
         let slow = state(5);
         slow.answered(None);
         assert!((0..9).all(|_| times_out(&slow).is_none()), "it has answered before");

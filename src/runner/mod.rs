@@ -350,12 +350,14 @@ impl Shared<'_> {
         if state.is_down() || !self.reserve(arm, request) {
             return Err(End::Skipped);
         }
+        let place = state.sends();
         let attempt = tokio::select! {
             attempt = runner.client.attempt(&arm.target, ask, number) => Some(attempt),
             () = after_grace(&runner.stop) => None,
             // What is under way may still be answered, as one node of many may work; a silent host holds no run up.
             () = after_grace(state.out()) => None,
         };
+        state.ended(place, attempt.as_ref().map(|attempt| &attempt.outcome));
         let worst = runner.worst(arm, request);
         let Some(attempt) = attempt else {
             self.budget().settle(worst, worst);
