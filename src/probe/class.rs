@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Cap, Probe, Role};
+use crate::sample::Asking;
 
 /// What a request has in it that a host may not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,8 @@ pub enum Feature {
     TopP,
     /// How much to think is sent with the probe.
     Effort,
+    /// A plain question otherwise, asked at temperature 0: some hosts refuse that.
+    Greedy,
 }
 
 impl Feature {
@@ -45,11 +48,12 @@ impl Feature {
             Self::Seed => "with a seed",
             Self::TopP => "with top_p",
             Self::Effort => "with an effort",
+            Self::Greedy => "at temperature 0",
         }
     }
 }
 
-/// The features of a request; a plain one has none.
+/// The features of a request; a plain one has none, or is asked at temperature 0 and has nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RequestClass(BTreeSet<Feature>);
 
@@ -70,7 +74,10 @@ impl RequestClass {
             (Feature::TopP, parameters.top_p.is_some()),
             (Feature::Effort, parameters.reasoning_effort.is_some()),
         ];
-        Self(features.into_iter().filter(|(_, has)| *has).map(|(feature, _)| feature).collect())
+        let found: BTreeSet<Feature> =
+            features.into_iter().filter(|(_, has)| *has).map(|(feature, _)| feature).collect();
+        let is_greedy = found.is_empty() && probe.asking == Asking::Greedy;
+        Self(found.into_iter().chain(is_greedy.then_some(Feature::Greedy)).collect())
     }
 
     /// Whether this is in it.
@@ -78,16 +85,16 @@ impl RequestClass {
         self.0.contains(&feature)
     }
 
-    /// Whether it asks a plain question.
+    /// Whether it asks a plain question, at whatever temperature.
     pub fn is_plain(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|feature| *feature == Feature::Greedy)
     }
 }
 
 impl fmt::Display for RequestClass {
     /// `plain`, or what stands behind `requests`: `with tools and a schema`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_plain() {
+        if self.0.is_empty() {
             return f.write_str("plain");
         }
         let words: Vec<&str> = self.0.iter().map(|feature| feature.words()).collect();
@@ -114,5 +121,19 @@ mod tests {
         assert_eq!(RequestClass::of(&probe).to_string(), "without a cap and with a seed");
         probe.parameters = Parameters { max_tokens: Some(Cap::Tokens(8)), ..Parameters::default() };
         assert_eq!(RequestClass::of(&probe).to_string(), "plain");
+    }
+
+    #[test]
+    fn temperature_0_is_a_class_of_its_own_of_what_is_plain_otherwise() {
+        let mut probe: Probe = serde_json::from_value(json!({
+            "id": "a", "about": "", "asking": "greedy", "samples": null, "parameters": {}, "tools": [],
+            "response_schema": null, "checks": [], "messages": [{"role": "user", "content": "Hello"}],
+        }))
+        .expect("a probe");
+        let class = RequestClass::of(&probe);
+        assert_eq!((class.to_string().as_str(), class.is_plain()), ("at temperature 0", true));
+        probe.parameters = Parameters { seed: Some(1), ..Parameters::default() };
+        let class = RequestClass::of(&probe);
+        assert_eq!((class.to_string().as_str(), class.is_plain()), ("with a seed", false));
     }
 }

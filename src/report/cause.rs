@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempt::FailureKind;
 use crate::plan::LeftOut;
 use crate::plural;
+use crate::probe::Feature;
 use crate::verdict::{Confidence, Finding};
 
 /// Why attempts failed.
@@ -89,6 +90,9 @@ pub struct Asked<'a> {
     pub unanswered: usize,
 }
 
+/// What a cause calls requests with nothing particular in them.
+const PLAIN: &str = "plain";
+
 /// Classes of refusals that may be of any request: of a right, of an address or a model's name, of credit.
 const OF_ANY_REQUEST: [&str; 3] = ["forbidden", "not_found", "payment_required"];
 
@@ -96,7 +100,7 @@ impl Asked<'_> {
     /// Whether a refusal is about what was in the requests: others are answered, these are not to this day, and plain
     /// ones do not meet the same.
     fn is_about_them(&self, cause: &Cause) -> bool {
-        let is_plain = |cause: &Cause| cause.requests == "plain";
+        let is_plain = |cause: &Cause| [PLAIN, Feature::Greedy.words()].contains(&cause.requests.as_str());
         let meets_the_same = |other: &Cause| is_plain(other) && other.class == cause.class;
         let may_be_of_any = OF_ANY_REQUEST.contains(&cause.class.as_str());
         let is_of_these = !may_be_of_any || !(is_plain(cause) || self.causes.iter().any(meets_the_same));
@@ -113,7 +117,7 @@ pub fn refusals(endpoint: Asked<'_>, reference: &[Cause]) -> Option<Finding> {
     let parts: Vec<String> = refused
         .iter()
         .map(|cause| {
-            let requests = if cause.requests == "plain" {
+            let requests = if cause.requests == PLAIN {
                 "plain requests".to_owned()
             } else {
                 format!("requests {}", cause.requests)
@@ -178,9 +182,11 @@ mod tests {
         for class in OF_ANY_REQUEST {
             assert!(!found(&[(class, "plain", "HTTP: no")], 20, 2), "{class}");
             assert!(!found(&[(class, "plain", "HTTP: no"), (class, "with tools", "HTTP: no")], 20, 2), "{class}");
+            assert!(!found(&[(class, "at temperature 0", "HTTP: no")], 20, 2), "{class}");
         }
         assert!(!found(&[("unauthorized", "with tools", "HTTP 401: no")], 20, 2));
         assert!(found(&[("rejected", "plain", "HTTP 400: too long")], 20, 2));
+        assert!(found(&[("rejected", "at temperature 0", "HTTP 422: no")], 20, 2));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::attempt::{Failure, FailureKind, Outcome};
 use crate::client::{Limiter, Target};
 use crate::config::{Defaults, Dialect, Endpoint, Retry};
 use crate::retry::Known;
+use crate::sample::Asking;
 
 /// One endpoint, ready to be asked.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub(super) struct Limits {
     pub down_after: u32,
     /// How many plain probes the plan has.
     pub plain_probes: usize,
+    /// In how many ways they are asked.
+    pub askings: usize,
     /// Within which failures are one.
     pub blip: Duration,
 }
@@ -62,6 +65,8 @@ pub(super) struct GivenUp<'a> {
     pub failure: &'a Failure,
     /// The probe, where the request asked a plain question.
     pub plain: Option<usize>,
+    /// How it was asked.
+    pub asking: Asking,
     /// Attempts that were made.
     pub tries: u32,
 }
@@ -72,8 +77,10 @@ struct Seen {
     answered_plain: bool,
     given_up_in_a_row: u32,
     last_counted: Option<Instant>,
-    /// Plain probes that were refused since one was answered.
+    /// Plain probes that were refused before one was answered, or for want of credit since the latest answer to one.
     refused: BTreeSet<usize>,
+    /// How those were asked.
+    refused_as: BTreeSet<Asking>,
     /// Attempts that were sent.
     sent: u64,
     /// Those of them that are not over.
@@ -87,8 +94,8 @@ struct Seen {
 /// Different plain probes that an endpoint which has answered none must refuse to be out.
 const REFUSED: usize = 3;
 
-/// The same in a row for one that has.
-const REFUSED_SINCE: usize = 10;
+/// Those that one which has must refuse in a row for want of credit.
+const UNPAID: usize = 10;
 
 /// Attempts at an endpoint that has never answered that may time out.
 const SILENT: u32 = 3;
@@ -107,6 +114,7 @@ impl State {
         if plain.is_some() {
             seen.answered_plain = true;
             seen.refused.clear();
+            seen.refused_as.clear();
         }
     }
 
@@ -173,14 +181,23 @@ impl State {
         if self.seen().answered { Known::Answers } else { Known::Nothing }
     }
 
-    /// A host that refuses one class of requests, or one probe, may answer all others.
+    /// A host that refuses one class of requests, or one probe, may answer all others, and one that refuses temperature 0
+    /// whatever is asked at another. What answers takes plain requests, and only credit runs out for all of them.
     fn refused(&self, given_up: &GivenUp<'_>) -> Option<String> {
-        let mut seen = self.seen();
-        seen.refused.insert(given_up.plain?);
+        let (mut seen, probe) = (self.seen(), given_up.plain?);
+        if seen.answered_plain && given_up.failure.kind != FailureKind::PaymentRequired {
+            return None;
+        }
+        seen.refused.insert(probe);
+        seen.refused_as.insert(given_up.asking);
         let n = seen.refused.len();
-        let out = if seen.answered_plain { REFUSED_SINCE } else { REFUSED.min(self.limits.plain_probes.max(1)) };
-        let answered = if seen.answered_plain { "since one was answered" } else { "and none was ever answered" };
-        (n >= out).then(|| {
+        let (is_out, answered) = if seen.answered_plain {
+            (n >= UNPAID, "since one was answered")
+        } else {
+            let enough = REFUSED.min(self.limits.plain_probes.max(1));
+            (n >= enough && seen.refused_as.len() >= self.limits.askings, "and none was ever answered")
+        };
+        is_out.then(|| {
             let were =
                 if n == 1 { "1 plain request was".to_owned() } else { format!("{n} different plain requests were") };
             format!("{were} refused {answered}: {}", given_up.failure.message)
@@ -247,11 +264,11 @@ mod tests {
     }
 
     fn state(down_after: u32) -> State {
-        State::new(1000, Limits { down_after, plain_probes: 40, blip: Duration::from_millis(500) })
+        State::new(1000, Limits { down_after, plain_probes: 40, askings: 1, blip: Duration::from_millis(500) })
     }
 
     fn give_up(state: &State, kind: FailureKind, plain: Option<usize>, tries: u32) -> Option<String> {
-        state.gave_up(&GivenUp { failure: &failure(kind), plain, tries })
+        state.gave_up(&GivenUp { failure: &failure(kind), plain, asking: Asking::Greedy, tries })
     }
 
     #[test]
@@ -301,14 +318,29 @@ mod tests {
 
     #[test]
     fn refusing_different_plain_probes_and_answering_none_takes_it_out() {
-        let refuse = |state: &State, n| (0..n).find_map(|i| give_up(state, FailureKind::PaymentRequired, Some(i), 1));
-        assert!(
-            refuse(&state(5), 3).is_some_and(|why| why.starts_with("3 different plain requests were refused and none"))
-        );
+        let refuse = |state: &State, kind, n| (0..n).find_map(|i| give_up(state, kind, Some(i), 1));
+        let why = refuse(&state(5), FailureKind::Rejected, 3);
+        assert!(why.is_some_and(|why| why.starts_with("3 different plain requests were refused and none")));
         let answering = state(5);
         answering.answered(Some(0));
-        assert_eq!(refuse(&answering, 9), None, "it has answered before");
-        assert!(refuse(&answering, 10).is_some());
+        for kind in [FailureKind::Rejected, FailureKind::NotFound, FailureKind::Forbidden, FailureKind::Filtered] {
+            assert_eq!(refuse(&answering, kind, 40), None, "{kind}: it has answered before");
+        }
+        assert_eq!(refuse(&answering, FailureKind::PaymentRequired, 9), None);
+        let why = refuse(&answering, FailureKind::PaymentRequired, 10);
+        assert!(why.is_some_and(|why| why.starts_with("10 different plain requests were refused since")));
+    }
+
+    #[test]
+    fn refusing_temperature_0_alone_leaves_an_endpoint_in() {
+        let limits = Limits { down_after: 5, plain_probes: 40, askings: 2, blip: Duration::ZERO };
+        let state = State::new(1000, limits);
+        let refuse = |probe, asking| {
+            let failure = &failure(FailureKind::Rejected);
+            state.gave_up(&GivenUp { failure, plain: Some(probe), asking, tries: 1 })
+        };
+        assert!((0..30).all(|probe| refuse(probe, Asking::Greedy).is_none()));
+        assert!(refuse(30, Asking::Sampled).is_some(), "it refuses all that is plain");
     }
 
     #[test]

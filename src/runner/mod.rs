@@ -5,7 +5,7 @@
 //! it has acknowledged. [`window`] keeps endpoints in step, [`arm`] holds what is known of one endpoint during a run, and
 //! [`guard`] what its first answers show.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::event::Event;
 use crate::plan::{Budget, Plan, PlannedProbe, Request};
 use crate::probe::{Feature, RequestClass};
 use crate::retry::{self, Decision, Spent};
+use crate::sample::Asking;
 use crate::stats::rng;
 use crate::store::{Recorded, RunId, Store, StoreError};
 
@@ -160,6 +161,7 @@ struct Shared<'a> {
 /// What all requests with a probe have in common, found out once and not for each of them.
 struct Facts {
     digest: String,
+    asking: Asking,
     is_plain: bool,
     is_uncapped: bool,
 }
@@ -168,7 +170,7 @@ impl Facts {
     fn of(planned: &PlannedProbe) -> Self {
         let class = RequestClass::of(&planned.probe);
         let (is_plain, is_uncapped) = (class.is_plain(), class.has(Feature::Uncapped));
-        Self { digest: planned.probe.digest(), is_plain, is_uncapped }
+        Self { digest: planned.probe.digest(), asking: planned.probe.asking, is_plain, is_uncapped }
     }
 }
 
@@ -184,11 +186,14 @@ enum End {
 impl Shared<'_> {
     /// One endpoint's loop: as many requests under way as its limiter lets through, in the plan's order.
     async fn serve(&self, arm: &Arm, queue: Vec<Request>) -> Result<(), StoreError> {
+        let plain_probes = || self.facts.iter().filter(|facts| facts.is_plain);
+        let askings: BTreeSet<Asking> = plain_probes().map(|facts| facts.asking).collect();
         let state = State::new(
             queue.len(),
             Limits {
                 down_after: arm.retry.down_after,
-                plain_probes: self.facts.iter().filter(|facts| facts.is_plain).count(),
+                plain_probes: plain_probes().count(),
+                askings: askings.len(),
                 blip: Duration::try_from_secs_f64(arm.retry.first_wait).unwrap_or_default(),
             },
         );
@@ -237,7 +242,8 @@ impl Shared<'_> {
         let slot = self.runner.plan.slot(request);
         let (kind, message) = (failure.kind, failure.message.clone());
         (self.runner.events)(Event::GaveUp { slot, kind, message });
-        if let Some(reason) = state.gave_up(&GivenUp { failure: &failure, plain, tries }) {
+        let asking = self.facts[request.probe].asking;
+        if let Some(reason) = state.gave_up(&GivenUp { failure: &failure, plain, asking, tries }) {
             self.take_out(arm, reason, state);
         }
     }
