@@ -48,9 +48,13 @@ impl Judging<'_> {
         if samples.is_empty() {
             return Err(self.nothing_answered().into());
         }
-        if self.outcome == RunOutcome::Complete {
-            // What a whole run did not ask on was left out for what failed.
-            self.accounts.values_mut().for_each(|account| account.not_asked = 0);
+        for account in self.accounts.values_mut() {
+            // What a whole run did not ask on was left out for what failed; what another one did not come to was not.
+            if self.outcome == RunOutcome::Complete {
+                account.not_asked = 0;
+            } else {
+                account.taken_out = None;
+            }
         }
         let approved = shelf.beside(&job.plan, session);
         let mut findings = match &session.model.reference {

@@ -6,6 +6,7 @@ use super::job::Job;
 use super::session::Session;
 use crate::attempt::Slot;
 use crate::charge::cost;
+use crate::plural::count;
 use crate::probe::RequestClass;
 use crate::report::Account;
 use crate::report::cause::{Cause, Causes};
@@ -56,6 +57,7 @@ impl Ledger<'_> {
                 failures: BTreeMap::new(),
                 unanswered: self.job.plan.requests_to(&counts.endpoint).saturating_sub(counts.answers as usize),
                 not_asked: 0,
+                taken_out: None,
                 cost,
                 causes: Vec::new(),
             };
@@ -70,15 +72,23 @@ impl Ledger<'_> {
             .collect();
         let mut causes: BTreeMap<String, Causes> = BTreeMap::new();
         let mut failed: HashSet<Slot> = HashSet::new();
+        let mut last: BTreeMap<String, String> = BTreeMap::new();
         for attempt in self.store.attempts(id).await? {
             if let (Some(failure), Some(account)) = (attempt.failure, accounts.get_mut(&attempt.slot.endpoint)) {
                 let class = classes.get(attempt.slot.probe.as_str()).map_or("", String::as_str);
                 causes.entry(attempt.slot.endpoint.clone()).or_default().count(&failure.kind, class, &failure.message);
                 *account.failures.entry(failure.kind).or_default() += 1;
+                last.insert(attempt.slot.endpoint.clone(), failure.message);
                 failed.insert(attempt.slot);
             }
         }
         self.count_not_asked(&mut accounts, failed).await?;
+        for (endpoint, failure) in last {
+            if let Some(account) = accounts.get_mut(&endpoint).filter(|account| account.not_asked > 0) {
+                let left = count(account.not_asked, "planned request");
+                account.taken_out = Some(format!("{left} not asked after this failure: {failure}"));
+            }
+        }
         for (endpoint, causes) in causes {
             accounts.entry(endpoint).or_default().causes = causes.finish();
         }

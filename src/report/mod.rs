@@ -184,6 +184,10 @@ pub struct Account {
     /// Those of them that a run which was stopped had not come to.
     #[serde(default)]
     pub not_asked: usize,
+    /// Where a run that was carried out asked nothing more of it before the end: how many planned requests that left, and
+    /// what had failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_out: Option<String>,
     /// What was paid by the configured price, in US dollars; absent without a price or token counts.
     pub cost: Option<f64>,
     /// Why attempts failed, the commonest causes first.
@@ -258,6 +262,10 @@ pub struct EndpointReport {
     /// Those of them that a run which was stopped had not come to.
     #[serde(default)]
     pub not_asked: usize,
+    /// Where a run that was carried out asked nothing more of it before the end: how many planned requests that left, and
+    /// what had failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_out: Option<String>,
     /// What was paid, in US dollars.
     pub cost: Option<f64>,
     /// Answers per sampled probe with which an inconclusive verdict would probably be decided.
@@ -432,6 +440,7 @@ impl EndpointReport {
             failures: account.failures,
             unanswered: account.unanswered,
             not_asked: account.not_asked,
+            taken_out: account.taken_out,
             cost: account.cost,
             samples_to_decide: e.samples_to_decide,
             greedy_probes_to_decide: e.greedy_probes_to_decide,

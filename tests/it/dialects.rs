@@ -109,6 +109,11 @@ fn answer(request: &Request) -> Vec<u8> {
             std::thread::sleep(std::time::Duration::from_secs(2));
             good(request, number)
         }
+        "spent" if own > 60 => refuse("402 Payment Required", "nothing is left of the credit"),
+        "cold" if request.body["temperature"] == 0.0 => {
+            refuse("422 Unprocessable Entity", "temperature must be above 0")
+        }
+        "waking" if own < 5 && has("messages") => refuse("400 Bad Request", "the model is loading, try again in 0.1s"),
         "no-tools" if has("tools") => refuse("404 Not Found", "no endpoints support tool use"),
         "no-uncapped" if !has("max_tokens") => refuse("402 Payment Required", "fewer max_tokens, or more credits"),
         "no-right" => refuse("403 Forbidden", "this key may not use the model"),
@@ -248,6 +253,21 @@ fn a_host_that_refuses_every_plain_request_is_out_soon_and_its_words_are_in_the_
         assert!(found["failures"][class].as_u64().is_some_and(|n| n < 30), "{name} is asked on and on: {found:#}");
         assert!(named(found).iter().all(|(fault, _)| *fault != "request-refused"), "{name}: {found:#}");
     }
+}
+
+#[test]
+fn a_host_that_refuses_temperature_0_is_asked_all_else_and_one_without_credit_is_out_with_the_reason() {
+    let run = check("good", &["cold", "spent", "waking"]);
+    let found = &run.endpoint("at-cold");
+    // The probe without a cap is asked at temperature 0 as well.
+    assert_eq!((&found["samples"], &found["taken_out"]), (&json!(PLANNED - 62), &json!(null)), "{found:#}");
+    assert_eq!((&causes(found)[0]["requests"], &causes(found)[0]["count"]), (&json!("at temperature 0"), &json!(60)));
+    assert!(named(found).contains(&("request-refused", "certain")), "{found:#}");
+    let found = &run.endpoint("at-spent");
+    assert_says(found["taken_out"].as_str().expect("a reason"), &["not asked after", "nothing is left of the credit"]);
+    let found = &run.endpoint("at-waking");
+    assert_eq!((&found["samples"], &found["errors"]), (&json!(PLANNED), &found["failures"]["server"]), "{found:#}");
+    assert_ne!(found["errors"], 0, "{found:#}");
 }
 
 #[test]

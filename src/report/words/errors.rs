@@ -18,7 +18,10 @@ const TOLD_CAUSES: usize = 3;
 pub(super) fn errors(e: &EndpointReport) -> Vec<Detail> {
     let causes = e.causes.iter().filter(|c| (c.refused || e.unanswered > 0) && !is_told(c, e)).take(TOLD_CAUSES);
     let causes = causes.map(|c| Detail { about: if c.refused { "refused" } else { "failed" }, text: cause(c) });
-    [Detail { about: "errors", text: numbers(e) }].into_iter().chain(causes).collect()
+    // Where nothing was ever answered, the reason says why.
+    let taken_out = e.taken_out.clone().filter(|_| e.samples > 0).unwrap_or_default();
+    let numbers = [Detail { about: "errors", text: numbers(e) }, Detail { about: "out", text: taken_out }];
+    numbers.into_iter().chain(causes).collect()
 }
 
 fn numbers(e: &EndpointReport) -> String {
@@ -173,6 +176,15 @@ mod tests {
         assert_eq!(missing(9, 8), ["1 planned request without an answer", "8 planned requests not asked"]);
         assert_eq!(missing(1, 1), ["1 planned request not asked"]);
         assert_eq!(missing(0, 0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn why_an_endpoint_was_taken_out_in_the_midst_of_a_run_is_told() {
+        let mut e = endpoint(20, &[("payment_required", 10)]);
+        (e.samples, e.unanswered) = (10, 90);
+        e.taken_out = Some("80 planned requests not asked after this failure: HTTP 402: no credit".into());
+        let told = told(&e);
+        assert!(told.contains(&"out 80 planned requests not asked after this failure: HTTP 402: no credit".to_owned()));
     }
 
     #[test]
