@@ -13,8 +13,16 @@ pub(super) struct Piece {
     pub reasoning: String,
 }
 
-/// Fields that hold thoughts as text. Hosts that send several send the same in each.
-const THOUGHTS: [&str; 4] = ["reasoning", "reasoning_content", "reasoning_text", "thinking"];
+/// Fields that hold thoughts: as text, in an object around it, or in blocks. Hosts that send several send the same in
+/// each.
+const THOUGHTS: [&str; 6] =
+    ["reasoning", "reasoning_content", "reasoning_text", "thinking", "thinking_blocks", "reasoning_details"];
+
+/// What a router puts the fields into that it has from the host behind it and does not know.
+const OF_THE_HOST: &str = "provider_specific_fields";
+
+/// What holds the text of a block of thought, or of an object in its place.
+const TEXTS: [&str; 3] = ["text", "thinking", "content"];
 
 impl Piece {
     /// Reads a message or a delta.
@@ -27,16 +35,14 @@ impl Piece {
             Some(part @ Value::Object(_)) => out.part(part),
             _ => {}
         }
-        let details = part.get("reasoning_details").and_then(Value::as_array);
-        // A summary is not what was generated, and such a host sends it as text as well.
-        if details.is_some_and(|details| details.iter().any(is_summary)) {
+        let places = [Some(part), part.get(OF_THE_HOST)];
+        let told = || places.iter().flatten().flat_map(|place| fields_of(place));
+        // A summary is not what was generated, and such a host sends it as text as well. What came as a part of the
+        // content is not sent otherwise.
+        if !out.reasoning.is_empty() || told().any(holds_summary) {
             return out;
         }
-        let told = |name: &&str| part.get(*name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        match THOUGHTS.iter().find_map(told) {
-            Some(text) => out.reasoning.push_str(text),
-            None => details.into_iter().flatten().for_each(|detail| out.reasoning.push_str(text_of(detail))),
-        }
+        out.reasoning = told().map(thought_in).find(|thought| !thought.is_empty()).unwrap_or_default();
         out
     }
 
@@ -56,6 +62,29 @@ impl Piece {
 
 fn text_of(part: &Value) -> &str {
     part.get("text").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The fields with thoughts that there are.
+fn fields_of(place: &Value) -> impl Iterator<Item = &Value> {
+    THOUGHTS.iter().filter_map(move |name| place.get(*name))
+}
+
+/// The thought in a field, empty where it holds none.
+fn thought_in(field: &Value) -> String {
+    match field {
+        Value::String(text) => text.clone(),
+        Value::Array(blocks) => blocks.iter().map(thought_in).collect(),
+        Value::Object(fields) => {
+            let mut texts = TEXTS.iter().filter_map(|name| fields.get(*name)).map(thought_in);
+            texts.find(|text| !text.is_empty()).unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether a field holds a summary among its blocks.
+fn holds_summary(field: &Value) -> bool {
+    field.as_array().is_some_and(|blocks| blocks.iter().any(is_summary))
 }
 
 fn is_summary(detail: &Value) -> bool {

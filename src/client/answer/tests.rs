@@ -275,12 +275,22 @@ fn thoughts_are_read_in_every_field_that_holds_them() {
         json!({"reasoning_details": [{"type": "reasoning.text", "text": "h"}, {"type": "reasoning.text", "text": "m"}]}),
         json!({"reasoning": "hm", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
         json!({"content": [{"type": "reasoning", "text": "hm"}]}),
+        json!({"reasoning": {"content": "hm"}}),
+        json!({"reasoning": {"content": null, "text": "hm"}, "reasoning_content": ""}),
+        json!({"thinking_blocks": [{"type": "thinking", "thinking": "h"}, {"thinking": "m", "signature": "x"}]}),
+        json!({"reasoning_content": "hm", "thinking_blocks": [{"type": "thinking", "thinking": "hm"}]}),
+        json!({"provider_specific_fields": {"reasoning_content": "hm"}}),
+        json!({"reasoning_content": "hm", "provider_specific_fields": {"reasoning_content": "hm", "citations": null}}),
+        json!({"content": [{"type": "thinking", "thinking": "hm"}], "reasoning_content": "hm"}),
     ] {
         assert_eq!(thought(part.clone()).as_deref(), Some("hm"), "{part}");
     }
     let summary = json!({"content": "a", "reasoning": "It thought.",
         "reasoning_details": [{"type": "reasoning.summary", "summary": "It thought."}]});
     assert_eq!(thought(summary), None, "a summary was not generated");
+    let said_nowhere = json!({"content": "a", "reasoning": {"effort": "low"}, "thinking": true,
+        "thinking_blocks": [{"type": "redacted_thinking", "data": "x"}]});
+    assert_eq!(thought(said_nowhere), None);
 }
 
 #[test]
