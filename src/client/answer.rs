@@ -312,7 +312,7 @@ impl Assembly {
             Some(message) if self.seen_delta => called |= self.message_behind_deltas(message),
             Some(message) => called |= self.delta(message, ends),
             // The form of completions that are no chat.
-            None if delta.is_none() => self.content.push(text),
+            None if delta.is_none() => push(&mut self.content, text, ends),
             None => {}
         }
         if called || self.length() > before { Progress::Piece } else { Progress::Nothing }
@@ -342,16 +342,8 @@ impl Assembly {
     /// Takes the next piece; whether it brought one of a tool call.
     fn delta(&mut self, part: &Value, position: Position) -> bool {
         let Piece { content, reasoning } = Piece::read(part);
-        match position {
-            Position::Between => {
-                self.content.push(&content);
-                self.reasoning.push(&reasoning);
-            }
-            Position::Last => {
-                self.content.push_last(&content);
-                self.reasoning.push_last(&reasoning);
-            }
-        }
+        push(&mut self.content, &content, position);
+        push(&mut self.reasoning, &reasoning, position);
         self.refusal.push(part.get("refusal").and_then(Value::as_str).unwrap_or_default());
         self.tool_calls.absorb(part)
     }
@@ -372,6 +364,13 @@ enum Position {
     Between,
     /// It came with the finish reason.
     Last,
+}
+
+fn push(channel: &mut Channel, piece: &str, position: Position) {
+    match position {
+        Position::Between => channel.push(piece),
+        Position::Last => channel.push_last(piece),
+    }
 }
 
 /// Why an answer that came to its end is none after all.

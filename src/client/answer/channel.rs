@@ -26,6 +26,9 @@ const WHOLE_AGAIN: (usize, usize) = (16, 3);
 /// Shorter ones may be a token that comes twice: `ha` and `ha`.
 const LAST_AGAIN: usize = 8;
 
+/// The same for a piece behind which no other comes, where there are fewer before it.
+const AT_THE_END: usize = 20;
+
 /// From this many pieces on that are longer than the one before, each of which begins with the one before, pieces hold
 /// all that came so far.
 const GROWING: usize = 4;
@@ -86,7 +89,21 @@ impl Channel {
 
     /// The text.
     pub fn finish(mut self) -> String {
-        if self.is_growing() { self.text.split_off(self.last) } else { self.text }
+        if self.is_growing() {
+            return self.text.split_off(self.last);
+        }
+        if self.is_whole_again() {
+            self.text.truncate(self.last);
+        }
+        self.text
+    }
+
+    /// Whether the last piece says all before it once more, however few pieces there are. Lines that are sent one by one
+    /// may be the same twice, and have white space where they meet.
+    fn is_whole_again(&self) -> bool {
+        let (before, last) = self.text.split_at(self.last);
+        let is_same = last.len() >= AT_THE_END && last.trim() == last && is_but_for_space(before, last);
+        is_same && !before.ends_with(char::is_whitespace) && !repeats_itself(last)
     }
 
     /// Whether each piece holds all that came so far. A piece may come twice: the next token was half of a character,
@@ -146,6 +163,27 @@ mod tests {
             assert_eq!(joined(pieces), *pieces.last().unwrap(), "{pieces:?}");
         }
         for honest in [&["ha", "ha"][..], &["ha ha ha ", "ha ha ha "], &["\n", "\n"], &["Heath", "Heath"], &["a", ""]] {
+            assert_eq!(joined(honest), honest.concat(), "{honest:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_text_that_comes_again_before_its_end_is_read_once() {
+        let whole = "The heath island holds.";
+        for pieces in [
+            &[whole, whole, ""][..],
+            &["The heath ", "island holds.", whole, ""],
+            &[" The heath island holds.", whole, ""],
+        ] {
+            assert_eq!(joined(pieces).trim(), whole, "{pieces:?}");
+        }
+        let line = "The heath island holds.\n";
+        for honest in [
+            &[line, line, ""][..],
+            &[whole, whole, "\nSo it is.", ""],
+            &["Heath island.", "Heath island.", ""],
+            &["holds and holds and holds", "holds and holds and holds", ""],
+        ] {
             assert_eq!(joined(honest), honest.concat(), "{honest:?}");
         }
     }

@@ -465,6 +465,17 @@ fn a_text_that_its_last_piece_says_again_is_read_once() {
         assert_eq!(stream(&chunks, &[]).unwrap().text, "Heath island");
     }
     assert_eq!(stream(&[piece("ha"), last("ha")], &[]).unwrap().text, "haha");
+    let short = "The heath island holds.";
+    let stop = finish(&json!("stop"));
+    let as_text = json!({"choices": [{"index": 0, "text": short, "finish_reason": "stop"}]});
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 6}});
+    for chunks in [
+        [piece(short), piece(short), stop.clone(), usage.clone()],
+        [piece(short), stop.clone(), usage, as_text],
+        [piece("The heath "), piece("island holds."), piece(short), stop],
+    ] {
+        assert_eq!(stream(&chunks, &["[DONE]"]).unwrap().text, short, "{chunks:?}");
+    }
 }
 
 #[test]
