@@ -282,12 +282,18 @@ impl Assembly {
         first(&mut self.answer.provider, provider.and_then(|field| field.get("name")).or(provider));
     }
 
-    /// Token counts: at the top, in Groq's own field, or beside the choice. The last ones that came hold.
+    /// Token counts: in a field of their own, in Groq's or Gemini's, beside the choice, or at the top. Of each count
+    /// the last one that came holds.
     fn usage(&mut self, value: &Value, choice: Option<&Value>) {
-        let places =
-            [value.get("usage"), value.pointer("/x_groq/usage"), choice.and_then(|choice| choice.get("usage"))];
-        if let Some(usage) = places.into_iter().flatten().find_map(read_usage) {
-            self.answer.usage = Some(usage);
+        let of_choice = choice.and_then(|choice| choice.get("usage"));
+        let own = [value.get("usage"), value.pointer("/x_groq/usage"), of_choice, value.get("usageMetadata")];
+        if let Some(usage) = own.into_iter().chain([Some(value)]).flatten().find_map(read_usage) {
+            let known = self.answer.usage.unwrap_or_default();
+            self.answer.usage = Some(Usage {
+                prompt_tokens: usage.prompt_tokens.or(known.prompt_tokens),
+                completion_tokens: usage.completion_tokens.or(known.completion_tokens),
+                reasoning_tokens: usage.reasoning_tokens.or(known.reasoning_tokens),
+            });
         }
     }
 
@@ -414,19 +420,50 @@ fn malformed(message: &str) -> Failure {
     failure(FailureKind::Malformed, message)
 }
 
+/// Names of the count of a prompt's tokens: OpenAI's, those of Anthropic and of the newer interface, those of clients
+/// in other languages, Gemini's and Ollama's.
+const PROMPT: [&str; 6] =
+    ["prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "promptTokenCount", "prompt_eval_count"];
+
+/// Names of the count of an answer's tokens.
+const COMPLETION: [&str; 6] =
+    ["completion_tokens", "output_tokens", "completionTokens", "outputTokens", "candidatesTokenCount", "eval_count"];
+
+/// Names of the count of tokens of thinking, and of what it stands in where it does not stand beside the others.
+const REASONING: [&str; 2] = ["reasoning_tokens", "reasoningTokens"];
+const DETAILS: [&str; 4] =
+    ["completion_tokens_details", "output_tokens_details", "completionTokensDetails", "outputTokensDetails"];
+
+/// What Anthropic counts apart of a prompt, beside the tokens that a cache neither had nor took.
+const OF_CACHE: [&str; 2] = ["cache_read_input_tokens", "cache_creation_input_tokens"];
+
 fn read_usage(value: &Value) -> Option<Usage> {
-    let count = |place: &Value, name| {
-        let field = place.get(name)?;
-        let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 9e15).then_some(number as u64);
-        field.as_u64().or_else(|| field.as_f64().and_then(whole))
-    };
-    let details = ["completion_tokens_details", "output_tokens_details"].iter().find_map(|name| value.get(name));
+    let details = DETAILS.iter().filter_map(|name| value.get(*name));
     let usage = Usage {
-        prompt_tokens: count(value, "prompt_tokens"),
-        completion_tokens: count(value, "completion_tokens"),
-        reasoning_tokens: details.into_iter().chain([value]).find_map(|place| count(place, "reasoning_tokens")),
+        prompt_tokens: prompt_tokens(value),
+        completion_tokens: first_count(value, &COMPLETION),
+        reasoning_tokens: details.chain([value]).find_map(|place| first_count(place, &REASONING)),
     };
     (usage != Usage::default()).then_some(usage)
+}
+
+fn prompt_tokens(value: &Value) -> Option<u64> {
+    let counted = first_count(value, &PROMPT)?;
+    let is_apart = value.get("prompt_tokens").is_none() && value.get("input_tokens").is_some();
+    let of_cache = OF_CACHE.iter().filter(|_| is_apart).filter_map(|name| value.get(*name).and_then(count_of));
+    Some(of_cache.fold(counted, u64::saturating_add))
+}
+
+/// The first count that there is under one of these names.
+fn first_count(place: &Value, names: &[&str]) -> Option<u64> {
+    names.iter().find_map(|name| count_of(place.get(*name)?))
+}
+
+/// A count, in every form in which hosts write one: `12`, `12.0`, `"12"`.
+fn count_of(field: &Value) -> Option<u64> {
+    let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0 && number < 9e15).then_some(number as u64);
+    let written = || field.as_str()?.trim().parse::<f64>().ok();
+    field.as_u64().or_else(|| field.as_f64().or_else(written).and_then(whole))
 }
 
 /// The bytes that a value takes in JSON, about.

@@ -229,10 +229,22 @@ pub(super) fn impossible(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// No counts, where they were to come and the reference sends them: a host whose counts are unknown is only harder to check.
 pub(super) fn silent(tokens: &PromptTokens<'_>) -> Option<Finding> {
-    let silent = tokens.silent;
-    (silent.showing >= FEWEST).then(|| {
-        let evidence =
-            format!("no token counts with {} of {} answers that were to bring them", silent.showing, silent.all);
+    let Share { showing, all } = tokens.silent;
+    (showing >= FEWEST).then(|| {
+        let of_prompt = tokens.of_prompt_alone;
+        let evidence = if of_prompt == 0 {
+            format!("no token counts with {showing} of {all} answers that were to bring them")
+        } else if of_prompt == showing {
+            format!(
+                "prompts are not counted with {showing} of {all} answers whose own tokens are, as where all of a prompt \
+                 was cached"
+            )
+        } else {
+            format!(
+                "prompts are not counted with {showing} of {all} answers, though with {of_prompt} of these the answer's \
+                 own tokens are"
+            )
+        };
         finding(MISCOUNTED, Likely, evidence)
     })
 }

@@ -30,7 +30,16 @@ const TOOL_TOKENS: i64 = 4;
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let pattern = Pattern::of(evidence.tokens).filter(|p| p.all.len() >= FEWEST);
     let mut findings = pattern.map_or_else(Vec::new, |pattern| explained(&pattern, evidence));
-    findings.extend(counting::silent(evidence.tokens));
+    if let Some(silent) = counting::silent(evidence.tokens) {
+        // Counts that are not made and counts that waver are one way of counting.
+        match findings.iter_mut().find(|f| f.fault == silent.fault) {
+            Some(found) => {
+                found.evidence = format!("{}; {}", found.evidence, silent.evidence);
+                found.confidence = found.confidence.min(silent.confidence);
+            }
+            None => findings.push(silent),
+        }
+    }
     findings
 }
 

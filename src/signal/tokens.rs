@@ -19,6 +19,8 @@ pub struct PromptTokens<'a> {
     pub probes: Vec<ProbeTokens<'a>>,
     /// Answers of the endpoint without a count, out of those that were to bring one.
     pub silent: Share,
+    /// Those of them whose own tokens are counted all the same.
+    pub of_prompt_alone: usize,
 }
 
 /// Prompt tokens of one probe.
@@ -126,7 +128,10 @@ impl<'a> PromptTokens<'a> {
             let Some(expected) = one_count(answers) else { continue };
             let theirs = endpoint.of(asking, probe);
             for answer in theirs.iter().filter(|a| brings_counts(a)) {
-                out.silent.count(count(answer).is_none().into());
+                let is_silent = count(answer).is_none();
+                let is_counted = answer.completion_tokens().is_some_and(|tokens| tokens > 0);
+                out.silent.count(is_silent.into());
+                out.of_prompt_alone += usize::from(is_silent && is_counted);
             }
             let counted: Vec<&Answer<'_>> = theirs.iter().filter(|a| count(a).is_some()).collect();
             if !counted.is_empty() {
@@ -284,6 +289,12 @@ mod tests {
         let (ours, theirs) = (Answers::new(&ours), Answers::new(&theirs));
         let tokens = PromptTokens::compare(&ours, &theirs);
         assert_eq!((tokens.probes[0].seen.as_slice(), tokens.silent), ([9].as_slice(), Share { showing: 1, all: 2 }));
+        assert_eq!(tokens.of_prompt_alone, 0);
+        let usage = Some(Usage { prompt_tokens: Some(0), completion_tokens: Some(3), ..Usage::default() });
+        let theirs = [Sample { usage, ..sample("p", 0, None) }, sample("p", 1, None)];
+        let theirs = Answers::new(&theirs);
+        let tokens = PromptTokens::compare(&ours, &theirs);
+        assert_eq!((tokens.silent, tokens.of_prompt_alone), (Share { showing: 2, all: 2 }, 1));
     }
 
     #[test]

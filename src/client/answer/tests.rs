@@ -181,6 +181,41 @@ fn token_counts_are_found_in_every_place_they_come_in() {
 }
 
 #[test]
+fn token_counts_are_read_under_every_name_and_in_every_form() {
+    let told = |more: Value| {
+        let mut chunk = json!({"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}]});
+        chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        read(&chunk).unwrap().usage
+    };
+    let counts = Some(Usage { prompt_tokens: Some(12), completion_tokens: Some(3), reasoning_tokens: None });
+    for more in [
+        json!({"usage": {"input_tokens": 12, "output_tokens": 3}}),
+        json!({"usage": {"input_tokens": 2, "cache_read_input_tokens": 10, "output_tokens": 3}}),
+        json!({"usage": {"prompt_tokens": 12, "cache_read_input_tokens": 10, "completion_tokens": 3}}),
+        json!({"usage": {"prompt_tokens": "12", "completion_tokens": " 3 "}}),
+        json!({"usage": {"prompt_tokens": null, "promptTokens": 12.0, "completionTokens": "3.0"}}),
+        json!({"usageMetadata": {"promptTokenCount": 12, "candidatesTokenCount": 3}}),
+        json!({"prompt_eval_count": 12, "eval_count": 3}),
+    ] {
+        assert_eq!(told(more.clone()), counts, "{more}");
+    }
+    assert_eq!(told(json!({"usage": {"prompt_tokens": "many", "completion_tokens": -1}})), None);
+}
+
+#[test]
+fn a_count_that_comes_by_itself_keeps_the_others() {
+    let usage = |usage: Value| json!({"choices": [], "usage": usage});
+    let chunks = [
+        usage(json!({"input_tokens": 12, "output_tokens": 1})),
+        delta(&json!({"content": "a"})),
+        finish(&json!("stop")),
+        usage(json!({"output_tokens": 3})),
+    ];
+    let counts = Usage { prompt_tokens: Some(12), completion_tokens: Some(3), reasoning_tokens: None };
+    assert_eq!(stream(&chunks, &[]).unwrap().usage, Some(counts));
+}
+
+#[test]
 fn what_is_no_chat_completion_is_malformed() {
     for body in ["", "hello", "3", "null", "{}", r#"{"choices":[]}"#, r#"{"choices":null}"#, "{\"choices\":[{]}"] {
         assert_eq!(kind(whole(body.as_bytes(), Assembly::new(&[]))), FailureKind::Malformed, "{body}");

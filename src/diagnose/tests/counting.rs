@@ -60,6 +60,20 @@ fn a_zero_is_no_count() {
         }
     });
     assert_eq!(told(&found), [("usage-miscounted", Confidence::Likely)], "{:#?}", found.findings);
+    assert!(found.findings[0].evidence.contains("whose own tokens are"), "{:#?}", found.findings);
+}
+
+#[test]
+fn counts_that_are_left_out_now_and_then_and_counts_that_are_lower_are_one_finding() {
+    let found = spoilt(|d| {
+        if d.sample.replicate > 0 {
+            let left_out = d.number % 5 == 0;
+            tokens(d, move |_| u64::from(!left_out));
+        }
+    });
+    assert_eq!(told(&found), [("usage-miscounted", Confidence::Likely)], "{:#?}", found.findings);
+    let evidence = &found.findings[0].evidence;
+    assert!(evidence.contains("fewer for some") && evidence.contains("are not counted with"), "{evidence}");
 }
 
 #[test]
