@@ -11,7 +11,7 @@ use crate::signal::answers::{Answer, Answers};
 use crate::signal::departures::{departing, departing_from_itself};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, special_tokens};
-use crate::signal::thought::holds_misplaced;
+use crate::signal::thought::{empty_marks, holds_misplaced};
 use crate::stats::exact::{Share, more_often};
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
@@ -31,12 +31,16 @@ fn tally(evidence: &Evidence<'_>, of: impl Fn(&Answers<'_>, &Answer<'_>) -> Opti
     Tally { endpoint: side(evidence.answers), reference: side(evidence.reference) }
 }
 
-/// Special tokens in the text. Those of a tool call that was not taken out are the tool parser's.
+/// What of the chat format stands in the text: its tokens, or else the marks of a thought that is none.
 fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
+    leaked_tokens(evidence).or_else(|| marks_alone(evidence))
+}
+
+/// Special tokens in the text. Those of a tool call that was not taken out are the tool parser's.
+fn leaked_tokens(evidence: &Evidence<'_>) -> Option<Finding> {
     let leaks = |a: &Answer<'_>| {
         let tools = evidence.traits(&a.sample.probe).is_some_and(|t| !t.tools.is_empty());
-        let holds = !a.left.is_empty() || special_tokens(&a.text).next().is_some();
-        holds && !(tools && writes(a, |text| holds_call(text, &[])))
+        leaking(a).next().is_some() && !(tools && writes(a, |text| holds_call(text, &[])))
     };
     let tally = tally(evidence, |_, a| Some(leaks(a)));
     let confidence = match tally.never() {
@@ -44,11 +48,26 @@ fn leaked(evidence: &Evidence<'_>) -> Option<Finding> {
         None if tally.endpoint.showing > 0 && tally.reference.showing == 0 => Likely,
         None => return None,
     };
-    let leaking = evidence.answers.all().filter(|a| leaks(a));
-    let tokens: BTreeSet<&str> = leaking.flat_map(|a| special_tokens(&a.text).chain(special_tokens(a.left))).collect();
+    let tokens: BTreeSet<&str> = evidence.answers.all().filter(|a| leaks(a)).flat_map(leaking).collect();
     let some: Vec<&str> = tokens.into_iter().take(5).collect();
     let evidence = format!("special tokens in the text of {}: {}", tally.words(), some.join(" "));
     Some(finding("leaked-tokens", confidence, evidence))
+}
+
+/// The special tokens that a host has left in a text, behind its end and before its beginning.
+fn leaking<'a>(answer: &'a Answer<'_>) -> impl Iterator<Item = &'a str> {
+    let before = empty_marks(&answer.sample.text, answer.thought_marks()).unwrap_or_default();
+    [&*answer.text, answer.left, before].into_iter().flat_map(special_tokens)
+}
+
+/// Marks of a thought with nothing between them, which the reference does not write. The answer behind them is whole.
+fn marks_alone(evidence: &Evidence<'_>) -> Option<Finding> {
+    let holds = |a: &Answer<'_>| empty_marks(&a.sample.text, a.thought_marks()).is_some();
+    let tally = tally(evidence, |_, a| Some(holds(a)));
+    let is_of_host = tally.never().is_some() && tally.reference.showing == 0;
+    let is_told = is_of_host && thoughts_in_answers(evidence).is_none();
+    let words = || format!("marks of a thought with nothing between them in the text of {}", tally.words());
+    is_told.then(|| finding("leaked-tokens", Possible, words()))
 }
 
 /// Thoughts where answers are to stand, or answers where thoughts are: the surer of both.

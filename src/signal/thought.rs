@@ -113,9 +113,21 @@ fn is_mirrored(open: &str, close: &str) -> bool {
     close.contains('/') && plain(open) == plain(close)
 }
 
-/// Whether a thought stands in a content's text between other marks than those that are known of its host, whose place it is.
+/// Whether a thought stands in a content's text between other marks than those that are known of its host, whose place
+/// it is. Marks with nothing between them are no thought.
 pub fn holds_misplaced(text: &str, marks: &[[String; 2]]) -> bool {
-    find(text, marks).is_some_and(|found| marks.iter().all(|[open, _]| open != found.open))
+    elsewhere(text, marks).is_some_and(|found| !found.thought.trim().is_empty())
+}
+
+/// The marks at the beginning of a content's text that hold no thought, as models that can think leave them where they
+/// do not; but for marks that are known of its host.
+pub fn empty_marks<'a>(text: &'a str, marks: &[[String; 2]]) -> Option<&'a str> {
+    let found = elsewhere(text, marks).filter(|found| found.thought.trim().is_empty())?;
+    Some(text[..text.len() - found.content.len()].trim())
+}
+
+fn elsewhere<'a, 'm>(text: &'a str, marks: &'m [[String; 2]]) -> Option<Found<'a, 'm>> {
+    find(text, marks).filter(|found| marks.iter().all(|[open, _]| open != found.open))
 }
 
 #[cfg(test)]
@@ -188,8 +200,22 @@ mod tests {
     #[test]
     fn a_text_holds_a_thought_where_its_marks_stand() {
         let holds = |text: &str| holds_misplaced(text, &[]);
-        assert!(holds("<think>hm</think> yes") && holds("<think></think>yes") && holds("hm</think>yes"));
+        assert!(holds("<think>hm</think> yes") && holds("hm</think>yes") && holds("<think>hm"));
         assert!(!holds("I think: yes") && !holds("  yes"));
+    }
+
+    #[test]
+    fn marks_with_nothing_between_them_hold_no_thought() {
+        let channel = "<|channel|>final<|message|>";
+        let marks = ["<think>\n\n</think>", "<think></think>", "\n</think>", "[THINK] [/THINK]", channel];
+        for mark in marks {
+            let text = format!("{mark}\n\nYes.");
+            assert!(!holds_misplaced(&text, &[]), "{text}");
+            assert_eq!(empty_marks(&text, &[]), Some(mark.trim()), "{text}");
+        }
+        let declared = [["<think>".to_owned(), "</think>".to_owned()]];
+        assert_eq!(empty_marks("<think></think>Yes.", &declared), None, "where the host is known to put them");
+        assert_eq!((empty_marks("<think>hm</think>Yes.", &[]), empty_marks("Yes.", &[])), (None, None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::world::{Draft, Kind, host};
 use super::{comparison, finds, spoilt};
+use crate::verdict::{Confidence, Verdict};
 
 #[test]
 fn what_does_not_belong_into_a_text_is_found() {
@@ -29,6 +30,23 @@ fn what_does_not_belong_into_a_text_is_found() {
     finds("schema-not-enforced", "the schema is broken", |d| {
         if d.kind == Kind::Schema {
             d.sample.text = "{\"mood\": \"merry\"}".into();
+        }
+    });
+}
+
+#[test]
+fn marks_of_a_thought_that_is_none_are_no_misplaced_thought_and_no_drift() {
+    let found = spoilt(|d| {
+        if d.kind != Kind::Tools {
+            d.sample.text.insert_str(0, "<think>\n\n</think>\n\n");
+        }
+    });
+    let told: Vec<(&str, Confidence)> = found.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
+    assert_eq!(told, [("leaked-tokens", Confidence::Possible)], "{:#?}", found.findings);
+    assert_ne!(found.verdict, Verdict::Drifted, "{}", found.reason);
+    finds("leaked-tokens", "<|channel|>", |d| {
+        if d.kind == Kind::Plain {
+            d.sample.text.insert_str(0, "<|channel|>final<|message|>");
         }
     });
 }
