@@ -40,13 +40,26 @@ pub(super) fn ignored(evidence: &Evidence<'_>) -> Option<Finding> {
     let beyond = |a: &Answer<'_>| Some(over(a)? && !given.contains(&(a.sample.probe.as_str(), &*a.text)));
     let tally = Tally { endpoint: share(evidence.answers, beyond), reference: share(evidence.reference, over) };
     let confidence = tally.never()?;
+    let confidence = if are_longer(evidence, over) { confidence } else { confidence.max(Possible) };
+    Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
+}
+
+/// Whether the answers that are over their caps are longer than the reference's that its caps have cut, beyond chance:
+/// all together, or those under one cap. What lies far beyond a small cap may be just beyond a larger one.
+fn are_longer(evidence: &Evidence<'_>, over: impl Fn(&Answer<'_>) -> Option<bool>) -> bool {
     let a_token = completion::reference_bytes_per_token(evidence);
     let is_long = |a: &Answer<'_>| Some(a.text.len() as f64 > completion::ROOM * a_token? * a.cap()? as f64);
     let of_over = |a: &Answer<'_>| if over(a)? { is_long(a) } else { None };
     let of_cut = |a: &Answer<'_>| if evidence.is_full(a) || Ended::of(a) == Ended::AtCap { is_long(a) } else { None };
-    let lengths = Tally { endpoint: share(evidence.answers, of_over), reference: share(evidence.reference, of_cut) };
-    let confidence = if lengths.is_beyond_chance() { confidence } else { confidence.max(Possible) };
-    Some(finding("max-tokens-ignored", confidence, format!("completion_tokens over max_tokens on {}", tally.words())))
+    let lengths = |cap: Option<u64>| {
+        let is_of = |a: &Answer<'_>| cap.is_none() || a.cap() == cap;
+        Tally {
+            endpoint: share(evidence.answers, |a| of_over(a).filter(|_| is_of(a))),
+            reference: share(evidence.reference, |a| of_cut(a).filter(|_| is_of(a))),
+        }
+    };
+    let caps: BTreeSet<Option<u64>> = evidence.answers.all().map(Answer::cap).collect();
+    lengths(None).is_beyond_chance() || caps.into_iter().any(|cap| lengths(cap).is_beyond_chance())
 }
 
 /// Answers without a cap that end at one all the same, before the reference's do.

@@ -1,7 +1,7 @@
 //! Caps, stop sequences, end tokens and finish reasons that are not kept, or not told.
 
-use super::world::{Draft, Kind, words};
-use super::{certain, completion, finds, spoilt};
+use super::world::{Draft, Kind, host, words};
+use super::{certain, comparison, completion, finds, spoilt};
 use crate::stats::rng;
 use crate::verdict::{Confidence, Verdict};
 
@@ -15,6 +15,25 @@ fn a_cap_that_is_not_kept_is_counted() {
             completion(d, 26);
         }
     });
+}
+
+#[test]
+fn a_cap_that_is_not_kept_is_counted_where_most_that_are_over_it_are_hardly_longer() {
+    let canaries =
+        |name: &str| host(name).into_iter().filter(|d| d.kind == Kind::Cut || is_wide(d)).collect::<Vec<_>>();
+    let mut endpoint = canaries("endpoint");
+    for draft in &mut endpoint {
+        let longer = if draft.kind == Kind::Cut { 60 } else { 68 };
+        draft.sample.text = words(&mut rng::derive(1, &["longer", &draft.sample.probe]), longer);
+        completion(draft, longer as u64);
+    }
+    let found = comparison(canaries("reference"), endpoint).endpoints.remove(0);
+    assert_eq!(certain(&found), ["max-tokens-ignored"], "{:#?}", found.findings);
+}
+
+/// Whether a draft's cap leaves room for all that is said.
+fn is_wide(draft: &Draft) -> bool {
+    draft.kind == Kind::System || draft.kind == Kind::History
 }
 
 fn cut_default(d: &mut Draft, reason: &str) {
