@@ -8,6 +8,7 @@ use super::{Evidence, MOVED, finding, thinking};
 use crate::sample::Asking;
 use crate::sample::script::scripts;
 use crate::signal::answers::{Answer, Answers};
+use crate::signal::blank::Blank;
 use crate::signal::departures::{departing, departing_from_itself};
 use crate::signal::finish::Ended;
 use crate::signal::marks::{holds_call, special_tokens};
@@ -89,7 +90,7 @@ fn thoughts_in_answers(evidence: &Evidence<'_>) -> Option<Finding> {
 fn answers_in_thoughts(evidence: &Evidence<'_>) -> Option<Finding> {
     let unanswered = |a: &Answer<'_>| {
         // A cap may well be used up by thinking.
-        let cut = Ended::of(a) == Ended::AtCap || evidence.is_full(a);
+        let cut = Ended::of(a) == Ended::AtCap || evidence.is_full(a) || a.blank() == Some(Blank::Thought);
         (!cut && a.sample.tool_calls.is_empty()).then(|| thinks(a) && a.content.is_empty())
     };
     if thinking::are_answers_lost(evidence) {

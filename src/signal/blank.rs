@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answers::Answer;
 use super::finish::Ended;
+use super::tokens::AT_ITS_END;
 
 /// Why nothing is answered, as far as an answer shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -35,7 +36,7 @@ impl Blank {
         }
         let thinks = answer.thought.is_some() || answer.reasoning_tokens().is_some_and(|n| n > 0);
         let generated = answer.completion_tokens().map_or(thinks, |n| n > 0);
-        let full = answer.cap().is_some_and(|cap| answer.completion_tokens().is_some_and(|n| n >= cap));
+        let full = answer.cap().zip(answer.completion_tokens()).is_some_and(|(cap, n)| is_used_up(cap, n));
         match Ended::of(answer) {
             // With nothing to see, a cap is reached by what is not shown.
             Ended::AtCap => Self::Thought,
@@ -55,6 +56,15 @@ impl Blank {
         }
     }
 }
+
+/// Whether so many tokens use a cap up. Hosts leave out of their count what opens or ends an answer.
+fn is_used_up(cap: u64, tokens: u64) -> bool {
+    let near = cap >= LARGE && tokens.saturating_add(AT_ITS_END) >= cap;
+    tokens >= cap || near
+}
+
+/// A cap that no thought of a few words comes near by itself.
+const LARGE: u64 = 16;
 
 /// Blanks by kind.
 pub type Blanks = BTreeMap<Blank, usize>;
@@ -94,12 +104,19 @@ mod tests {
         };
         assert_eq!(ended("length", 64), Some(Blank::Thought));
         assert_eq!(ended("stop", 64), Some(Blank::Thought), "the host says the wrong word");
+        assert_eq!(ended("stop", 63), Some(Blank::Thought), "a count without what ends it");
+        assert_eq!(ended("stop", 61), Some(Blank::Ended));
         assert_eq!(ended("stop", 12), Some(Blank::Ended));
         assert_eq!(ended("content_filter", 12), Some(Blank::Filtered));
         assert_eq!(ended("SAFETY", 0), Some(Blank::Filtered));
         assert_eq!(blank(|s| s.finish_reason = Some("stop".into())), Some(Blank::Nothing));
         assert_eq!(blank(|s| s.usage = Some(tokens(0))), Some(Blank::Nothing));
         assert_eq!(blank(|s| s.usage = Some(tokens(1))), Some(Blank::Ended));
+        let under_a_small_cap = blank(|s| {
+            s.parameters = Some(SampleParameters { max_tokens: Some(3), ..SampleParameters::default() });
+            s.usage = Some(tokens(1));
+        });
+        assert_eq!(under_a_small_cap, Some(Blank::Ended));
     }
 
     #[test]
