@@ -186,7 +186,8 @@ fn schema(evidence: &Evidence<'_>) -> Option<Finding> {
         let share = |answers: &[Answer<'_>]| {
             let mut share = Share::default();
             let whole = answers.iter().filter(|a| Ended::of(a) != Ended::AtCap && a.sample.tool_calls.is_empty());
-            let broken = whole.filter_map(|a| breaks(&validator, &a.text));
+            // As it came: a quotation mark that is folded may end a string.
+            let broken = whole.filter_map(|a| breaks(&validator, a.content));
             broken.for_each(|breaks| share.count(breaks.into()));
             share
         };

@@ -1,11 +1,14 @@
-//! The form of the characters: texts that are the reference's in another normal form of Unicode, and tokens that were not decoded.
+//! The form of the characters: texts that are the reference's but for what transport makes of them, and tokens that were not decoded.
+
+use std::collections::BTreeSet;
 
 use super::tally::Tally;
 use super::{Evidence, finding as told};
 use crate::signal::answers::{Answer, Answers};
-use crate::signal::unicode::{has_two_forms, is_composed, is_same_composed};
+use crate::signal::rewriting::{Rewriting, between};
+use crate::signal::unicode::{has_two_forms, is_composed};
 use crate::stats::exact::Share;
-use crate::verdict::Finding;
+use crate::verdict::{Confidence, Finding};
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     normalised(evidence).into_iter().chain(undecoded(evidence)).collect()
@@ -34,40 +37,59 @@ fn undecoded(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(told("undecoded-tokens", confidence, seen))
 }
 
-/// The finding that answers are composed where the reference's are decomposed, or the other way round. A reader sees no difference,
-/// so it says nothing of the model.
+/// The finding that answers are the reference's but for what transport makes of texts, or that characters are decomposed,
+/// or lines ended otherwise, on one side alone. A reader sees no difference, so it says nothing of the model.
 fn normalised(evidence: &Evidence<'_>) -> Option<Finding> {
-    let (theirs, ours) = (decomposed(evidence.answers), decomposed(evidence.reference));
-    let (decomposed, composed) =
-        (Tally { endpoint: theirs, reference: ours }, Tally { endpoint: ours, reference: theirs });
-    let same = same_texts(evidence);
-    let (confidence, seen) = if let Some(confidence) = same.never() {
-        (confidence, format!("but for the normal form of their characters {} are the reference's", same.words()))
-    } else if let Some(confidence) = decomposed.seldom() {
-        (confidence, format!("characters are decomposed in {}", decomposed.words()))
-    } else {
-        let words = format!(
-            "characters are decomposed in {} of {} of the reference's answers, in {} of {} of its own",
-            ours.showing, ours.all, theirs.showing, theirs.all
-        );
-        (composed.seldom()?, words)
+    let on_one_side = |what: &str, shows: fn(&Answer<'_>) -> Option<bool>| {
+        seen_on_one_side(what, share(evidence.answers, shows), share(evidence.reference, shows))
     };
+    let (confidence, seen) = rewritten(evidence)
+        .or_else(|| on_one_side("characters are decomposed", is_decomposed))
+        .or_else(|| on_one_side("lines end with a carriage return and a line feed", ends_with_two))?;
     Some(told("unicode-normalised", confidence, seen))
 }
 
-/// The share of decomposed texts, among those whose characters have two forms.
-fn decomposed(answers: &Answers<'_>) -> Share {
-    share(answers, |a| has_two_forms(a.content).then(|| !is_composed(a.content)))
+/// Whether a text is decomposed, where its characters have two forms.
+fn is_decomposed(answer: &Answer<'_>) -> Option<bool> {
+    has_two_forms(answer.content).then(|| !is_composed(answer.content))
 }
 
-/// Answers that are the reference's once both are composed, and not before.
-fn same_texts(evidence: &Evidence<'_>) -> Tally {
-    let same = |a: &Answer<'_>| {
-        let ours = evidence.reference.of(a.sample.asking(), &a.sample.probe);
-        ours.iter().all(|r| r.content != a.content) && ours.iter().any(|r| is_same_composed(r.content, a.content))
-    };
-    let none = Share { showing: 0, all: evidence.reference.count() };
-    Tally { endpoint: share(evidence.answers, |a| Some(same(a))), reference: none }
+/// Whether a carriage return stands before a text's line feeds, where it has any.
+fn ends_with_two(answer: &Answer<'_>) -> Option<bool> {
+    answer.content.contains('\n').then(|| answer.content.contains("\r\n"))
+}
+
+/// What shows in the endpoint's answers and not in the reference's, or the other way round.
+fn seen_on_one_side(what: &str, theirs: Share, ours: Share) -> Option<(Confidence, String)> {
+    let there = Tally { endpoint: theirs, reference: ours };
+    if let Some(confidence) = there.seldom() {
+        return Some((confidence, format!("{what} in {}", there.words())));
+    }
+    let confidence = Tally { endpoint: ours, reference: theirs }.seldom()?;
+    let words = format!(
+        "{what} in {} of {} of the reference's answers, in {} of {} of its own",
+        ours.showing, ours.all, theirs.showing, theirs.all
+    );
+    Some((confidence, words))
+}
+
+/// Answers that are the reference's once both are folded, and not before. Two signs for one thing may both be the
+/// model's own, of which one or the other comes where neither is likelier; then only more than chance is told.
+fn rewritten(evidence: &Evidence<'_>) -> Option<(Confidence, String)> {
+    let mut kinds = BTreeSet::new();
+    let mut endpoint = Share::default();
+    for answer in evidence.answers.all() {
+        let ours = evidence.reference.of(answer.sample.asking(), &answer.sample.probe);
+        let is_given = ours.iter().any(|r| r.content == answer.content);
+        let twin = ours.iter().find(|r| !is_given && r.text == answer.text);
+        endpoint.count(twin.is_some().into());
+        kinds.extend(twin.into_iter().flat_map(|r| between(r.content, answer.content)));
+    }
+    let tally = Tally { endpoint, reference: Share { showing: 0, all: evidence.reference.count() } };
+    let is_of_host = kinds.iter().any(|kind| !kind.may_be_the_models());
+    let confidence = if is_of_host { tally.never() } else { tally.seldom() }?;
+    let kinds: Vec<&str> = kinds.into_iter().map(Rewriting::words).collect();
+    Some((confidence, format!("answers are the reference's but for {}: {}", kinds.join(", "), tally.words())))
 }
 
 fn share(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Share {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::blank::Blank;
 use super::marks::before_end_tokens;
+use super::rewriting::folded;
 use super::thought::{Parts, split};
-use super::unicode::{composed, is_composed};
 use crate::sample::{Asking, Purpose, Sample, Traits};
 
 /// The answers of one endpoint; samples with an error are left out, since they are no answers.
@@ -32,7 +32,7 @@ pub struct Answer<'a> {
     /// What was thought before it, where the host discloses that.
     pub thought: Option<&'a str>,
     /// Its content without thoughts, and without white space at its ends and special tokens behind it, and its tool calls, see
-    /// [`Sample::with_calls`]; in the composed form of Unicode.
+    /// [`Sample::with_calls`]; without what transport may have made of it, see [`folded`].
     pub text: Cow<'a, str>,
     /// Its content alone, without the calls and as its host spells it.
     pub content: &'a str,
@@ -58,9 +58,10 @@ impl<'a> Answer<'a> {
         // A token that ends an answer is no part of what is said; that it was left in is told as such.
         let content = before_end_tokens(trimmed);
         let left = trimmed[content.len()..].trim_start();
-        // Characters that are spelt in another normal form are the same text; that they are is told as such.
-        let (thought, text) = (told.or(thought), in_one_form(sample.with_calls(content)));
-        let whole = thought.filter(|_| !text.is_empty()).map(|thought| [&composed(thought), BETWEEN, &text].concat());
+        // What was only written otherwise on its way is the same text; that it was is told as such.
+        let (thought, text) = (told.or(thought), folded(sample.with_calls(content)));
+        let joined = |thought| [&folded(Cow::Borrowed(thought)), BETWEEN, &text].concat();
+        let whole = thought.filter(|_| !text.is_empty()).map(joined);
         Self { sample, thought, text, content, left, whole }
     }
 
@@ -119,10 +120,6 @@ impl<'a> Answer<'a> {
 
 fn thought_marks(sample: &Sample) -> &[[String; 2]] {
     sample.parameters.as_ref().map_or(&[], |p| &p.thought_marks)
-}
-
-fn in_one_form(text: Cow<'_, str>) -> Cow<'_, str> {
-    if is_composed(&text) { text } else { Cow::Owned(composed(&text).into_owned()) }
 }
 
 fn is_no_comparison(answers: &[Answer<'_>]) -> bool {
@@ -252,6 +249,20 @@ mod tests {
         for text in [" Yes,\n no.", "\n\nYes,\n no.\n", "\u{feff}Yes,\n no."] {
             let other = Sample::new("e", "p", text);
             assert_eq!(Answer::new(&other).text, Answer::new(&plain).text, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_otherwise_on_its_way_is_no_difference() {
+        let plain = Sample { reasoning: Some("So \"it\" is.".into()), ..Sample::new("e", "p", "It's so,\nor not.") };
+        for (thought, text) in [
+            ("So \u{201c}it\u{201d} is.", "It\u{2019}s so,\nor not."),
+            ("So &quot;it&quot; is.", "It&#39;s so,\r\nor\u{a0}not."),
+        ] {
+            let other = Sample { reasoning: Some(thought.into()), ..Sample::new("e", "p", text) };
+            let (ours, theirs) = (Answer::new(&plain), Answer::new(&other));
+            assert_eq!((&ours.text, ours.generated()), (&theirs.text, theirs.generated()));
+            assert_ne!(ours.content, theirs.content);
         }
     }
 

@@ -23,11 +23,6 @@ pub fn composed(text: &str) -> Cow<'_, str> {
     if is_composed(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
-/// Whether two texts are equal but for their normal form.
-pub fn is_same_composed(one: &str, other: &str) -> bool {
-    one == other || composed(one) == composed(other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,7 +32,6 @@ mod tests {
     fn one_text_in_two_forms_is_one_text() {
         let (composed_form, decomposed) = ("caf\u{e9}", "cafe\u{301}");
         assert!(is_composed(composed_form) && !is_composed(decomposed) && is_composed(""));
-        assert!(is_same_composed(composed_form, decomposed) && !is_same_composed("cafe", decomposed));
         assert_eq!(composed(decomposed), composed_form);
         assert!(has_two_forms(composed_form) && has_two_forms(decomposed) && !has_two_forms("猫 cafe"));
     }
@@ -48,7 +42,6 @@ mod tests {
             let once = composed(&text).into_owned();
             prop_assert!(is_composed(&once));
             prop_assert_eq!(&composed(&once), &once);
-            prop_assert!(is_same_composed(&once, &text));
         }
     }
 }

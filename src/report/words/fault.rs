@@ -34,7 +34,7 @@ fn meaning(fault: &str) -> Option<&'static str> {
         "route-not-pinned" => "its answers name several hosts, models or deployments; that is no drift",
         "other-model-name" => "answers name another model than was asked for",
         "undecoded-tokens" => "tokens stand in the text as the tokenizer keeps them",
-        "unicode-normalised" => "characters are spelt in another normal form; that is no drift",
+        "unicode-normalised" => "characters are written in another form on their way; that is no drift",
         "stop-ignored" => "stop sequences do not stop",
         "wrong-eos" => "the host takes another token for the end of an answer",
         "seed-ignored" => "the seed changes nothing",
