@@ -40,8 +40,18 @@ const NAMES: &str = "\n\n";
 
 /// The fields that are kept of an answer. What is said by turns in several of them is joined without what else changes from event to
 /// event, such as an id, which would stand between the pieces.
-const SAID: [&str; 9] =
-    ["content", "text", "thinking", "reasoning", "reasoning_content", "summary", "refusal", "name", "arguments"];
+const SAID: [&str; 10] = [
+    "content",
+    "text",
+    "thinking",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_text",
+    "summary",
+    "refusal",
+    "name",
+    "arguments",
+];
 
 /// The digests of these fields, as keys.
 static SAID_KEYS: LazyLock<[u64; SAID.len()]> = LazyLock::new(|| SAID.map(|name| digest(0, name.as_bytes())));

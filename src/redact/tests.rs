@@ -164,6 +164,12 @@ fn pieces_are_found_by_choice_by_token_by_bytes_by_key_and_over_broken_lines() {
     let other = event(0, "a") + &event(1, "canar") + &event(0, "b") + &event(1, "y-7f3a");
     assert!(redactor.finds_in_pieces(&other));
     assert!(redactor.finds_in_pieces(&(event(1, "canar") + &event(2, "y-7f3a"))), "over choices");
+    let said = |id: &str, field: &str, text: &str| {
+        format!("data: {}\n\n", json!({"id": id, "choices": [{"index": 0, "delta": {(field): text}}]}))
+    };
+    for field in ["reasoning", "reasoning_content", "reasoning_text", "thinking"] {
+        assert!(redactor.finds_in_pieces(&(said("1", field, "canar") + &said("2", "content", "y-7f3a"))), "{field}");
+    }
     let cut = event(0, "canar") + r#"data: {"choices":[{"delta":{"content":"y-7f3a"#;
     assert!(redactor.finds_in_pieces(&cut));
     assert!(redactor.finds_in_pieces("data: canar\n\ndata: y-7f3a\n\n"));
