@@ -21,7 +21,7 @@ use super::toolcall::ToolCalls;
 use crate::attempt::{Answer, Failure, FailureKind};
 use crate::plural::count;
 use crate::sample::Usage;
-use crate::signal::finish::Ended;
+use crate::signal::finish::{Ended, is_filtered};
 
 /// What one event of a stream brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Assembly {
     index: Option<u64>,
     /// What a host said that may be why nothing came after it.
     remark: Option<HostError>,
+    /// A field beside the finish reason that says, whatever that one says, that the answer is not whole.
+    broken: Option<(&'static str, String)>,
     done: bool,
 }
 
@@ -218,8 +220,8 @@ impl Assembly {
     /// # Errors
     ///
     /// `CutStream` without a finish reason and without `[DONE]`; the host's own error where it left a remark instead
-    /// of a finish reason; `Filtered` when a filter withheld the answer; `Server` when the finish reason says that it
-    /// was broken off; `Malformed` when there never was a choice; `Blank` when nothing was generated.
+    /// of a finish reason; `Filtered` when a filter withheld the answer; `Server` when the finish reason, or a field beside
+    /// it, says that it was broken off; `Malformed` when there never was a choice; `Blank` when nothing was generated.
     pub fn finish(mut self) -> Result<Answer, Failure> {
         self.answer.text = join_halves(self.content.finish());
         let (reasoning, refusal) = (join_halves(self.reasoning.finish()), self.refusal.finish());
@@ -236,7 +238,9 @@ impl Assembly {
         if self.index.is_none() {
             return Err(malformed("the answer holds no choice"));
         }
-        match withheld(&self.answer, &refusal) {
+        let told = self.answer.finish_reason.as_deref().map(|reason| ("finish reason", reason));
+        let broken = self.broken.as_ref().map(|(field, word)| (*field, word.as_str()));
+        match withheld(&self.answer, told.into_iter().chain(broken), &refusal) {
             Some(failed) => Err(failed),
             None => Ok(self.answer),
         }
@@ -252,6 +256,7 @@ impl Assembly {
             return Err(self.failed(&error));
         }
         self.usage(value, choice);
+        self.broken = choice.and_then(|choice| broken_off(value, choice)).or(self.broken.take());
         Ok(choice.map_or(Progress::Nothing, |choice| self.choice(choice)))
     }
 
@@ -379,27 +384,44 @@ fn push(channel: &mut Channel, piece: &str, position: Position) {
     }
 }
 
-/// Why an answer that came to its end is none after all.
-fn withheld(answer: &Answer, refusal: &str) -> Option<Failure> {
-    let length = || count(answer.text.chars().count(), "character");
-    let (kind, message) = match answer.finish_reason.as_deref() {
-        Some("content_filter") => {
-            (FailureKind::Filtered, format!("the content filter cut the answer after {}", length()))
-        }
-        Some(reason) if Ended::read(Some(reason)) == Ended::Interrupted => {
-            let reason = fault::one_line(reason);
-            let message = format!("the host broke off after {}, with finish reason `{reason}`", length());
-            (FailureKind::Server, message)
-        }
-        _ if answer.text.is_empty() && !refusal.is_empty() => {
-            (FailureKind::Filtered, format!("the host refused: {refusal}"))
-        }
-        _ if is_nothing(answer) => {
-            (FailureKind::Blank, "the answer holds nothing: no content, no call, and no token counted".to_owned())
-        }
-        _ => return None,
+/// Fields beside the finish reason in which hosts say why an answer ended, in a choice or around it. Routers make `stop` of what the
+/// host behind them broke off, and leave its own word there.
+const BESIDE: [&str; 4] = ["native_finish_reason", "stop_reason", "done_reason", "status"];
+
+/// The field and the word that say of a choice that its answer is not whole. A word is one: what stopped an answer may be any text,
+/// and some hosts tell that in the same field.
+fn broken_off(chunk: &Value, choice: &Value) -> Option<(&'static str, String)> {
+    let is_broken = |word: &str| {
+        let is_word = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        is_word && (is_filtered(word) || Ended::read(Some(word)) == Ended::Interrupted)
     };
-    Some(failure(kind, message))
+    BESIDE.into_iter().find_map(|field| {
+        let mut words = [choice, chunk].into_iter().filter_map(|place| place.get(field)?.as_str());
+        words.find(|word| is_broken(word)).map(|word| (field, word.to_owned()))
+    })
+}
+
+/// Why an answer that came to its end is none after all, by what its host says of its end, each in a field.
+fn withheld<'a>(answer: &Answer, mut ends: impl Iterator<Item = (&'a str, &'a str)>, refusal: &str) -> Option<Failure> {
+    let length = || count(answer.text.chars().count(), "character");
+    let broken = |(field, word): (&str, &str)| {
+        if is_filtered(word) {
+            let message = format!("the content filter cut the answer after {}", length());
+            return Some((FailureKind::Filtered, message));
+        }
+        (Ended::read(Some(word)) == Ended::Interrupted).then(|| {
+            let word = fault::one_line(word);
+            (FailureKind::Server, format!("the host broke off after {}, with {field} `{word}`", length()))
+        })
+    };
+    if let Some((kind, message)) = ends.find_map(broken) {
+        return Some(failure(kind, message));
+    }
+    if answer.text.is_empty() && !refusal.is_empty() {
+        return Some(failure(FailureKind::Filtered, format!("the host refused: {refusal}")));
+    }
+    let blank = "the answer holds nothing: no content, no call, and no token counted";
+    is_nothing(answer).then(|| failure(FailureKind::Blank, blank))
 }
 
 /// Whether nothing was generated at all: what ends so at a cap was generated and is not shown.

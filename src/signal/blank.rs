@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::answers::Answer;
-use super::finish::Ended;
+use super::finish::{Ended, is_filtered};
 use super::tokens::AT_ITS_END;
 
 /// Why nothing is answered, as far as an answer shows it.
@@ -23,15 +23,11 @@ pub enum Blank {
     Ended,
 }
 
-/// Hosts' words for an answer that a filter withheld.
-const FILTERED: [&str; 5] =
-    ["content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "safety"];
-
 impl Blank {
     /// The kind of an answer without content and call.
     pub(super) fn of(answer: &Answer<'_>) -> Self {
         let reason = answer.sample.finish_reason.as_deref().unwrap_or_default();
-        if FILTERED.iter().any(|word| word.eq_ignore_ascii_case(reason)) {
+        if is_filtered(reason) {
             return Self::Filtered;
         }
         let thinks = answer.thought.is_some() || answer.reasoning_tokens().is_some_and(|n| n > 0);

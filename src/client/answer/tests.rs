@@ -100,7 +100,7 @@ fn a_missing_finish_reason_stays_missing_and_an_odd_one_is_kept() {
     assert_eq!(stream(&[delta(&json!({"content": "a"}))], &["[DONE]"]).unwrap().finish_reason, None);
     let some = delta(&json!({"content": "a"}));
     let reason = |reason: Value| stream(&[some.clone(), finish(&reason)], &[]).unwrap().finish_reason;
-    assert_eq!(reason(json!("recitation")).as_deref(), Some("recitation"));
+    assert_eq!(reason(json!("tired")).as_deref(), Some("tired"));
     assert_eq!(reason(json!({"type": "length", "length": 9})).as_deref(), Some("length"));
     assert_eq!(reason(json!(7)).as_deref(), Some("7"));
     let whole = read(&json!({"choices": [{"message": {"content": "a"}}]})).unwrap();
@@ -113,6 +113,44 @@ fn what_the_host_broke_off_is_no_answer() {
     for reason in [json!("abort"), json!("error"), json!("cancelled"), json!({"type": "abort", "message": "no room"})] {
         assert_eq!(ended(reason.clone()), FailureKind::Server, "{reason}");
     }
+    for reason in ["failed", "upstream_error", "FINISH_REASON_ABORT", "engine_overloaded", "preempted"] {
+        assert_eq!(ended(json!(reason)), FailureKind::Server, "{reason}");
+    }
+    assert_eq!(ended(json!("RECITATION")), FailureKind::Filtered);
+}
+
+#[test]
+fn what_a_field_beside_the_finish_reason_says_was_broken_off_is_no_answer() {
+    let with = |place: Value, around: Value| {
+        let mut choice = json!({"index": 0, "message": {"content": "a"}, "finish_reason": "stop"});
+        choice.as_object_mut().unwrap().extend(place.as_object().unwrap().clone());
+        let mut body = json!({"choices": [choice]});
+        body.as_object_mut().unwrap().extend(around.as_object().unwrap().clone());
+        body
+    };
+    for (place, around) in [
+        (json!({"native_finish_reason": "ABORT"}), json!({})),
+        (json!({"native_finish_reason": "error"}), json!({})),
+        (json!({"stop_reason": "abort"}), json!({})),
+        (json!({}), json!({"done_reason": "abort"})),
+        (json!({}), json!({"status": "failed"})),
+    ] {
+        let body = with(place, around);
+        let failed = read(&body).unwrap_err();
+        assert_eq!(failed.kind, FailureKind::Server, "{body}");
+        assert!(failed.message.contains("reason `") || failed.message.contains("status `failed`"), "{failed:?}");
+        assert_eq!(kind(stream(&[body], &["[DONE]"])), FailureKind::Server);
+    }
+    for (place, around) in [
+        (json!({"native_finish_reason": "STOP", "stop_reason": null}), json!({"status": "completed"})),
+        (json!({"native_finish_reason": "end_turn", "stop_reason": 128_009}), json!({"status": 200})),
+        (json!({"stop_reason": "Error:"}), json!({"done_reason": "stop", "status": {"code": 0}})),
+    ] {
+        let body = with(place, around);
+        assert_eq!(read(&body).unwrap().finish_reason.as_deref(), Some("stop"), "{body}");
+    }
+    let filtered = with(json!({"native_finish_reason": "SAFETY"}), json!({}));
+    assert_eq!(kind(read(&filtered)), FailureKind::Filtered);
 }
 
 #[test]
