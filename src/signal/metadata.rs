@@ -37,24 +37,108 @@ fn bounded(name: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
 }
 
-/// Whether two names may mean one model: hosts add a path, a variant, or change case and punctuation, so that one name within
-/// the other is enough.
+/// Whether two names may mean one model: hosts add a path, a date or a variant, or change case and punctuation, so that one name within
+/// the other is enough, as long as what is more there does not make it another model.
 pub fn may_be_same_model(asked: &str, answered: &str) -> bool {
-    let plain = |name: &str| -> String {
-        let last = name.rsplit('/').next().unwrap_or(name);
-        last.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
-    let (asked, answered) = (plain(asked), plain(answered));
-    asked.contains(&answered) || answered.contains(&asked)
+    let (asked, answered) = (parts(asked), parts(answered));
+    is_within(&asked, &answered) || is_within(&answered, &asked)
+}
+
+/// Words that make a model another one than that of the name without them.
+const OF_ANOTHER_MODEL: [&str; 26] = [
+    "audio",
+    "base",
+    "code",
+    "coder",
+    "codex",
+    "distill",
+    "distilled",
+    "embed",
+    "embedding",
+    "flash",
+    "guard",
+    "large",
+    "lite",
+    "math",
+    "medium",
+    "micro",
+    "mini",
+    "nano",
+    "o",
+    "omni",
+    "pico",
+    "small",
+    "tiny",
+    "vision",
+    "vl",
+    "xl",
+];
+
+/// Words that say nothing of a model: whichever is its last version, what it costs, or in which form it is kept.
+const OF_NO_MODEL: [&str; 4] = ["free", "hf", "latest", "nitro"];
+
+/// A part of a name: letters, a number without its points, or a number of parameters.
+struct Part {
+    text: String,
+    makes_another: bool,
+}
+
+/// The parts of a name, in their order.
+fn parts(name: &str) -> Vec<Part> {
+    let mut all: Vec<Part> = words(name).iter().flat_map(|word| parts_of_word(word)).collect();
+    let is_telling = |part: &Part| !OF_NO_MODEL.contains(&part.text.as_str());
+    if all.iter().any(is_telling) {
+        all.retain(is_telling);
+    }
+    all
+}
+
+fn parts_of_word(word: &str) -> Vec<Part> {
+    let mut texts: Vec<String> = Vec::new();
+    let is_size = is_size(word);
+    let mut was_digit = None;
+    for c in word.chars().filter(|c| c.is_alphanumeric()) {
+        let is_digit = c.is_ascii_digit();
+        if texts.is_empty() || was_digit != Some(is_digit) && !is_size {
+            texts.push(String::new());
+        }
+        if let Some(text) = texts.last_mut() {
+            text.push(c);
+        }
+        was_digit = Some(is_digit);
+    }
+    let part = |text: String| Part { makes_another: is_size || OF_ANOTHER_MODEL.contains(&text.as_str()), text };
+    texts.into_iter().map(part).collect()
+}
+
+/// The words of a name without its path, in lower case. A point is part of a word only between two digits.
+fn words(name: &str) -> Vec<String> {
+    let lower = name.to_lowercase();
+    let chars: Vec<char> = lower.rsplit('/').next().unwrap_or(&lower).chars().collect();
+    let is_digit = |at: usize| chars.get(at).is_some_and(char::is_ascii_digit);
+    let is_point = |at: usize| chars[at] == '.' && at > 0 && is_digit(at - 1) && is_digit(at + 1);
+    let spaced = |at: usize| if chars[at].is_alphanumeric() || is_point(at) { chars[at] } else { ' ' };
+    let spaced: String = (0..chars.len()).map(spaced).collect();
+    spaced.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether one name is a run of whole parts of another, and none of the other's further parts makes it another model.
+fn is_within(shorter: &[Part], longer: &[Part]) -> bool {
+    let name: String = shorter.iter().map(|part| part.text.as_str()).collect();
+    (0..=longer.len()).any(|start| {
+        let (mut rest, mut end) = (name.as_str(), start);
+        while let Some(next) = longer.get(end).and_then(|part| rest.strip_prefix(part.text.as_str())) {
+            (rest, end) = (next, end + 1);
+        }
+        let mut more = longer[..start].iter().chain(&longer[end..]);
+        rest.is_empty() && !more.any(|part| part.makes_another)
+    })
 }
 
 /// Whether two names are of two sizes of one family, such as `gpt-oss-120b` and `gpt-oss-20b`. A name that has nothing in common with
 /// the other may be an alias of it.
 pub fn are_other_sizes(asked: &str, answered: &str) -> bool {
-    let words = |name: &str| -> BTreeSet<String> {
-        let last = name.rsplit('/').next().unwrap_or(name).to_lowercase();
-        last.split(|c: char| !c.is_alphanumeric() && c != '.').map(str::to_owned).collect()
-    };
+    let words = |name: &str| -> BTreeSet<String> { words(name).into_iter().collect() };
     let (asked, answered) = (words(asked), words(answered));
     let have_family = asked.intersection(&answered).any(|word| is_of_family(word));
     have_family && Sizes::of(&asked).are_others(&Sizes::of(&answered))
@@ -102,6 +186,12 @@ impl Sizes {
     }
 }
 
+/// Whether a word is a number of parameters, or that of each of several experts: `8x7b`.
+fn is_size(word: &str) -> bool {
+    let of_experts = word.split_once('x').filter(|(experts, _)| experts.parse::<u32>().is_ok());
+    size(word).is_some() || of_experts.is_some_and(|(_, of_each)| size(of_each).is_some())
+}
+
 /// The number of parameters that a word stands for, in billions: `120b`, `1.5b`, `500m`, or `a3b` for those that are active.
 fn size(word: &str) -> Option<f64> {
     let word = word.strip_prefix('a').unwrap_or(word);
@@ -142,6 +232,45 @@ mod tests {
             "llama-4-maverick-17b-128e-instruct"
         ));
         assert!(!may_be_same_model("openai/gpt-oss-120b", "openai/gpt-oss-20b"));
+    }
+
+    #[test]
+    fn what_a_name_has_more_may_make_it_another_models() {
+        for (one, other) in [
+            ("gpt-4o", "gpt-4o-mini"),
+            ("gpt-4", "gpt-4o-mini"),
+            ("gpt-4", "gpt-4o"),
+            ("gpt-4", "gpt-4.1"),
+            ("qwen3", "qwen3-0.6b"),
+            ("mixtral", "mixtral-8x7b-instruct"),
+            ("deepseek-v3", "deepseek-v3.1"),
+            ("deepseek-r1", "deepseek-r1-distill-llama-8b"),
+            ("gemini-2.5-flash", "gemini-2.5-flash-lite-preview"),
+            ("Qwen/Qwen3-8B", "qwen3-8b-base"),
+            ("llama-7b", "codellama-7b"),
+        ] {
+            assert!(!may_be_same_model(one, other) && !may_be_same_model(other, one), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn what_hosts_add_to_a_name_leaves_it_that_of_the_same_model() {
+        for (one, other) in [
+            ("gpt-4o", "gpt-4o-2024-08-06"),
+            ("gpt-4", "gpt-4-0613"),
+            ("gpt-35-turbo", "gpt-3.5-turbo-0125"),
+            ("claude-3.5-sonnet", "anthropic/claude-3-5-sonnet-20241022"),
+            ("claude-3-5-haiku-latest", "claude-3-5-haiku-20241022"),
+            ("llama3.1:8b", "meta.llama3-1-8b-instruct-v1:0"),
+            ("meta-llama/llama-3.3-70b-instruct:free", "Llama-3.3-70B-Instruct-Turbo-FP8"),
+            ("gemma-2-9b", "gemma-2-9b-it@fp8"),
+            ("openai/gpt-oss-120b:nitro", "gpt-oss-120b"),
+            ("gpt-4o-mini", "gpt-4o-mini-2024-07-18"),
+            ("lab", "lab"),
+            ("m", "m-2"),
+        ] {
+            assert!(may_be_same_model(one, other) && may_be_same_model(other, one), "{one} and {other}");
+        }
     }
 
     #[test]
@@ -189,7 +318,8 @@ mod tests {
         fn any_name_fits_itself_and_a_star(name in "[^*]{0,20}") {
             let (itself, longer) = (fits(&name, &name), fits(&(name.clone() + "*"), &name));
             proptest::prop_assert!(itself && longer && fits("*", &name));
-            let _ = are_other_sizes(&name, "a-7b");
+            proptest::prop_assert!(may_be_same_model(&name, &name));
+            let _ = (are_other_sizes(&name, "a-7b"), may_be_same_model(&name, "a-7b"));
         }
     }
 }

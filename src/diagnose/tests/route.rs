@@ -89,6 +89,8 @@ fn another_name_than_the_one_asked_for_is_told() {
     assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-120b"; 2]), None);
     assert_eq!(of(Some("openai/gpt-oss-120b"), ["gpt-oss-20b"; 2]).as_deref(), Some("swapped-model"));
     assert_eq!(of(Some("chat-prod-eu"), ["gpt-oss-120b"; 2]).as_deref(), Some("other-model-name"));
+    assert_eq!(of(Some("gpt-4o"), ["gpt-4o-mini"; 2]).as_deref(), Some("other-model-name"));
+    assert_eq!(of(Some("gpt-4o"), ["gpt-4o-2024-08-06"; 2]), None);
     assert_eq!(of(Some("a-large"), ["a-large", "a-small"]).as_deref(), Some("route-not-pinned"));
     assert_eq!(of(None, ["x", "y"]).as_deref(), Some("route-not-pinned"));
     assert_eq!(of(None, ["m"; 2]), None);
