@@ -1,40 +1,76 @@
 //! The form of the characters: texts that are the reference's but for what transport makes of them, and tokens that were not decoded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::tally::Tally;
+use super::tally::{FEWEST, Tally};
 use super::{Evidence, finding as told};
 use crate::signal::answers::{Answer, Answers};
+use crate::signal::marks::without_special_tokens;
 use crate::signal::rewriting::{Rewriting, between};
+use crate::signal::undecoded::{first_token, is_misread};
 use crate::signal::unicode::{has_two_forms, is_composed};
 use crate::stats::exact::Share;
+use crate::verdict::Confidence::Possible;
 use crate::verdict::{Confidence, Finding};
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
-    normalised(evidence).into_iter().chain(undecoded(evidence)).collect()
+    [normalised, undecoded, misread].into_iter().filter_map(|rule| rule(evidence)).collect()
 }
 
-/// How byte-level tokenizers write a space and a line feed, and how `SentencePiece` writes a space.
-const UNDECODED: [char; 3] = ['\u{120}', '\u{10a}', '\u{2581}'];
+/// What answers show, on the probes to which none of the reference's shows it: what is asked for is there in both.
+struct Contrast {
+    tally: Tally,
+    /// Probes of which an answer shows it.
+    probes: usize,
+}
 
-/// So many words of an answer must begin with one.
-const FEWEST_UNDECODED: usize = 2;
+impl Contrast {
+    fn of(evidence: &Evidence<'_>, shows: impl Fn(&Answer<'_>) -> bool) -> Self {
+        let mut out = Self { tally: Tally::default(), probes: 0 };
+        for (asking, probe, ours) in evidence.reference.everything() {
+            if ours.iter().any(&shows) {
+                continue;
+            }
+            let theirs = evidence.answers.of(asking, probe);
+            out.tally.reference.all += ours.len();
+            out.tally.endpoint.all += theirs.len();
+            let showing = theirs.iter().filter(|a| shows(a)).count();
+            out.tally.endpoint.showing += showing;
+            out.probes += usize::from(showing > 0);
+        }
+        out
+    }
 
-/// Whether tokens were not decoded. Bars are drawn with one of these characters, and names in Maltese begin with another; only where
-/// they stand for spaces are there more of them before words than spaces.
-fn is_undecoded(text: &str) -> bool {
-    let pairs = text.chars().zip(text.chars().skip(1));
-    let marks = pairs.filter(|(c, next)| UNDECODED.contains(c) && next.is_alphanumeric()).count();
-    marks >= FEWEST_UNDECODED && marks > text.matches(' ').count()
+    /// How sure it is, for what no model writes of itself. One or two probes may ask for it.
+    fn confidence(&self) -> Option<Confidence> {
+        let confidence = self.tally.never()?;
+        Some(if self.probes < FEWEST { confidence.max(Possible) } else { confidence })
+    }
+}
+
+/// The token in an answer that was not decoded. Special tokens have such characters in them, and are told as such.
+fn token(answer: &Answer<'_>) -> Option<&'static str> {
+    first_token(&without_special_tokens(answer.generated()))
 }
 
 /// The finding that tokens stand in answers as the tokenizer keeps them.
 fn undecoded(evidence: &Evidence<'_>) -> Option<Finding> {
-    let shows = |a: &Answer<'_>| Some(is_undecoded(&a.text));
-    let tally = Tally { endpoint: share(evidence.answers, shows), reference: share(evidence.reference, shows) };
-    let confidence = tally.never()?;
-    let seen = format!("tokens such as `Ġ` for a space stand in {}", tally.words());
+    let contrast = Contrast::of(evidence, |a| token(a).is_some());
+    let confidence = contrast.confidence()?;
+    let mut marks: BTreeMap<&str, usize> = BTreeMap::new();
+    evidence.answers.all().filter_map(token).for_each(|mark| *marks.entry(mark).or_default() += 1);
+    let (mark, _) = marks.into_iter().max_by_key(|(_, answers)| *answers)?;
+    let seen = format!("tokens such as {mark} stand in {}", contrast.tally.words());
     Some(told("undecoded-tokens", confidence, seen))
+}
+
+/// The finding that characters stand in answers as if each of their bytes were one. A host may have read them so, or a model learnt
+/// them from pages on which they stand.
+fn misread(evidence: &Evidence<'_>) -> Option<Finding> {
+    let contrast = Contrast::of(evidence, |a| token(a).is_none() && is_misread(a.generated()));
+    let confidence = contrast.confidence()?.max(Possible);
+    let seen = format!("letters such as `Ã©` for the bytes of one stand in {}", contrast.tally.words());
+    Some(told("corrupted-output", confidence, seen))
 }
 
 /// The finding that answers are the reference's but for what transport makes of texts, or that characters are decomposed,

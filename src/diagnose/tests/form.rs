@@ -71,7 +71,39 @@ fn tokens_that_were_not_decoded_are_told_and_one_such_letter_in_a_word_is_not() 
         found.findings.into_iter().find(|f| f.fault == "undecoded-tokens").map(|f| f.confidence)
     };
     assert_eq!(told(|text| text.replace(' ', "\u{120}")), Some(Confidence::Certain));
+    assert_eq!(told(|text| text.replace('\n', "\u{10a}")), Some(Confidence::Certain), "line feeds alone");
+    assert_eq!(told(|text| text.replacen(' ', "\u{120}", 1)), Some(Confidence::Certain), "one an answer");
+    assert_eq!(told(|text| format!("it isn\u{e2}\u{122}\u{13b}t {text}")), Some(Confidence::Certain));
+    assert_eq!(told(|text| text.replacen(' ', "<0x0A>", 1)), Some(Confidence::Certain));
+    assert_eq!(told(|text| text.replace(' ', "</w> ")), Some(Confidence::Certain));
     assert_eq!(told(|text| format!("\u{120}gantija {text}")), None, "a Maltese word");
     assert_eq!(told(|text| format!("\u{120}orġ u \u{120}anni: {text}")), None, "Maltese names");
     assert_eq!(told(|text| format!("{text}\n\u{2581}\u{2582}\u{2581}\u{2583}\u{2581}")), None, "bars");
+}
+
+#[test]
+fn tokens_that_a_probe_asks_for_are_no_tokens_that_were_not_decoded() {
+    let written = |d: &mut Draft| d.sample.text = format!("the\u{120}river {}", d.sample.text);
+    let (mut reference, mut endpoint) = (host("reference"), host("endpoint"));
+    let asked = |d: &&mut Draft| d.kind == Kind::Plain && d.number < 8;
+    reference.iter_mut().filter(asked).for_each(written);
+    endpoint.iter_mut().filter(asked).for_each(written);
+    let both = comparison(reference, endpoint).endpoints.remove(0);
+    assert!(both.findings.iter().all(|f| f.fault != "undecoded-tokens"), "{:#?}", both.findings);
+    let mut endpoint = host("endpoint");
+    endpoint.iter_mut().filter(|d| d.kind == Kind::Sampled && d.number == 0).for_each(written);
+    let one = comparison(host("reference"), endpoint).endpoints.remove(0);
+    let told = one.findings.iter().find(|f| f.fault == "undecoded-tokens").map(|f| f.confidence);
+    assert_eq!(told, Some(Confidence::Possible), "{:#?}", one.findings);
+}
+
+#[test]
+fn characters_that_were_read_byte_by_byte_are_possibly_spoilt() {
+    let mut endpoint = host("endpoint");
+    for d in endpoint.iter_mut().filter(|d| d.kind == Kind::Plain) {
+        d.sample.text += " Caf\u{c3}\u{a9}.";
+    }
+    let found = comparison(host("reference"), endpoint).endpoints.remove(0);
+    let told = found.findings.iter().find(|f| f.fault == "corrupted-output").map(|f| f.confidence);
+    assert_eq!(told, Some(Confidence::Possible), "{:#?}", found.findings);
 }
