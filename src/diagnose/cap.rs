@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tally::{FEWEST, Tally};
 use super::{Evidence, completion, ending, finding};
 use crate::plural::count;
+use crate::sample::Asking;
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::finish::Ended;
+use crate::signal::repeats::canned;
 use crate::signal::tokens::AT_ITS_END;
 use crate::stats::exact::Share;
 use crate::verdict::Confidence::{Certain, Possible};
-use crate::verdict::Finding;
+use crate::verdict::{Confidence, Finding};
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     [ignored, lowered, lowered_by_length, default].into_iter().filter_map(|rule| rule(evidence)).collect()
@@ -62,44 +64,105 @@ fn are_longer(evidence: &Evidence<'_>, over: impl Fn(&Answer<'_>) -> Option<bool
     lengths(None).is_beyond_chance() || caps.into_iter().any(|cap| lengths(cap).is_beyond_chance())
 }
 
+/// Answers for which no cap was sent, beside the reference's.
+#[derive(Default)]
+struct Uncapped<'a> {
+    /// Those that end at a cap by their host's word, of the endpoint's before any of the reference's ends.
+    at_cap: Tally,
+    /// The endpoint's.
+    theirs: Vec<&'a Answer<'a>>,
+    /// Their numbers of tokens.
+    counts: BTreeSet<Option<u64>>,
+    /// Probes that the endpoint has answered.
+    probes: usize,
+    /// Whether one of the endpoint's is as long as one of the reference's.
+    is_any_as_long: bool,
+}
+
+impl<'a> Uncapped<'a> {
+    fn of(evidence: &Evidence<'a>) -> Self {
+        let mut out = Self::default();
+        for (asking, probe, ours) in evidence.reference.everything() {
+            let ours: Vec<&Answer<'_>> = ours.iter().filter(|a| a.is_uncapped()).collect();
+            let Some(shortest) = ours.iter().map(|a| a.text.chars().count()).min() else { continue };
+            for answer in &ours {
+                out.at_cap.reference.count((Ended::of(answer) == Ended::AtCap).into());
+            }
+            let theirs: Vec<&Answer<'_>> =
+                evidence.answers.of(asking, probe).iter().filter(|a| a.is_uncapped()).collect();
+            out.probes += usize::from(!theirs.is_empty());
+            for answer in &theirs {
+                let shorter = answer.text.chars().count() < shortest;
+                out.is_any_as_long |= !shorter;
+                out.at_cap.endpoint.count((shorter && Ended::of(answer) == Ended::AtCap).into());
+                out.counts.insert(evidence.completion_tokens(answer));
+            }
+            out.theirs.extend(theirs);
+        }
+        out
+    }
+
+    /// The one number of tokens that all have. Answers that are one text say nothing of what cuts them.
+    fn one_count(&self) -> Option<u64> {
+        let texts: BTreeSet<&str> = self.theirs.iter().map(|a| &*a.text).collect();
+        let is_constant = self.counts.len() == 1 && self.probes >= 2 && texts.len() >= self.probes;
+        let are_enough = self.theirs.len() >= FEWEST && !self.is_any_as_long && self.at_cap.reference.showing == 0;
+        self.counts.first().copied().flatten().filter(|_| is_constant && are_enough)
+    }
+}
+
 /// Answers without a cap that end at one all the same, before the reference's do.
 fn default(evidence: &Evidence<'_>) -> Option<Finding> {
-    let mut tally = Tally::default();
-    let mut counts = BTreeSet::new();
-    let mut probes = 0;
-    let mut all_shorter = true;
-    for (asking, probe, ours) in evidence.reference.everything() {
-        let uncapped = || evidence.answers.of(asking, probe).iter().filter(|a| a.is_uncapped());
-        let ours: Vec<&Answer<'_>> = ours.iter().filter(|a| a.is_uncapped()).collect();
-        let Some(shortest) = ours.iter().map(|a| a.text.chars().count()).min() else { continue };
-        for answer in &ours {
-            tally.reference.count((Ended::of(answer) == Ended::AtCap).into());
-        }
-        probes += usize::from(uncapped().next().is_some());
-        for answer in uncapped() {
-            let shorter = answer.text.chars().count() < shortest;
-            all_shorter &= shorter;
-            tally.endpoint.count((shorter && Ended::of(answer) == Ended::AtCap).into());
-            counts.insert(evidence.completion_tokens(answer));
-        }
-    }
-    if let Some(confidence) = tally.never() {
-        let tokens: Vec<String> = counts.into_iter().flatten().map(|n| n.to_string()).collect();
-        let evidence = format!("no cap was sent, and {} end at one ({} tokens)", tally.words(), tokens.join(", "));
+    let found = Uncapped::of(evidence);
+    if let Some(confidence) = found.at_cap.never() {
+        let tokens: Vec<String> = found.counts.into_iter().flatten().map(|n| n.to_string()).collect();
+        let evidence =
+            format!("no cap was sent, and {} end at one ({} tokens)", found.at_cap.words(), tokens.join(", "));
         return Some(finding("low-output-default", confidence, evidence));
     }
     // A host that says `stop` of it as well is given away by the number: no two prompts have answers of one length by chance.
     // A wrong end token cuts other answers as well, and may cut these after one and the same number.
-    let constant = counts.len() == 1 && probes >= 2 && all_shorter && tally.endpoint.all >= FEWEST;
-    let elsewhere = || ending::ends_early(evidence).is_some();
-    let tokens =
-        counts.first().copied().flatten().filter(|_| constant && tally.reference.showing == 0 && !elsewhere())?;
-    if !completion::are_short(evidence, tokens) {
+    let tokens = found.one_count()?;
+    if ending::ends_early(evidence).is_some() || !completion::are_short(evidence, tokens) {
         return None;
     }
+    let confidence = surely_cut(evidence, &found.theirs)?;
     let tokens = count(tokens as usize, "token");
-    let evidence = format!("no cap was sent, and all {} answers have {tokens}", tally.endpoint.all);
-    Some(finding("low-output-default", Certain, evidence))
+    let evidence = format!("no cap was sent, and all {} answers have {tokens}", found.theirs.len());
+    Some(finding("low-output-default", confidence, evidence))
+}
+
+/// What ends a sentence, or a text, wherever a model is done.
+const ENDS: [char; 12] = ['.', '!', '?', '…', '。', '！', '？', '"', '”', '`', ')', '}'];
+
+/// From this share on it is most of the answers at a cap.
+const MOST: f64 = 0.5;
+
+/// How sure it is that a cap has cut these answers, which have one number of tokens: by the host's word, or else where they break off
+/// in the midst, of their sentences and of the reference's answers. Another model's may have one length as well, or be labels.
+fn surely_cut(evidence: &Evidence<'_>, at_wall: &[&Answer<'_>]) -> Option<Confidence> {
+    let share = |of: &dyn Fn(&Answer<'_>) -> Option<bool>| {
+        let mut share = Share::default();
+        at_wall.iter().filter_map(|&a| of(a)).for_each(|shows| share.count(shows.into()));
+        share
+    };
+    if share(&|a| Some(Ended::of(a) == Ended::AtCap)).value() >= MOST {
+        return Some(Certain);
+    }
+    let breaks_off = |a: &Answer<'_>| Some(Ended::of(a) == Ended::AtCap || !a.text.trim_end().ends_with(ENDS));
+    if share(&breaks_off).value() < MOST {
+        return None;
+    }
+    let in_midst = share(&|a| is_in_midst(evidence, a));
+    Some(if in_midst.showing >= FEWEST && in_midst.value() >= MOST { Certain } else { Possible })
+}
+
+/// Whether a greedy answer is the beginning of one of the reference's; `None` of any other.
+fn is_in_midst(evidence: &Evidence<'_>, answer: &Answer<'_>) -> Option<bool> {
+    let asking = answer.sample.asking();
+    let goes_on = |ours: &Answer<'_>| ours.text.len() > answer.text.len() && ours.text.starts_with(&*answer.text);
+    let ours = evidence.reference.of(asking, &answer.sample.probe);
+    (asking == Asking::Greedy && !ours.is_empty()).then(|| !answer.text.is_empty() && ours.iter().any(goes_on))
 }
 
 /// Fewest answers that a lowered cap must have cut.
@@ -110,7 +173,8 @@ const LOWERED: u64 = 2;
 
 /// Many answers of one number of tokens below the caps that were sent, none longer, and the reference's longer.
 fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
-    let (wall, cut) = wall(evidence)?;
+    let (wall, at_wall) = wall(evidence)?;
+    let cut = at_wall.len();
     let above = |a: &Answer<'_>, longest: u64| {
         let tokens = evidence.completion_tokens(a)?;
         a.cap().filter(|cap| *cap >= wall + LOWERED).map(|_| tokens > longest)
@@ -121,13 +185,15 @@ fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
     // As many are cut there as would go on, give or take half.
     let is_wall = theirs.showing == 0 && 2 * cut * ours.all >= ours.showing * theirs.all;
     let are_cut = is_wall && cut >= FEWEST_CUT && ours.showing >= FEWEST_CUT && completion::are_short(evidence, wall);
-    (are_cut && !are_as_long(evidence, wall)).then(|| {
-        let evidence = format!(
-            "{cut} of {} answers end at {wall} tokens and none is longer, below the caps that were sent; {} of {} of the reference's are",
-            theirs.all, ours.showing, ours.all
-        );
-        finding("low-output-cap", Certain, evidence)
-    })
+    if !are_cut || are_as_long(evidence, wall) {
+        return None;
+    }
+    let confidence = surely_cut(evidence, &at_wall)?;
+    let evidence = format!(
+        "{cut} of {} answers end at {wall} tokens and none is longer, below the caps that were sent; {} of {} of the reference's are",
+        theirs.all, ours.showing, ours.all
+    );
+    Some(finding("low-output-cap", confidence, evidence))
 }
 
 /// Whether the answers at the wall are nearer in length to the reference's that the caps sent have cut than to the part of these that
@@ -172,17 +238,18 @@ fn lowered_by_length(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(finding("low-output-cap", confidence, evidence))
 }
 
-/// The commonest number of tokens below their caps at which answers end that the reference did not give, with the number of these
-/// answers, whatever the host says of them. A host that counts otherwise gives the reference's answers.
-fn wall(evidence: &Evidence<'_>) -> Option<(u64, usize)> {
-    let given = texts(evidence.reference);
-    let mut walls: BTreeMap<u64, usize> = BTreeMap::new();
+/// The commonest number of tokens below their caps at which answers end that the reference did not give, with these answers, whatever
+/// the host says of them. A host that counts otherwise gives the reference's answers, and one text for many prompts is cut by nothing.
+fn wall<'a>(evidence: &Evidence<'a>) -> Option<(u64, Vec<&'a Answer<'a>>)> {
+    let (given, canned) = (texts(evidence.reference), canned(evidence.answers));
+    let mut walls: BTreeMap<u64, Vec<&Answer<'_>>> = BTreeMap::new();
     for answer in evidence.answers.all().filter(|a| Ended::of(a) != Ended::WithCalls) {
         let tokens = evidence.completion_tokens(answer);
         let below = tokens.filter(|n| answer.cap().is_some_and(|cap| n + LOWERED <= cap));
-        if let Some(n) = below.filter(|_| !given.contains(&(answer.sample.probe.as_str(), &*answer.text))) {
-            *walls.entry(n).or_default() += 1;
+        let is_own = !given.contains(&(answer.sample.probe.as_str(), &*answer.text));
+        if let Some(n) = below.filter(|_| is_own && !canned.contains_key(&*answer.text)) {
+            walls.entry(n).or_default().push(answer);
         }
     }
-    walls.into_iter().max_by_key(|(_, cut)| *cut)
+    walls.into_iter().max_by_key(|(_, cut)| cut.len())
 }

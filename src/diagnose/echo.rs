@@ -1,11 +1,11 @@
-//! What the host says of itself: the model that answered, and the ids of its responses.
+//! What the host says of itself: the model that answered, and the ids of its responses; and what it says whatever is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tally::Tally;
 use super::{Evidence, finding};
 use crate::signal::metadata::{Metadata, are_other_sizes, fits, may_be_same_model};
-use crate::signal::repeats::{repeated, replayed_ids};
+use crate::signal::repeats::{self, repeated, replayed_ids};
 use crate::verdict::Confidence::{Likely, Possible};
 use crate::verdict::Finding;
 
@@ -71,4 +71,32 @@ fn replays(evidence: &Evidence<'_>) -> Option<Finding> {
     }
     let evidence = format!("the id and the text of an earlier answer on {}", tally.words());
     Some(finding("cached-responses", confidence, evidence))
+}
+
+/// Fewest probes that one text must answer before it is told.
+const FEWEST_CANNED: usize = 8;
+
+/// Characters of a text that are told.
+const LONGEST_TOLD: usize = 60;
+
+/// The finding that one text of the endpoint's alone answers many probes to which the reference's answers differ, such as a refusal of all
+/// of them: a filter may say it, a stand-in, or another model. Where tools are missing, one text may well be right.
+pub(super) fn canned(evidence: &Evidence<'_>) -> Option<Finding> {
+    let ours = repeats::canned(evidence.reference);
+    let alike: BTreeSet<&str> = ours.values().flatten().copied().collect();
+    let answered: BTreeSet<&str> = evidence.reference.all().map(|a| a.sample.probe.as_str()).collect();
+    let given: BTreeSet<&str> = evidence.reference.all().map(|a| &*a.text).collect();
+    let is_told = |probe: &str| {
+        let has_tools = evidence.traits(probe).is_some_and(|traits| !traits.tools.is_empty());
+        answered.contains(probe) && !alike.contains(probe) && !has_tools
+    };
+    let theirs = repeats::canned(evidence.answers);
+    let counted = theirs.iter().filter(|(text, _)| !given.contains(*text));
+    let counted = counted.map(|(text, probes)| (probes.iter().filter(|probe| is_told(probe)).count(), *text));
+    let (n, text) = counted.max().filter(|(n, _)| *n >= FEWEST_CANNED)?;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told: String = words.chars().take(LONGEST_TOLD).collect();
+    let rest = if told.len() < words.len() { "…" } else { "" };
+    let seen = format!("`{told}{rest}` answers {n} probes to which the reference's answers differ");
+    Some(finding("swapped-model", Possible, seen))
 }

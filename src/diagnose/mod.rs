@@ -175,7 +175,7 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings = prompt::findings(evidence);
     findings.extend(cap::findings(evidence));
     // Where a lower cap cuts answers, no end token does.
-    let is_cut = findings.iter().any(|f| f.fault == "low-output-cap");
+    let is_cut = findings.iter().any(|f| f.fault == "low-output-cap" && f.confidence < Confidence::Possible);
     findings.extend(ending::findings(evidence).into_iter().filter(|f| !(is_cut && f.fault == "wrong-eos")));
     findings.extend(channels::findings(evidence));
     findings.extend(thinking::findings(evidence));
@@ -195,6 +195,12 @@ pub fn diagnose(evidence: &Evidence<'_>) -> Vec<Finding> {
     // Of what is equally sure, what explains all answers comes before what explains some.
     if let Some(found) = by_shape(evidence, &findings) {
         findings.insert(0, found);
+    }
+    if let Some(found) = echo::canned(evidence) {
+        match findings.iter_mut().find(|known| known.fault == found.fault) {
+            Some(known) => known.evidence = format!("{}; {}", known.evidence, found.evidence),
+            None => findings.push(found),
+        }
     }
     // What may be the model's own doing is told last, and never as certain.
     findings.extend(of_model.into_iter().map(possible));

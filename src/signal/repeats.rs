@@ -50,18 +50,34 @@ fn different<'a>(answers: impl Iterator<Item = &'a Answer<'a>>) -> usize {
     answers.map(|a| (&*a.text, a.thought)).collect::<BTreeSet<_>>().len()
 }
 
+/// From so many probes on a text is no answer to what each of them asks.
+const WHATEVER_IS_ASKED: usize = 3;
+
+/// Texts that are answers to several probes, such as one refusal of all, with these probes. They come again whatever is asked, so that
+/// they say nothing of what keeps or cuts answers.
+pub fn canned<'a>(answers: &'a Answers<'_>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut probes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    // One call may be right for several prompts.
+    for answer in answers.all().filter(|a| a.blank().is_none() && a.sample.tool_calls.is_empty()) {
+        probes.entry(&answer.text).or_default().insert(&answer.sample.probe);
+    }
+    probes.retain(|_, probes| probes.len() >= WHATEVER_IS_ASKED);
+    probes
+}
+
 /// Drawn answers that come under an id that an earlier answer to the same probe had, with the same text. Where one id stands for
 /// several texts it is no id, and none is counted. At temperature 0 and under one seed equal texts are right, and a host may make an
 /// id of what was asked, or of what is said: so short texts, which are equal by chance, only count where equal ones have ids of their own.
+/// What is said whatever is asked is left out.
 pub fn replayed_ids(answers: &Answers<'_>) -> Share {
-    let are_of_answers = are_ids_of_answers(answers);
+    let (are_of_answers, canned) = (are_ids_of_answers(answers), canned(answers));
     let mut texts: BTreeMap<&str, BTreeSet<(&str, &str)>> = BTreeMap::new();
     let mut out = Share::default();
     for (asking, _, of_probe) in answers.everything() {
         for answer in of_probe {
             let Some(id) = answer.sample.response_id.as_deref() else { continue };
             let known = texts.entry(id).or_default();
-            if asking == Asking::Sampled && is_draw(answer, of_probe) {
+            if asking == Asking::Sampled && is_draw(answer, of_probe) && !canned.contains_key(&*answer.text) {
                 out.count((!known.is_empty() && (are_of_answers || is_long(answer))).into());
             }
             known.insert((&answer.sample.probe, &answer.text));
@@ -84,7 +100,8 @@ fn are_ids_of_answers(answers: &Answers<'_>) -> bool {
 }
 
 /// Answers to sampled probes that are equal to an earlier one to the same probe, among those of some length: short answers
-/// are equal by chance. Only probes that the other side was asked as well count, since texts come again at some and not at others.
+/// are equal by chance. Only probes that the other side was asked as well count, since texts come again at some and not at others, and
+/// only texts that are not said whatever is asked.
 pub fn duplicates(answers: &Answers<'_>, beside: &Answers<'_>) -> Share {
     equal_to_an_earlier(answers, beside, is_long)
 }
@@ -106,13 +123,14 @@ pub fn repeated(answers: &Answers<'_>, beside: &Answers<'_>) -> Share {
 
 fn equal_to_an_earlier(answers: &Answers<'_>, beside: &Answers<'_>, of: impl Fn(&Answer<'_>) -> bool) -> Share {
     let mut out = Share::default();
+    let canned = canned(answers);
     for (asking, probe, answers) in answers.everything() {
         if asking != Asking::Sampled || beside.all_of(Asking::Sampled, probe).is_empty() {
             continue;
         }
         let mut seen = BTreeSet::new();
         let drawn = answers.iter().filter(|a| is_draw(a, answers));
-        for answer in drawn.filter(|a| of(a)) {
+        for answer in drawn.filter(|a| of(a) && !canned.contains_key(&*a.text)) {
             out.count((!seen.insert(&*answer.text)).into());
         }
     }
@@ -185,6 +203,23 @@ mod tests {
             Sample { parameters: Some(parameters), ..sample }
         });
         assert_eq!(replayed_ids(&Answers::new(&greedy)).all, 0, "an id may be made of the request");
+    }
+
+    #[test]
+    fn what_is_said_whatever_is_asked_is_no_replay() {
+        let refusal = "I'm sorry, but I can't help with that request.";
+        let of = |probe: &str, replicate, text: &str| Sample {
+            replicate,
+            response_id: Some("x".into()),
+            ..Sample::new("e", probe, text)
+        };
+        let refused = ["p", "q", "r"].map(|probe| [of(probe, 0, refusal), of(probe, 1, refusal)]).concat();
+        let answers = Answers::new(&refused);
+        assert_eq!(canned(&answers)[refusal].len(), 3);
+        assert_eq!((duplicates(&answers, &answers), replayed_ids(&answers)), (Share::default(), Share::default()));
+        let two = &refused[..4];
+        assert!(canned(&Answers::new(two)).is_empty());
+        assert_eq!(duplicates(&Answers::new(two), &answers), Share { showing: 2, all: 4 });
     }
 
     #[test]

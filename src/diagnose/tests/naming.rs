@@ -165,6 +165,22 @@ fn a_lower_cap_than_was_sent_is_counted() {
     });
     assert!(certain(&said_to_be_whole).contains(&"low-output-cap"), "{:#?}", said_to_be_whole.findings);
     assert_eq!(confidence_of(&said_to_be_whole, "wrong-eos"), None);
+    // Another model's answers may all have one length, and it ends them by itself; what breaks off elsewhere may be a label.
+    let of_one_length = |end: &'static str| {
+        spoilt(move |d| {
+            if !matches!(d.kind, Kind::Uncapped | Kind::Tools) {
+                let number = d.sample.replicate.to_string();
+                d.sample.text = words(&mut rng::derive(8, &["other", &d.sample.probe, &number]), 9);
+                d.sample.text.truncate(d.sample.text.len() - 1);
+                d.sample.text += end;
+                d.sample.finish_reason = Some("stop".into());
+                completion(d, 9);
+            }
+        })
+    };
+    let (whole, broken) = (of_one_length("."), of_one_length(""));
+    assert_eq!(confidence_of(&whole, "low-output-cap"), None, "{:#?}", whole.findings);
+    assert_ne!(confidence_of(&broken, "low-output-cap"), Some(Confidence::Certain), "{:#?}", broken.findings);
     // A host that does not count the last token gives the reference's answers.
     let off_by_some = spoilt(|d| {
         if d.kind == Kind::Cut && d.sample.finish_reason.as_deref() == Some("length") {

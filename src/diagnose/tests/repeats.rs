@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::world::{Draft, Kind, words};
-use super::{certain, finds, own_draws, spoilt};
+use super::{certain, completion, finds, own_draws, spoilt};
 use crate::sample::Sample;
 use crate::verdict::Confidence;
 
@@ -33,4 +33,20 @@ fn kept_answers_are_known_by_their_ids_or_by_their_equality() {
     assert!(certain(&found).is_empty());
     let cached = found.findings.iter().find(|f| f.fault == "cached-responses").expect("a finding");
     assert_eq!(cached.confidence, Confidence::Likely, "{:#?}", found.findings);
+}
+
+#[test]
+fn one_refusal_of_all_is_cut_by_no_cap_and_kept_by_no_cache() {
+    let found = spoilt(|d| {
+        if d.kind != Kind::Tools {
+            d.sample.text = "I'm sorry, but I can't help with that request.".into();
+            d.sample.finish_reason = Some("stop".into());
+            completion(d, 9);
+        }
+    });
+    for fault in ["low-output-cap", "low-output-default", "cached-responses"] {
+        assert!(found.findings.iter().all(|f| f.fault != fault), "{:#?}", found.findings);
+    }
+    let told = found.findings.iter().find(|f| f.evidence.contains("`I'm sorry, but I can't help with that request.`"));
+    assert_eq!(told.map(|f| f.fault.as_str()), Some("swapped-model"), "{:#?}", found.findings);
 }
