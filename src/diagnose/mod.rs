@@ -109,11 +109,20 @@ impl<'a> Evidence<'a> {
             || mean_at_least(&excess) >= MOVED
     }
 
+    /// The least that each measured distance from the reference's answers can be, as a share of another model's.
+    fn distances(&self) -> impl Iterator<Item = f64> {
+        let distances = [EffectName::Substitution, EffectName::Divergence];
+        self.effects.iter().filter(move |s| distances.contains(&s.effect.name)).map(|s| s.effect.low)
+    }
+
     /// Whether answers are surely as far from the reference's as another model's, or nearly.
     fn is_as_far_as_another_model(&self) -> bool {
-        let distances = [EffectName::Substitution, EffectName::Divergence];
-        let of_distance = self.effects.iter().filter(|s| distances.contains(&s.effect.name));
-        of_distance.map(|s| s.effect.low).any(|low| low >= MOSTLY_ANOTHER_MODEL)
+        self.distances().any(|low| low >= MOSTLY_ANOTHER_MODEL)
+    }
+
+    /// The same in every way in which they were asked.
+    fn is_wholly_as_far(&self) -> bool {
+        self.is_as_far_as_another_model() && self.distances().all(|low| low >= MOSTLY_ANOTHER_MODEL)
     }
 
     /// Greedy probes whose answers change from one time to the next.
@@ -133,34 +142,59 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Faults that leave the answers as they are, or say only that the prompt is another: beside them a difference has more to tell.
-const WITHOUT_A_REASON: [&str; 4] = ["finish-reason-wrong", "leaked-tokens", "prompt-differs", "seed-ignored"];
-
-/// Names of another prompt: where one is likely beside `prompt-differs`, the answers are others because of it.
-const ANOTHER_PROMPT: [&str; 3] = ["dropped-system-prompt", "hidden-system-prompt", "wrong-template"];
+/// Names of another prompt: where one is likely, the answers are others because of it.
+const ANOTHER_PROMPT: [&str; 4] =
+    ["dropped-system-prompt", "hidden-system-prompt", "truncated-context", "wrong-template"];
 
 /// Names of another model, found by something more exact than a distance.
 const ANOTHER_MODEL: [&str; 2] = ["partial-routing", "swapped-model"];
 
-/// What the shape of a difference suggests, where nothing exact explains it. Where the prompt is another, that is reason enough for
-/// answers to be others, and only a distance as of another model has more to say.
+/// What the shape of a difference suggests, as far as what was found by more exact means leaves something to explain.
 fn by_shape(evidence: &Evidence<'_>, findings: &[Finding]) -> Option<Finding> {
-    let explains = |f: &Finding| f.is_certain_drift() && !WITHOUT_A_REASON.contains(&f.fault.as_str());
     let named = || ANOTHER_MODEL.into_iter().chain(ANOTHER_PROMPT);
-    let names = |f: &Finding| f.confidence < Confidence::Possible && named().any(|name| name == f.fault);
-    if findings.iter().any(|f| explains(f) || names(f)) {
+    let is_likely = |f: &Finding| f.confidence == Confidence::Likely;
+    // Content that holds its thoughts is another text.
+    let is_mixed = |f: &Finding| f.fault == "reasoning-misplaced" && evidence.thinking.disclosure.is_hidden();
+    if findings.iter().any(|f| is_likely(f) && (is_mixed(f) || named().any(|name| name == f.fault))) {
         return None;
     }
-    let is_asked_otherwise = findings.iter().any(|f| f.fault == "prompt-differs");
     let found = distribution::finding(evidence)?;
     // Whoever thinks for longer or shorter says other things, and so does another model: nothing tells which it is.
     let thinks_otherwise = findings.iter().any(|f| f.fault == "reasoning-effort-ignored");
     let found = if thinks_otherwise && ANOTHER_MODEL.contains(&found.fault.as_str()) { possible(found) } else { found };
-    let known = findings.iter().any(|f| f.fault == found.fault);
-    if known {
+    if findings.iter().any(|f| f.fault == found.fault) {
         return None;
     }
-    if is_asked_otherwise { (found.fault == "swapped-model").then(|| possible(found)) } else { Some(found) }
+    let explaining = findings.iter().filter(|f| f.is_certain_drift() || f.fault == "prompt-differs");
+    explaining.map(|f| f.fault.as_str()).try_fold(found, |found, fault| beside(fault, found, evidence))
+}
+
+/// What the shape of a difference still says beside a fault that is certain. Only a fault that changes what the model is asked, or
+/// what is done to its texts, explains answers that differ: any other leaves the whole difference to be told.
+fn beside(fault: &str, found: Finding, evidence: &Evidence<'_>) -> Option<Finding> {
+    let is_another_model = found.fault == "swapped-model";
+    let is_far = is_another_model && evidence.is_wholly_as_far();
+    let is_drawn = found.fault == "temperature-ignored";
+    match fault {
+        // Texts are spoilt throughout, or it is their ends that part.
+        "corrupted-output" | "undecoded-tokens" | "wrong-eos" => None,
+        // Another prompt is reason enough, and only a distance as of another model has more to say.
+        "prompt-differs" => is_another_model.then(|| possible(found)),
+        // Some prompts are others: their answers do not take all the rest as far.
+        "dropped-system-prompt" | "image-downscaled" | "image-dropped" | "tools-dropped" | "truncated-context" => {
+            is_far.then(|| possible(found))
+        }
+        // Answers of some kind are broken, or all are cut or go on: they part where they end, and vary with their length.
+        "low-output-cap" | "max-tokens-ignored" | "schema-not-enforced" | "tool-parser" => {
+            (is_far || is_drawn).then(|| possible(found))
+        }
+        "low-output-default" if evidence.answers.compared().any(Answer::is_uncapped) => {
+            (is_far || is_drawn).then(|| possible(found))
+        }
+        // What is said once and kept varies as little as at a lower temperature.
+        "cached-responses" if is_drawn => Some(possible(found)),
+        _ => Some(found),
+    }
 }
 
 fn possible(finding: Finding) -> Finding {

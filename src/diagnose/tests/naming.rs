@@ -259,3 +259,34 @@ fn a_finding_that_explains_little_does_not_hide_another_model() {
     assert_eq!(certain(&found), ["finish-reason-wrong"], "{:#?}", found.findings);
     assert!(confidence_of(&found, "swapped-model").is_some(), "{:#?}", found.findings);
 }
+
+#[test]
+fn a_cap_of_the_hosts_own_where_none_was_sent_does_not_hide_another_model() {
+    let found = spoilt(|d| {
+        another(1)(d);
+        if d.kind == Kind::Uncapped {
+            cut_at(d, 50);
+        }
+    });
+    assert_eq!(certain(&found), ["low-output-default"], "{:#?}", found.findings);
+    assert!(confidence_of(&found, "swapped-model").is_some(), "{:#?}", found.findings);
+}
+
+/// A host that lowers caps to 16 tokens, and is changed in another way.
+fn capped(change: impl Fn(&mut Draft)) -> EndpointComparison {
+    spoilt(|d| {
+        change(d);
+        if d.kind != Kind::Uncapped {
+            cut_at(d, 16);
+        }
+    })
+}
+
+#[test]
+fn beside_a_lower_cap_another_model_is_possible_and_an_honest_one_is_not_doubted() {
+    let found = capped(another(1));
+    assert!(certain(&found).contains(&"low-output-cap"), "{:#?}", found.findings);
+    assert_eq!(confidence_of(&found, "swapped-model"), Some(Confidence::Possible), "{:#?}", found.findings);
+    let honest = capped(|_| {});
+    assert_eq!(confidence_of(&honest, "swapped-model"), None, "{:#?}", honest.findings);
+}
