@@ -7,6 +7,7 @@ use super::pattern::{Pattern, line};
 use super::reading::Reading;
 use super::tally::{FEWEST, RULED_OUT, Tally};
 use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding};
+use crate::compare::control::Unit;
 use crate::sample::{Asking, Traits};
 use crate::signal::answers::{Answer, Answers};
 use crate::signal::tokens::PromptTokens;
@@ -41,7 +42,8 @@ const FEWEST_LEAVING: usize = 8;
 /// The share of another model's greedy answers that leave the reference's.
 const NEARLY_ALL: f64 = 0.9;
 
-/// The share of the endpoint's own greedy answers that leave the reference's where the model is the same, at most.
+/// The share of the endpoint's own greedy answers that leave the reference's where the model is the same, at most; and of counts that
+/// another tokenizer makes otherwise, and of what longer prompts add to the reference's that they add to its, at least.
 const HALF: f64 = 0.5;
 
 /// From this share of counts on that differ by the commonest number of their kind, a template is as likely as a tokenizer.
@@ -158,7 +160,8 @@ pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<
     }
     let (_, other) = pattern.leaving();
     let none_is_same = other.all >= FEWEST_LEAVING && other.showing == other.all && pattern.same_texts() == 0;
-    if none_is_same && differing as f64 >= NEARLY_ALL * pattern.all.len() as f64 {
+    let share = differing as f64 / pattern.all.len() as f64;
+    if none_is_same && (share >= NEARLY_ALL || share >= HALF && is_another_throughout(pattern, evidence)) {
         let evidence_of_it =
             format!("{seen}, as another tokenizer counts, and none of {} greedy answers is the reference's", other.all);
         let repeats = repeats_itself(evidence);
@@ -166,10 +169,20 @@ pub(super) fn unruled(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<
         let is_varied = pattern.commonest().value() < MOSTLY_ONE;
         // Long answers all part somewhere under other kernels; those of another model part at once.
         let is_soon = pattern.hazard() >= MOSTLY_ANOTHER_MODEL * evidence.pace.hazard;
-        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF && is_varied && is_soon;
+        // Prompts that are all shortened to one length are counted without a rule too.
+        let grows = pattern.growth().is_none_or(|growth| growth >= HALF);
+        let is_steady = repeats.all >= FEWEST && repeats.value() > HALF && is_varied && is_soon && grows;
         return Some(finding("swapped-model", if is_steady { Likely } else { Possible }, evidence_of_it));
     }
     Some(finding(MISCOUNTED, Possible, format!("{seen}: counted by another tokenizer, or estimated")))
+}
+
+/// Whether no greedy answer is the reference's either where counts happen to agree, and answers are as far from it as the control's in
+/// every way: two tokenizers take short prompts apart alike now and then.
+fn is_another_throughout(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> bool {
+    let (alike, _) = pattern.leaving();
+    let is_far = evidence.unit == Unit::Measured && evidence.is_wholly_as_far();
+    is_far && alike.showing == alike.all
 }
 
 /// Whether the counts follow the characters of the prompts to the token. What a tokenizer counts does not.

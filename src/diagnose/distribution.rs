@@ -2,8 +2,8 @@
 //!
 //! None of it is ever certain. The shapes are looked at from the plainest to the least: other sampling of the same model,
 //! a penalty on repetition, another style, a difference that grows with the prompt, a mixture, answers that do not repeat themselves,
-//! and the rest, which text alone cannot tell apart. How far another model is only a control shows; without one no distance is likely
-//! another model's.
+//! and the rest, which text alone cannot tell apart. How far another model is only a control shows, and without answers that are like
+//! the control's no distance is likely another model's.
 
 use std::fmt::Write as _;
 
@@ -205,14 +205,13 @@ fn favoured(evidence: &Evidence<'_>, substitution: Option<&Sized>, divergence: O
 /// How much less greedy answers are moved than sampled ones where tokens are favoured.
 const FAR_LESS: f64 = 0.75;
 
-/// As far away as another model. Where sampled and greedy answers were both asked, both must be; and only where a control shows
-/// how far that is, it is likely.
+/// As far away as another model. Where sampled and greedy answers were both asked, both must be. No distance says by itself what makes
+/// it: a prompt or a template that no count shows takes answers as far. Only where they are the control's own, another model is likely.
 fn another_model(evidence: &Evidence<'_>) -> Option<Finding> {
     let of = |name| evidence.effects.iter().find(|s| s.effect.name == name);
     let (substitution, divergence) = (of(EffectName::Substitution), of(EffectName::Divergence));
     let is_large = |s: &&Sized| s.effect.low >= MOSTLY_ANOTHER_MODEL;
-    let all_are = substitution.iter().chain(&divergence).all(is_large);
-    let confidence = if all_are && evidence.unit == Unit::Measured { Likely } else { Possible };
+    let is_known = evidence.is_wholly_as_far() && evidence.unit == Unit::Measured && are_the_controls(evidence);
     let percent = |s: &Sized| 100.0 * s.effect.estimate;
     let seen = match (substitution.filter(is_large), divergence.filter(is_large)) {
         (Some(s), _) => format!("as if {:.0} % of its answers came from another model", percent(s)),
@@ -220,12 +219,22 @@ fn another_model(evidence: &Evidence<'_>) -> Option<Finding> {
         (None, None) => return None,
     };
     let seen = match evidence.unit {
-        Unit::Measured => seen,
+        Unit::Measured if is_known => seen,
+        Unit::Measured => format!("{seen}; another prompt or template may look the same"),
         Unit::Draws | Unit::BuiltIn => {
             format!("{seen}, by a unit that is built in: without a control other weights may look the same")
         }
     };
-    Some(told("swapped-model", confidence, seen))
+    Some(told("swapped-model", if is_known { Likely } else { Possible }, seen))
+}
+
+/// The share of answers like the control's that may be all of them.
+const NEARLY_ALL: f64 = 0.9;
+
+/// Whether sampled answers are as the control's own, all of them as far as is seen and most of them surely.
+fn are_the_controls(evidence: &Evidence<'_>) -> bool {
+    let mixture = evidence.effects.iter().find(|s| s.effect.name == EffectName::Mixture);
+    mixture.is_some_and(|s| s.effect.low >= MOSTLY_ANOTHER_MODEL && s.effect.high >= NEARLY_ALL)
 }
 
 /// How much of what a mixture leaves alone must be the reference's.

@@ -37,18 +37,35 @@ fn without_a_control_no_distance_is_likely_another_model() {
     assert_eq!(confidence_of(&found, "swapped-model"), Some(Confidence::Possible), "{:#?}", found.findings);
 }
 
-#[test]
-fn with_a_control_what_is_as_far_as_it_is_likely_another_model() {
-    let spoilt = |name: &str, seed: u64| {
+/// What is said of a host that is changed in this way, beside a control whose answers are all another's.
+fn beside_a_control(change: impl Fn(&mut Draft)) -> EndpointComparison {
+    let changed = |name: &str, change: &dyn Fn(&mut Draft)| {
         let mut drafts = host(name);
-        drafts.iter_mut().for_each(another(seed));
+        drafts.iter_mut().for_each(change);
         drafts
     };
-    let all = host("reference").into_iter().chain(spoilt("endpoint", 1)).chain(spoilt("control", 2));
-    let samples: Vec<Sample> = all.map(|d| d.sample).collect();
+    let others = changed("endpoint", &change).into_iter().chain(changed("control", &another(2)));
+    let samples: Vec<Sample> = host("reference").into_iter().chain(others).map(|d| d.sample).collect();
     let roles = Roles { control: Some("control"), ..Roles::new("reference", vec!["endpoint"]) };
-    let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
+    compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0)
+}
+
+#[test]
+fn answers_that_are_all_as_the_controls_are_likely_another_models() {
+    let found = beside_a_control(another(1));
     assert_eq!(confidence_of(&found, "swapped-model"), Some(Confidence::Likely), "{:#?}", found.findings);
+}
+
+#[test]
+fn answers_that_are_as_far_as_the_controls_and_not_like_them_may_be_another_prompts() {
+    let digit = |c: char| if c.is_ascii_alphabetic() { char::from(b'0' + c as u8 % 10) } else { c };
+    let found = beside_a_control(|d| {
+        another(1)(d);
+        if d.kind == Kind::Sampled {
+            d.sample.text = d.sample.text.chars().map(digit).collect();
+        }
+    });
+    assert_eq!(confidence_of(&found, "swapped-model"), Some(Confidence::Possible), "{:#?}", found.findings);
 }
 
 #[test]
