@@ -80,12 +80,14 @@ pub(super) fn wavering(pattern: &Pattern<'_>, evidence: &Evidence<'_>, reading: 
 }
 
 /// Answers with the reference's counts that are the reference's, and others with other counts that are not, and leave it as soon as
-/// another model's do: what a cache has kept is computed by other kernels, and parts late.
+/// another model's do: what a cache has kept is computed by other kernels, and parts late. Where it is exactly the long prompts that are
+/// counted otherwise, each in one way, something is done to long prompts.
 fn two_models(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Option<Finding> {
     let (alike, other) = pattern.leaving();
     let apart = other.all >= FEWEST_LEAVING && other.value() >= NEARLY_ALL && alike.value() <= HALF;
     let is_soon = pattern.hazard() >= MOSTLY_ANOTHER_MODEL * evidence.pace.hazard;
-    let is_split = apart && is_soon && !pattern.is_one_tokenizer() && more_often(other, alike) <= RULED_OUT;
+    let is_of_prompts = pattern.is_one_tokenizer() || pattern.wavering() == 0 && pattern.is_by_length();
+    let is_split = apart && is_soon && !is_of_prompts && more_often(other, alike) <= RULED_OUT;
     is_split.then(|| {
         let evidence = format!(
             "{}: {} of {} greedy answers with other counts differ from the reference's, and {} of {} with its counts, as where \

@@ -159,6 +159,16 @@ impl<'a> Pattern<'a> {
         leaving().filter(|o| o.event).count() as f64 / characters.max(1.0)
     }
 
+    /// Whether exactly the longest prompts differ, among those of each kind of which any does, beside enough shorter ones.
+    pub fn is_by_length(&self) -> bool {
+        let kinds = self.kinds();
+        let equal = |of: Kind| self.all.iter().filter(move |p| !p.differs() && kind(p.traits) == of);
+        let is_split = |(of, longer): (&Kind, &Vec<&ProbeTokens<'_>>)| {
+            equal(*of).map(|p| p.reference).max() < longer.iter().map(|p| p.reference).min()
+        };
+        kinds.keys().map(|of| equal(*of).count()).sum::<usize>() >= FEWEST && kinds.iter().all(is_split)
+    }
+
     /// How many tokens more are counted for each that the reference counts more, over the prompts that differ: about one where another
     /// tokenizer counts, and none where prompts are cut to one length. `None` where too few are of different lengths.
     pub fn growth(&self) -> Option<f64> {

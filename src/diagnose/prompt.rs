@@ -56,6 +56,7 @@ fn explained(pattern: &Pattern<'_>, evidence: &Evidence<'_>) -> Vec<Finding> {
         .or_else(|| system_messages(pattern))
         .or_else(|| now_and_then(pattern, evidence))
         .or_else(|| template(pattern))
+        .or_else(|| one(shortened(pattern)))
         .or_else(|| one(counting::unruled(pattern, evidence)))
         .unwrap_or_default();
     reading.weigh(findings, pattern)
@@ -168,6 +169,31 @@ fn ceiling(pattern: &Pattern<'_>) -> Option<Finding> {
         let evidence = format!("prompt_tokens of prompts above {longest_equal} tokens at most {highest}: {seen}");
         finding("truncated-context", Likely, evidence)
     })
+}
+
+/// Up to this share of what longer prompts add to the reference's counts they add to those of a host that shortens them.
+const HARDLY_LONGER: f64 = 0.5;
+
+/// Up to this share of the answers to prompts that were not shortened may be others than the reference's.
+const SOME: f64 = 0.5;
+
+/// The longest prompts shortened, each always by as much, and the longer it is the more: cut by words, or in the midst, so that no one
+/// number of tokens is left. Answers to the others are the reference's, and those to the long ones are not.
+fn shortened(pattern: &Pattern<'_>) -> Option<Finding> {
+    let is_shorter = pattern.is_lower() && pattern.wavering() == 0 && pattern.differing.len() >= FEWEST;
+    if !is_shorter || pattern.is_same_model() || !pattern.is_by_length() {
+        return None;
+    }
+    let is_levelled = pattern.growth().is_some_and(|growth| growth <= HARDLY_LONGER);
+    let (alike, _) = pattern.leaving();
+    let is_rest_the_same = alike.all >= FEWEST && alike.value() <= SOME;
+    let confidence = match (is_levelled, is_rest_the_same) {
+        (true, true) => Likely,
+        (false, false) => return None,
+        _ => Possible,
+    };
+    let evidence = format!("{}: fewer on exactly the longest prompts, always the same number on each", pattern.seen());
+    Some(finding("truncated-context", confidence, evidence))
 }
 
 /// Fewer tokens where there are images, and nowhere else.

@@ -239,6 +239,27 @@ fn a_context_is_only_cut_where_counts_stop_growing() {
     assert!(told(&constant).iter().all(|(fault, _)| *fault != "truncated-context"), "{:#?}", constant.findings);
 }
 
+/// A host that keeps some sixty tokens of each prompt in one way or another, and answers to what is left.
+fn shortened(keep: impl Fn(u64) -> u64) -> EndpointComparison {
+    spoilt(|d| {
+        let usage = d.sample.usage.unwrap();
+        if d.kind == Kind::Plain && usage.prompt_tokens.is_some_and(|n| n > 48) {
+            another_text(d);
+            tokens(d, &keep);
+        }
+    })
+}
+
+#[test]
+fn a_context_that_is_cut_by_words_leaves_no_one_number_and_is_no_other_model() {
+    let found = shortened(|n| 40 + n % 5);
+    assert_eq!(told(&found)[0], ("truncated-context", Confidence::Likely), "{:#?}", found.findings);
+    assert!(told(&found).iter().all(|(fault, _)| *fault != "partial-routing"), "{:#?}", found.findings);
+    let growing = shortened(|n| n - n / 10);
+    assert!(!told(&growing).contains(&("truncated-context", Confidence::Likely)), "{:#?}", growing.findings);
+    assert!(!told(&growing).contains(&("partial-routing", Confidence::Likely)), "{:#?}", growing.findings);
+}
+
 #[test]
 fn counts_over_the_cap_of_answers_that_are_the_references_are_off() {
     let found = spoilt(|d| {
