@@ -14,7 +14,7 @@ use crate::compare::control::Unit;
 use crate::compare::effect::{Sized, left_at};
 use crate::sample::Asking;
 use crate::signal::departures::{departing, departing_from_itself};
-use crate::signal::repeats::again;
+use crate::signal::repeats::repeated;
 use crate::stats::divergence::{Exposure, ProbeExposure};
 use crate::stats::exact::{Share, more_often};
 use crate::stats::interval::normal_tail;
@@ -96,13 +96,13 @@ fn sampled_otherwise(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(told("temperature-ignored", if is_sampling && is_rare { Likely } else { Possible }, seen))
 }
 
-/// From this share on of answers that equal an earlier one, what is said once is said always.
-const ALWAYS_THE_SAME: f64 = 0.9;
-
-/// Whether sampled answers come again and again, and are no closer to the reference's than those are to each other: an answer that was
-/// drawn once and kept is one of the usual ones, and what a model says at temperature 0 is the most usual.
+/// Whether sampled answers come again far beyond the reference's, and the different ones are no closer to the reference's than those are
+/// to each other: an answer that was drawn and kept is one of the usual ones, however many are kept, and what a lower temperature draws is
+/// among the most usual.
 fn may_be_kept(evidence: &Evidence<'_>) -> bool {
-    again(evidence.answers).value() >= ALWAYS_THE_SAME && closeness(evidence) != Some(true)
+    let theirs = repeated(evidence.answers, evidence.reference);
+    let ours = repeated(evidence.reference, evidence.answers);
+    theirs.showing >= FEWEST && more_often(theirs, ours) <= RULED_OUT && closeness(evidence) != Some(true)
 }
 
 /// Sampled answers that are less surprising than the reference's, or more, while greedy ones are the reference's: the tail of the
@@ -123,9 +123,11 @@ fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
         "more surprising than the reference's"
     };
     let seen = format!("sampled answers are {:.0} % {words}, and greedy ones agree", change.abs());
+    if change > 0.0 && may_be_kept(evidence) {
+        return Some(told("temperature-ignored", Possible, format!("{seen}, as answers that are kept would be too")));
+    }
     // What is more surprising may as well be another model's, behind requests of this kind alone.
-    let is_cut = change > 0.0 && !may_be_kept(evidence);
-    Some(told("temperature-ignored", if is_cut { Likely } else { Possible }, seen))
+    Some(told("temperature-ignored", if change > 0.0 { Likely } else { Possible }, seen))
 }
 
 /// Whether chance is ruled out for a surprisal, at the level that all rules which can be wrong by chance share.

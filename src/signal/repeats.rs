@@ -106,16 +106,6 @@ pub fn duplicates(answers: &Answers<'_>, beside: &Answers<'_>) -> Share {
     equal_to_an_earlier(answers, beside, is_long)
 }
 
-/// Of the answers that are compared as draws, but for the first to each probe, those that are equal to another one.
-pub fn again(answers: &Answers<'_>) -> Share {
-    let mut out = Share::default();
-    for (_, answers) in answers.probes(Asking::Sampled) {
-        out.showing += answers.len() - different(answers.iter());
-        out.all += answers.len() - 1;
-    }
-    out
-}
-
 /// The same as [`duplicates`] among answers of any length.
 pub fn repeated(answers: &Answers<'_>, beside: &Answers<'_>) -> Share {
     equal_to_an_earlier(answers, beside, |_| true)

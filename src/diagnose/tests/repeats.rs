@@ -50,3 +50,18 @@ fn one_refusal_of_all_is_cut_by_no_cap_and_kept_by_no_cache() {
     let told = found.findings.iter().find(|f| f.evidence.contains("`I'm sorry, but I can't help with that request.`"));
     assert_eq!(told.map(|f| f.fault.as_str()), Some("swapped-model"), "{:#?}", found.findings);
 }
+
+#[test]
+fn a_few_kept_answers_that_take_turns_are_no_lower_temperature() {
+    let mut kept: BTreeMap<(String, u32), String> = BTreeMap::new();
+    let found = spoilt(|d| {
+        if d.kind == Kind::Sampled {
+            let turn = (d.sample.probe.clone(), d.sample.replicate % 3);
+            d.sample.text = kept.entry(turn).or_insert_with(|| d.sample.text.clone()).clone();
+            d.sample.response_id = None;
+        }
+    });
+    let told = |fault: &str| found.findings.iter().find(|f| f.fault == fault).map(|f| f.confidence);
+    assert_eq!(told("cached-responses"), Some(Confidence::Likely), "{:#?}", found.findings);
+    assert_ne!(told("temperature-ignored"), Some(Confidence::Likely), "{:#?}", found.findings);
+}
