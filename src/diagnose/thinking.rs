@@ -68,6 +68,13 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
     let ours = &evidence.thinking.reference;
     let against = format!("the reference's are there in {} of {}", ours.with_thought, ours.answers);
     if thinking >= FEWEST && shown < thinking {
+        if let Some((counted, taken)) = within_content(evidence) {
+            let seen = format!(
+                "tokens of thinking are counted in {thinking} answers and thoughts sent with {shown}, and the texts take about \
+                 {taken:.0} of all {counted} tokens: the thoughts stand in them, without marks"
+            );
+            return Some(finding("reasoning-misplaced", Likely, seen));
+        }
         let seen =
             format!("tokens of thinking are counted in {thinking} answers and thoughts sent with {shown}; {against}");
         return Some(finding("reasoning-hidden", Certain, seen));
@@ -93,6 +100,32 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
         }
         None => finding("reasoning-hidden", Possible, seen),
     })
+}
+
+/// All tokens that are counted for the answers with a count of thinking and without a thought, and about how many their texts take, by
+/// the reference's own; `None` where the thoughts are not among the texts: these take what is counted beside the thinking, or, where a
+/// host counts that apart, are nearer in length to the reference's content than to all that it generates.
+fn within_content(evidence: &Evidence<'_>) -> Option<(u64, f64)> {
+    let mean = |answers: &[Answer<'_>], text: fn(&Answer<'_>) -> usize| {
+        answers.iter().map(|a| text(a) as f64).sum::<f64>() / answers.len() as f64
+    };
+    let (mut counted, mut of_thinking, mut text, mut between) = (0, 0, 0.0, 0.0);
+    for (asking, probe, ours) in evidence.reference.everything() {
+        let whole = mean(ours, |a| a.generated().chars().count());
+        let content = mean(ours, |a| a.text.chars().count());
+        for answer in evidence.answers.all_of(asking, probe).iter().filter(|a| a.thought.is_none()) {
+            let thinking = answer.reasoning_tokens().filter(|n| *n > 0);
+            if let (Some(tokens), Some(thinking)) = (evidence.completion_tokens(answer), thinking) {
+                counted += tokens;
+                of_thinking += thinking;
+                text += answer.text.chars().count() as f64;
+                between += f64::midpoint(whole, content);
+            }
+        }
+    }
+    let taken = text / evidence.characters_per_token?;
+    let are_among_it = taken >= counted as f64 - of_thinking as f64 / 2.0 && text >= between;
+    (counted > 0 && are_among_it).then_some((counted, taken))
 }
 
 /// The part of the reference's thoughts that the endpoint's must reach to be more than a summary of them.
@@ -185,6 +218,8 @@ fn effort(evidence: &Evidence<'_>) -> Option<Finding> {
 fn lengths<'a>(evidence: &Evidence<'a>, length: fn(&Answer<'_>) -> Option<f64>) -> Vec<Values<'a>> {
     let thinks = |a: &Answer<'_>| length(a).is_some_and(|n| n > 0.0);
     let is_cut = |a: &Answer<'_>| a.blank() == Some(Blank::Thought);
+    // Where nothing is answered behind it, the answer may stand within a thought.
+    let is_whole = |a: &&Answer<'_>| !ends_behind_a_thought(a);
     let probes: Vec<_> = [Asking::Greedy, Asking::Sampled]
         .into_iter()
         .flat_map(|asking| evidence.reference.with_blanks(asking).map(move |(probe, ours)| (asking, probe, ours)))
@@ -194,7 +229,7 @@ fn lengths<'a>(evidence: &Evidence<'a>, length: fn(&Answer<'_>) -> Option<f64>) 
     let mut cut = Share::default();
     probes.iter().flat_map(|(_, _, theirs)| *theirs).for_each(|a| cut.count(is_cut(a).into()));
     let of = |answers: &[Answer<'_>]| {
-        let kept = answers.iter().filter(|a| cut.value() >= MOST || !is_cut(a));
+        let kept = answers.iter().filter(is_whole).filter(|a| cut.value() >= MOST || !is_cut(a));
         kept.filter_map(length).map(f64::ln_1p).collect()
     };
     probes

@@ -1,7 +1,9 @@
 //! Hosts that keep thoughts back, and hosts whose answers get lost behind them.
 
-use super::world::{Draft, Kind, host};
+use super::world::{Draft, Kind, host, words};
 use super::{comparison, finds, spoilt};
+use crate::compare::EndpointComparison;
+use crate::stats::rng;
 use crate::verdict::Confidence;
 
 /// Counts twenty tokens of thinking apart.
@@ -23,6 +25,45 @@ fn thoughts_that_are_neither_sent_nor_counted_apart_are_among_the_tokens_of_the_
     let found = comparison(reference, endpoint).endpoints.remove(0);
     let told: Vec<_> = found.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
     assert_eq!(told, [("reasoning-hidden", Confidence::Likely)], "{:#?}", found.findings);
+}
+
+/// What is said of a host that is changed in this way, where thoughts are of twenty words and counted.
+fn thinking(change: impl Fn(&mut Draft)) -> EndpointComparison {
+    let (mut reference, mut endpoint) = (host("reference"), host("endpoint"));
+    for draft in reference.iter_mut().chain(&mut endpoint) {
+        counted(draft);
+        if draft.kind == Kind::Thinking {
+            draft.sample.reasoning = Some(words(&mut rng::derive(5, &["thought", &draft.sample.probe]), 20));
+        }
+    }
+    endpoint.iter_mut().for_each(change);
+    comparison(reference, endpoint).endpoints.remove(0)
+}
+
+#[test]
+fn thoughts_that_stand_in_the_text_without_marks_are_misplaced_and_not_hidden() {
+    let found = thinking(|d| {
+        if let Some(thought) = d.sample.reasoning.take() {
+            d.sample.text = format!("{thought}\n\n{}", d.sample.text);
+        }
+    });
+    let told: Vec<_> = found.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
+    assert_eq!(told, [("reasoning-misplaced", Confidence::Likely)], "{:#?}", found.findings);
+    let hidden = thinking(|d| d.sample.reasoning = None);
+    let told: Vec<_> = hidden.findings.iter().map(|f| (f.fault.as_str(), f.confidence)).collect();
+    assert_eq!(told, [("reasoning-hidden", Confidence::Certain)], "{:#?}", hidden.findings);
+}
+
+#[test]
+fn an_answer_that_stands_within_its_thought_makes_that_no_longer_one() {
+    let found = thinking(|d| {
+        if let Some(thought) = &mut d.sample.reasoning {
+            *thought += &std::mem::take(&mut d.sample.text);
+        }
+    });
+    let told: Vec<&str> = found.findings.iter().map(|f| f.fault.as_str()).collect();
+    assert!(told.contains(&"reasoning-misplaced"), "{:#?}", found.findings);
+    assert!(!told.contains(&"reasoning-effort-ignored"), "{:#?}", found.findings);
 }
 
 #[test]
