@@ -19,10 +19,12 @@ pub(super) fn next(e: &EndpointReport, report: &Report) -> String {
     if report.partial.is_some() && matches!(e.verdict, Verdict::Inconclusive | Verdict::Unmeasured) {
         return "go on with --resume: not all was asked".to_owned();
     }
-    // More probes do not help where few requests are answered.
-    let failed = e.unanswered.saturating_sub(e.not_asked);
-    if let Some(cause) = e.causes.first().filter(|_| 2 * failed > e.samples + failed) {
-        return remedy(cause).to_owned() + how_to_ask_again(&cause.class, report);
+    if let Some(step) = ask_again(e, report) {
+        return step;
+    }
+    // What has drifted is decided.
+    if e.verdict == Verdict::Drifted {
+        return String::new();
     }
     let agrees = e.questions.computed.verdict == Verdict::Consistent;
     let needed = if agrees { e.samples_to_settle } else { e.samples_to_decide };
@@ -103,14 +105,54 @@ fn alone(endpoints: &[&str]) -> String {
     }
 }
 
-/// How a run is gone on with whose requests failed for something that passes: a whole one only for what was given up.
-fn how_to_ask_again(class: &str, report: &Report) -> &'static str {
-    let passes = FailureKind::named(class) == Some(FailureKind::RateLimited) && report.run.is_some();
-    match (passes, report.partial.is_some()) {
-        (false, _) => "",
-        (true, true) => ", and go on with --resume",
-        (true, false) => ", and go on with --resume --retry-given-up",
+/// From one request in so many on that stayed without an answer for what passes, these are had for less than more probes.
+const WORTH_ASKING_AGAIN: usize = 10;
+
+/// What to do about requests that failed, where more probes help less: where few requests are answered, or, of an endpoint that
+/// is not decided as drifted, where many were given up for something that passes.
+fn ask_again(e: &EndpointReport, report: &Report) -> Option<String> {
+    let failed = e.unanswered.saturating_sub(e.not_asked);
+    let asked = e.samples + failed;
+    if 2 * failed > asked {
+        let cause = e.causes.first()?;
+        return Some(remedy_at(cause, e, report) + how_to_go_on(cause, report));
     }
+    let refused: usize = e.causes.iter().filter(|cause| cause.refused).map(|cause| cause.count).sum();
+    let given_up = failed.saturating_sub(refused);
+    let is_worth_it = given_up > 0 && WORTH_ASKING_AGAIN * given_up >= asked && e.verdict != Verdict::Drifted;
+    let cause = e.causes.iter().find(|cause| is_passing(cause)).filter(|_| is_worth_it)?;
+    Some(remedy(cause).to_owned() + how_to_go_on(cause, report))
+}
+
+/// Whether what made requests fail may pass: no refusal, no wrong key or address, and no page where an API should be.
+fn is_passing(cause: &Cause) -> bool {
+    let kind = FailureKind::named(&cause.class);
+    kind.is_some_and(|kind| !kind.is_refusal() && !kind.is_fatal()) && !is_no_api(cause)
+}
+
+/// How a run is gone on with whose requests failed for something that passes: a whole one only for what was given up.
+fn how_to_go_on(cause: &Cause, report: &Report) -> &'static str {
+    match (is_passing(cause) && report.run.is_some(), report.partial.is_some()) {
+        (false, _) => "",
+        (true, true) => "; then go on with --resume",
+        (true, false) => "; then go on with --resume --retry-given-up",
+    }
+}
+
+/// What to do about failures of a cause at an endpoint: one that answers others has a right key, a right address and the model, and
+/// refuses these prompts for what is in them.
+fn remedy_at(cause: &Cause, e: &EndpointReport, report: &Report) -> String {
+    let is_about_prompts = match FailureKind::named(&cause.class) {
+        Some(FailureKind::Forbidden | FailureKind::NotFound | FailureKind::Redirect | FailureKind::Filtered) => true,
+        Some(FailureKind::Rejected) => cause.requests == "plain",
+        _ => false,
+    };
+    if e.samples == 0 || !is_about_prompts {
+        return remedy(cause).to_owned();
+    }
+    let told = "it answers others and refuses these prompts";
+    let see = |run: &String| format!("{told}: see them with `samemodel export {} --what attempts`", short_id(run));
+    report.run.as_ref().map_or_else(|| told.to_owned(), see)
 }
 
 /// Words of pages and addresses at which one signs in, in small letters.
@@ -137,6 +179,9 @@ pub fn remedy(cause: &Cause) -> &'static str {
     }
     match FailureKind::named(&cause.class) {
         Some(FailureKind::Unauthorized) => "check the key: its variable, its provider, and whether it has expired",
+        Some(FailureKind::Forbidden) if cause.message.contains(PAGE) => {
+            "ask the host, or whoever runs your network, what answers with a page: a firewall refuses these requests"
+        }
         Some(FailureKind::Forbidden) => "give the key the right that the host names, or leave these requests out",
         Some(FailureKind::PaymentRequired) => "add credit at the host, or lower the caps",
         Some(FailureKind::NotFound) => "check `model` and `base_url` against the host's list of models",
@@ -178,6 +223,8 @@ mod tests {
         assert!(!is_told("server", "HTTP 502: a page of HTML: Bad gateway, log in later"));
         assert!(!is_told("malformed", "an event of the stream is not JSON"));
         assert!(!is_told("forbidden", "HTTP 403: a page of HTML: Blocked"));
+        assert!(remedy(&cause("forbidden", "HTTP 403: a page of HTML: Blocked")).contains("a firewall"));
+        assert!(remedy(&cause("forbidden", "HTTP 403: no right to it")).starts_with("give the key the right"));
         assert_eq!(remedy(&cause("server", "HTTP 500: up")), "ask again later: what failed may pass");
     }
 
@@ -186,15 +233,62 @@ mod tests {
         let mut report = fixture::mixed();
         report.run = Some("01a22418-ab6b-7c02-a4bd-9b66c9b52b88".into());
         let mut e = report.endpoints[0].clone();
-        (e.verdict, e.samples, e.unanswered) = (Verdict::Unmeasured, 1, 20);
-        e.causes = vec![cause("rate_limited", "HTTP 429")];
-        assert!(next(&e, &report).ends_with("and go on with --resume --retry-given-up"), "{}", next(&e, &report));
+        (e.verdict, e.samples, e.unanswered) = (Verdict::Unmeasured, 11, 20);
+        for class in ["rate_limited", "server", "timeout", "reset", "connect", "local"] {
+            e.causes = vec![cause(class, "HTTP 503: busy")];
+            let told = next(&e, &report);
+            assert!(told.ends_with("; then go on with --resume --retry-given-up"), "{told}");
+        }
         e.not_asked = 19;
         assert!(!next(&e, &report).contains("--retry-given-up"), "little failed: {}", next(&e, &report));
         report.partial = Some("stopped".into());
         assert_eq!(next(&e, &report), "go on with --resume: not all was asked");
         (e.verdict, e.not_asked) = (Verdict::Drifted, 0);
-        assert!(next(&e, &report).ends_with("and go on with --resume"), "{}", next(&e, &report));
+        assert!(next(&e, &report).ends_with("; then go on with --resume"), "{}", next(&e, &report));
+    }
+
+    #[test]
+    fn from_a_tenth_on_what_was_given_up_for_what_passes_comes_before_more_probes() {
+        let report = fixture::mixed();
+        let mut e = report.endpoints[0].clone();
+        (e.verdict, e.samples, e.unanswered) = (Verdict::Inconclusive, 128, 16);
+        (e.samples_to_decide, e.greedy_probes_to_decide) = (Some(5), None);
+        e.causes = vec![cause("server", "HTTP 503: busy")];
+        let told = next(&e, &report);
+        assert_eq!(told, "ask again later: what failed may pass; then go on with --resume --retry-given-up");
+        let refused = Cause { refused: true, count: 16, ..cause("rejected", "HTTP 400: no tools") };
+        e.causes.insert(0, refused);
+        let raise = "raise `samples` to about 5 answers for each sampled probe";
+        assert_eq!(next(&e, &report), raise, "what is refused is refused again");
+        (e.samples, e.unanswered, e.causes) = (140, 4, vec![cause("server", "HTTP 503: busy")]);
+        assert_eq!(next(&e, &report), raise);
+        (e.verdict, e.samples, e.unanswered) = (Verdict::Drifted, 128, 16);
+        assert_eq!(next(&e, &report), "", "what has drifted is decided");
+    }
+
+    #[test]
+    fn a_host_that_answers_others_is_not_told_to_have_a_wrong_key_or_address() {
+        let mut report = fixture::mixed();
+        let mut e = report.endpoints[0].clone();
+        (e.verdict, e.samples, e.unanswered) = (Verdict::Inconclusive, 45, 99);
+        let mut told = |class: &str, requests: &str, answered| {
+            let requests = requests.to_owned();
+            e.causes = vec![Cause { refused: true, requests, ..cause(class, "HTTP 403: a page of HTML: Blocked") }];
+            e.samples = answered;
+            next(&e, &report)
+        };
+        let prompts =
+            "it answers others and refuses these prompts: see them with `samemodel export 0193a5c2 --what attempts`";
+        for class in ["forbidden", "not_found", "redirect", "rejected"] {
+            assert_eq!(told(class, "plain", 45), prompts, "{class}");
+            assert_ne!(told(class, "plain", 0), prompts, "{class}: nothing is answered");
+        }
+        assert!(told("rejected", "with tools", 45).starts_with("change what the host names"));
+        assert!(told("payment_required", "plain", 45).starts_with("add credit"), "it may have run out on the way");
+        report.run = None;
+        e.causes = vec![cause("not_found", "HTTP 404")];
+        e.samples = 45;
+        assert_eq!(next(&e, &report), "it answers others and refuses these prompts");
     }
 
     #[test]
