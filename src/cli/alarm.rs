@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::args::Global;
 use super::session::Session;
-use super::{clock, in_a_line, note};
+use super::{clock, in_a_line, note, nothing};
 use crate::alert::{Alert, Kind, Message, Observation, Occasion, Phase, Policy};
 use crate::config::{Alerting, Credentials};
 use crate::deliver::{Beat, Courier, Delivered, Known, Pulse, Receivers, harmless};
@@ -165,30 +165,31 @@ impl Alarm {
 
     async fn raise(&self, error: &anyhow::Error) {
         let seen = failed_check(&self.model, &self.redactor.redact(&in_a_line(error)));
-        if let Err(error) = self.tell_of_failure(seen.clone()).await {
+        let run = error.downcast_ref::<nothing::OfRun>().map(|nothing| nothing.run.to_string());
+        let now = clock::now();
+        let occasion = Occasion { model: &self.model, run: run.as_deref(), at: now, made: now };
+        if let Err(error) = self.tell_of_failure(seen.clone(), &occasion).await {
             note(&format!("the alert on this cannot be kept, so it is sent at once: {error}"));
-            self.send_at_once(seen).await;
+            self.send_at_once(seen, &occasion).await;
         }
     }
 
-    async fn tell_of_failure(&self, seen: Observation) -> Result<(), StoreError> {
+    async fn tell_of_failure(&self, seen: Observation, occasion: &Occasion<'_>) -> Result<(), StoreError> {
         let store = SqliteStore::open(&self.data_dir, self.redactor.clone()).await?;
-        let now = clock::now();
-        let occasion = Occasion { model: &self.model, run: None, at: now, made: now };
-        let update = Known::from(&store, now).await?.follow(vec![seen], &occasion, &self.config);
+        let mut update = Known::from(&store, occasion.at).await?.follow(vec![seen], occasion, &self.config);
+        // A run that is gone on with is to have its say.
+        update.states.iter_mut().for_each(|alert| alert.last_run = None);
         store.update_alerts(&update).await?;
         send_due(&store, &self.receivers).await;
         store.close().await
     }
 
     /// Without a store there is no memory of what was told: each failed check tells of itself.
-    async fn send_at_once(&self, seen: Observation) {
-        let now = clock::now();
-        let occasion = Occasion { model: &self.model, run: None, at: now, made: now };
-        let update = Known::default().follow(vec![seen], &occasion, &self.config);
+    async fn send_at_once(&self, seen: Observation, occasion: &Occasion<'_>) {
+        let update = Known::default().follow(vec![seen], occasion, &self.config);
         for notification in update.notifications {
             let Ok(message) = serde_json::from_str::<Message>(&notification.event) else { continue };
-            if let Err(trouble) = self.receivers.send(&notification.receiver, &message, now).await {
+            if let Err(trouble) = self.receivers.send(&notification.receiver, &message, occasion.made).await {
                 note(&format!("the alert to `{}` was not delivered: {}", notification.receiver, trouble.reason()));
             }
         }

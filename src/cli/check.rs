@@ -11,7 +11,8 @@ use super::session::{Overrides, Resolved, Session, fresh_seed};
 use super::shelf::Shelf;
 use super::sink::Sink;
 use super::{
-    NothingMeasured, Told, UsageError, clock, code_of, complain, deliver, doctor, mask, nothing, plan, prune, samples,
+    CannotBeAsked, NothingMeasured, Told, UsageError, clock, code_of, complain, deliver, doctor, mask, nothing, plan,
+    prune, samples,
 };
 use crate::charge;
 use crate::config::{Credentials, Reference};
@@ -171,7 +172,8 @@ pub(super) async fn ask(session: Session, asked: Asked, global: &Global) -> anyh
     let report = carry_out(session, asked, &credentials, &alarm, global).await.map_err(|e| asked.failing.tell(e));
     if let Err(error) = &report {
         // Whoever has nothing to go on with is told so where they sit.
-        let slip = matches!(asked.begin, Begin::Resume(_)) && error.is::<UsageError>();
+        let is_typed = error.is::<UsageError>() || error.is::<CannotBeAsked>();
+        let slip = matches!(asked.begin, Begin::Resume(_)) && is_typed;
         if !slip {
             alarm.failed(error).await;
         }
@@ -251,23 +253,23 @@ fn can_be_compared(session: &Session, resolved: &Resolved) -> anyhow::Result<()>
         && let Some(unasked) = resolved.unasked.iter().find(|u| u.endpoint == *name)
     {
         let reason = &unasked.reason;
-        return Err(UsageError(format!("the reference `{name}` cannot be asked: {reason}, or name another")).into());
+        return Err(CannotBeAsked(format!("the reference `{name}` cannot be asked: {reason}, or name another")).into());
     }
     if resolved.ready.iter().any(|r| session.is_judged(&r.endpoint.name)) {
         return Ok(());
     }
-    Err(UsageError(why_nobody_is_judged(session, resolved)).into())
+    Err(why_nobody_is_judged(session, resolved))
 }
 
 /// Why there is no endpoint that could be judged.
-fn why_nobody_is_judged(session: &Session, resolved: &Resolved) -> String {
+fn why_nobody_is_judged(session: &Session, resolved: &Resolved) -> anyhow::Error {
     let of_snapshots = session.model.reference == Reference::Snapshot;
     let (what, beside) = if of_snapshots { ("test", "the control") } else { ("compare", "the reference") };
     let model = &session.name;
     if !session.model.endpoint.iter().any(|e| session.is_judged(&e.name)) {
         let left_out: Vec<&str> =
             session.left_out.iter().map(String::as_str).filter(|name| session.is_judged(name)).collect();
-        return if left_out.is_empty() {
+        let what = if left_out.is_empty() {
             format!(
                 "nothing to {what}: model `{model}` has no endpoint beside {beside}: add [[model.{model}.endpoint]]"
             )
@@ -275,10 +277,12 @@ fn why_nobody_is_judged(session: &Session, resolved: &Resolved) -> String {
             let names = left_out.join("`, `");
             format!("nothing to {what}: --endpoint leaves nobody beside {beside}: name one to be judged, of `{names}`")
         };
+        return UsageError(what).into();
     }
     let reasons: Vec<String> = resolved.unasked.iter().map(|u| format!("\n  {}: {}", u.endpoint, u.reason)).collect();
     let beside = if of_snapshots { "" } else { " beside the reference" };
-    format!("nothing to {what}: no endpoint of `{model}`{beside} can be asked{}", reasons.concat())
+    let told = format!("nothing to {what}: no endpoint of `{model}`{beside} can be asked{}", reasons.concat());
+    CannotBeAsked(told).into()
 }
 
 /// A budget can only be held where prices are known, and must pay for one request at least.
@@ -297,7 +301,7 @@ fn can_be_paid(session: &Session, resolved: &Resolved) -> anyhow::Result<()> {
     }
     let costs = session.worst_costs(&session.plan(0)?);
     if let Some(dearest) = costs.dearest.filter(|_| costs.cheapest.is_some_and(|cheapest| cheapest > budget)) {
-        return Err(UsageError(charge::too_small(budget, dearest)).into());
+        return Err(CannotBeAsked(charge::too_small(budget, dearest)).into());
     }
     Ok(())
 }

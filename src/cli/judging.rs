@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::asking::Asking;
 use super::shelf::Settled;
-use super::{NothingMeasured, note};
+use super::{note, nothing};
 use crate::attempt::FailureKind;
 use crate::charge;
 use crate::compare::past::{Past, compare_with_past, hold_back};
@@ -15,6 +15,7 @@ use crate::compare::{Comparison, EndpointComparison, Known, Roles, Settings, com
 use crate::config::{ExpectedModel, Reference};
 use crate::plan::{AskedWith, Plan, PlannedProbe};
 use crate::report::cause::Cause;
+use crate::report::nothing::InVain;
 use crate::report::words::{is_no_api, remedy};
 use crate::report::{Account, Origin, ReferencePast, Report, Warning};
 use crate::runner::RunOutcome;
@@ -46,7 +47,7 @@ impl Judging<'_> {
         let Asking { session, job, store, resolved, shelf, .. } = self.asking;
         let samples = store.samples(&job.run.id).await?;
         if samples.is_empty() {
-            return Err(self.nothing_answered().into());
+            return Err(self.nothing(self.why_nothing_answered()).into());
         }
         for account in self.accounts.values_mut() {
             // What a whole run did not ask on was left out for what failed; what another one did not come to was not.
@@ -162,7 +163,8 @@ impl Judging<'_> {
                 }
                 RunOutcome::Complete | RunOutcome::ThoughtAway(_) => String::new(),
             };
-            return Err(NothingMeasured(what + &describe_failures(self.accounts.get(reference)) + &advice).into());
+            let why = what + &describe_failures(self.accounts.get(reference)) + &advice;
+            return Err(self.nothing(why).into());
         }
         let settings = self.settings();
         let past = match &session.model.reference {
@@ -264,25 +266,30 @@ impl Judging<'_> {
         self.asking.session.settings(self.asking.job.plan.seed)
     }
 
-    fn nothing_answered(&self) -> NothingMeasured {
+    /// That this run has measured nothing, with what its requests came to.
+    fn nothing(&self, why: String) -> nothing::OfRun {
+        let run = self.asking.job.run.id;
+        let asked = InVain { run: Some(run.to_string()), partial: self.partial(), accounts: self.accounts.clone() };
+        nothing::OfRun { run, why, asked }
+    }
+
+    fn why_nothing_answered(&self) -> String {
         let Asking { session, job, .. } = self.asking;
         let is_untried = self.accounts.values().all(|account| account.attempts == 0);
         match (self.outcome, session.defaults.budget) {
             (RunOutcome::BudgetReached, Some(budget)) if is_untried => {
                 let dearest = session.worst_costs(&job.plan).dearest.unwrap_or(budget);
-                return NothingMeasured(charge::too_small(budget, dearest));
+                return charge::too_small(budget, dearest);
             }
             (RunOutcome::Stopped, _) if self.accounts.values().all(|account| account.errors == 0) => {
-                let what =
-                    format!("stopped before any endpoint of `{}` had answered: go on with --resume", session.name);
-                return NothingMeasured(what);
+                return format!("stopped before any endpoint of `{}` had answered: go on with --resume", session.name);
             }
             _ => {}
         }
         let failures = self.accounts.iter().filter(|(_, account)| account.errors > 0);
         let failures = failures.map(|(name, account)| format!("\n  {name}: {}", account.why()));
         let what = format!("no endpoint of `{}` answered, so nothing was measured", session.name);
-        NothingMeasured(what + &failures.collect::<String>())
+        what + &failures.collect::<String>()
     }
 
     /// The recorded reference's answers to probes as they are asked now.

@@ -133,6 +133,11 @@ struct UsageError(String);
 #[error("{0}")]
 struct NothingMeasured(String);
 
+/// What is configured cannot be asked as things are: a key is not set, or the budget is too small. Nothing was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct CannotBeAsked(String);
+
 /// Standard output was closed by its reader, as `head` does: no error of ours.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
@@ -149,11 +154,14 @@ fn code_of(error: &anyhow::Error) -> ExitCode {
     if is(|e| matches!(e.downcast_ref(), Some(LockError::Held { .. } | LockError::Watched { .. }))) {
         ExitCode::Locked
     } else if is(|e| {
-        e.is::<NothingMeasured>() || matches!(e.downcast_ref(), Some(crate::compare::CompareError::EmptyReference(..)))
+        e.is::<NothingMeasured>()
+            || e.is::<nothing::OfRun>()
+            || matches!(e.downcast_ref(), Some(crate::compare::CompareError::EmptyReference(..)))
     }) {
         ExitCode::Undecided
     } else if is(|e| {
         e.is::<UsageError>()
+            || e.is::<CannotBeAsked>()
             || e.is::<crate::config::ConfigError>()
             || e.is::<crate::probe::LoadError>()
             || e.is::<crate::sample::file::SampleFileError>()

@@ -2,10 +2,21 @@
 
 use super::args::Output;
 use super::sink::Sink;
-use super::{FILE_WIDTH, code_of, in_a_line};
+use super::{CannotBeAsked, FILE_WIDTH, code_of, in_a_line};
 use crate::exit::ExitCode;
-use crate::report::nothing::Awaited;
+use crate::report::nothing::{Awaited, InVain};
 use crate::report::{Format, Paint, Report, View, render};
+use crate::store::RunId;
+
+/// A run that is kept has measured nothing, so there is no verdict.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(super) struct OfRun {
+    pub run: RunId,
+    pub why: String,
+    /// What its requests came to.
+    pub asked: InVain,
+}
 
 /// Writes the report that says why there is none, where a program is to read it. An error that is no finding, such as a wrong
 /// configuration, leaves no report.
@@ -16,9 +27,11 @@ pub(super) fn write(awaited: Awaited, error: &anyhow::Error, to: &Output, sink: 
         Format::Nagios => sink.is_file(),
         Format::Json | Format::Junit | Format::Github | Format::Markdown => true,
     };
-    if !is_read || code_of(error) != ExitCode::Undecided {
+    let is_told = code_of(error) == ExitCode::Undecided || error.is::<CannotBeAsked>();
+    if !is_read || !is_told {
         return Ok(());
     }
-    let report = Report::of_nothing(awaited, &in_a_line(error));
+    let asked = error.downcast_ref::<OfRun>().map(|nothing| nothing.asked.clone()).unwrap_or_default();
+    let report = Report::of_nothing_asked(awaited, &in_a_line(error), asked);
     sink.write(&render(&report, to.format, &View { width: FILE_WIDTH, paint: Paint::Plain }))
 }

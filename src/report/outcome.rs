@@ -6,11 +6,16 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{EndpointReport, ReferenceState, Report};
+use super::cause::Cause;
+use super::{EndpointReport, ReferenceState, Report, escape};
 use crate::alert::{Alert, Condition, Example, Facts, Kind, Observation, Phase, Severity, Subject};
 use crate::config::{Alerting, Reference};
 use crate::store::EndpointResult;
-use crate::verdict::Verdict;
+use crate::verdict::{Confidence, Finding, Verdict};
+
+/// Endpoints whose reasons are told where nothing was measured, and the most characters of each.
+const NAMED: usize = 3;
+const LONGEST_REASON: usize = 240;
 
 /// The fewest endpoints that must leave the reference at once before it is the reference that is taken to have moved.
 const FEWEST_MOVED: usize = 3;
@@ -78,6 +83,30 @@ fn critical(reason: String) -> Facts {
     Facts { severity: Severity::Critical, reason, ..Facts::default() }
 }
 
+/// That no endpoint was measured, and of the first few why.
+fn why_nothing(report: &Report) -> String {
+    let why = |e: &EndpointReport| format!("{}: {}", e.endpoint, escape::short_line(&e.reason, LONGEST_REASON));
+    let mut parts: Vec<String> = report.endpoints.iter().take(NAMED).map(why).collect();
+    let more = report.endpoints.len().saturating_sub(NAMED);
+    parts.extend((more > 0).then(|| format!("and {more} more")));
+    let told = "no endpoint was measured";
+    if parts.is_empty() { told.to_owned() } else { format!("{told}: {}", parts.join("; ")) }
+}
+
+/// What is wrong with the service of an endpoint that gives no answers: what was found, or else why its attempts failed.
+fn causes(e: &EndpointReport) -> Vec<Finding> {
+    if !e.findings.is_empty() {
+        return e.findings.clone();
+    }
+    let finding = |cause: &Cause| Finding {
+        fault: if cause.refused { "request-refused" } else { "flaky-host" }.to_owned(),
+        // Requests that fail otherwise than before are nothing worse.
+        confidence: Confidence::Likely,
+        evidence: format!("{} × {}: {}", cause.count, cause.class, cause.message),
+    };
+    e.causes.iter().filter(|cause| cause.count > 0).map(finding).collect()
+}
+
 struct Watch<'a> {
     report: &'a Report,
     alerts: &'a BTreeMap<Subject, Alert>,
@@ -95,14 +124,17 @@ impl Watch<'_> {
         let subject = self.subject("", Kind::Checker);
         let measured = self.report.endpoints.iter().any(|e| e.verdict != Verdict::Unmeasured);
         let reason = if !measured {
-            Some("no endpoint was measured".to_owned())
+            Some(why_nothing(self.report))
         } else if self.is_blind() {
             Some("the control was not told apart from the reference, so drift could not have been found".to_owned())
         } else {
             None
         };
         let condition = if reason.is_some() { Condition::Failing } else { Condition::Passing };
-        Observation { subject, condition, facts: reason.map(critical).unwrap_or_default() }
+        let causes =
+            if measured { Vec::new() } else { self.report.endpoints.iter().take(NAMED).flat_map(causes).collect() };
+        let facts = reason.map(|reason| Facts { causes, ..critical(reason) }).unwrap_or_default();
+        Observation { subject, condition, facts }
     }
 
     fn is_blind(&self) -> bool {
@@ -177,7 +209,8 @@ impl Watch<'_> {
             (0, 0) if self.report.partial.is_none() && self.alerts.contains_key(&subject) => Condition::Failing,
             (0, 0) => Condition::Unknown,
         };
-        Observation { subject, condition, facts: Facts { reason: e.reason.clone(), ..Facts::default() } }
+        let facts = Facts { reason: e.reason.clone(), causes: causes(e), ..Facts::default() };
+        Observation { subject, condition, facts }
     }
 
     fn drift(&self, e: &EndpointReport) -> Observation {
@@ -255,6 +288,32 @@ mod tests {
         let known = report.endpoints.iter().map(|e| (subject(&e.endpoint), Alert::new(subject(&e.endpoint)))).collect();
         let all = conditions(&report, &known);
         all.into_iter().find(|(kind, _, _)| *kind == Kind::ReferenceMoved).map(|(_, _, seen)| seen).unwrap()
+    }
+
+    #[test]
+    fn where_nothing_was_measured_each_endpoint_says_why() {
+        let mut report = report(&[Verdict::Unmeasured; 5]);
+        let said = "HTTP 403: no\u{1b}[2J right ".to_owned() + &"to it ".repeat(100);
+        for e in &mut report.endpoints {
+            (e.samples, e.attempts) = (0, 5);
+            e.reason = format!("no answers: 5 forbidden ({said})");
+            let (class, requests, message) = ("forbidden".into(), "plain".into(), "HTTP 403: no right".into());
+            e.causes = vec![Cause { class, requests, refused: true, message, count: 5 }];
+        }
+        let seen = observations(&report, &BTreeMap::new(), &config(), Timestamp::UNIX_EPOCH);
+        let of = |kind| seen.iter().find(|o| o.subject.kind == kind).expect("it is seen");
+        let Facts { reason, causes, .. } = &of(Kind::Checker).facts;
+        assert!(
+            reason.starts_with("no endpoint was measured: e0: no answers: 5 forbidden (HTTP 403: no\\u{1b}"),
+            "{reason}"
+        );
+        assert!(reason.ends_with("; and 2 more") && reason.len() < 1000, "{reason}");
+        assert_eq!(causes.len(), NAMED);
+        let told = &of(Kind::Unreachable).facts.causes;
+        assert_eq!(
+            (told[0].fault.as_str(), told[0].evidence.as_str()),
+            ("request-refused", "5 × forbidden: HTTP 403: no right")
+        );
     }
 
     #[test]

@@ -70,6 +70,8 @@ fn a_check_that_measures_nothing_is_told_at_once_and_again_only_when_it_works() 
     assert_eq!(run.code(), 3, "{}", run.stderr);
     assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
     assert_eq!(events(&receiver.got()[1]), ["checker firing"]);
+    let message: Value = serde_json::from_str(&receiver.got()[1].body).expect("a message");
+    assert!(message["run"].is_string(), "the run that is gone on with is named: {message}");
     project.run(["check", "m", "--quiet"]);
     assert_eq!(receiver.got().len(), 5, "{:?}", paths(&receiver));
 }

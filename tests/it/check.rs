@@ -185,6 +185,9 @@ fn a_budget_that_covers_no_request_is_refused_with_what_one_may_cost() {
     let project = ["reference", "twin"].into_iter().fold(project, priced);
     let told = "the budget of $0.50 does not cover one request, which may cost $4.00: raise --budget";
     project.run(["check", "m", "--budget", "0.5"]).refuses(2, &[told]);
+    let json = project.run(["check", "m", "--budget", "0.5", "-f", "json"]);
+    json.refuses(2, &[told]);
+    assert_eq!(json.verdict("twin"), "unmeasured");
     assert!(!history(&project));
 }
 

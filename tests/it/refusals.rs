@@ -104,6 +104,44 @@ fn zero_answers_from_everyone_are_an_error() {
 }
 
 #[test]
+fn where_nothing_can_be_asked_machine_formats_are_valid_and_say_so() {
+    let without_key =
+        tiny().with_keyed_endpoint("reference", "https://h.example/v1", "NO_KEY").with_endpoint("twin", "lab:");
+    let alone = tiny().with_endpoint("reference", "lab:").with_keyed_endpoint("twin", "https://h.example/v1", "NO_KEY");
+    for (project, why) in [(without_key, "the reference `reference` cannot be asked"), (alone, "nothing to compare")] {
+        for format in ["json", "junit", "markdown"] {
+            let run = project.run(["check", "m", "--quiet", "--format", format, "-o", "report"]);
+            run.refuses(2, &[why]);
+            let report = std::fs::read_to_string(project.path("report")).expect("it is written");
+            assert_says(&report, &["twin", "unmeasured"]);
+            if format == "json" {
+                let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+                assert!(report["run"].is_null(), "{report}");
+                assert!(report["warnings"][0].as_str().is_some_and(|warning| warning.contains(why)), "{report}");
+            }
+        }
+        let people = project.run(["check", "m", "--quiet"]);
+        assert_eq!(people.stdout, "", "people read the error");
+    }
+}
+
+#[test]
+fn a_report_on_a_dead_reference_has_the_run_and_its_failures() {
+    let host = Host::start(|_| response("503 Busy", &[], r#"{"error":{"message":"come back later"}}"#));
+    let retry = "{ tries = 2, first_wait = 0.01, longest_wait = 0.01, down_after = 2 }";
+    let project = tiny()
+        .with_default("retry", retry)
+        .with_endpoint("reference", &host.url("reference"))
+        .with_endpoint("twin", "lab:");
+    let run = project.run(["check", "m", "--quiet", "--format", "json"]);
+    run.refuses(3, &["come back later"]);
+    let report = run.json();
+    assert!(report["run"].is_string(), "{report:#}");
+    let account = &report["reference_account"];
+    assert!(account["attempts"].as_u64() >= Some(2) && account["failures"]["server"].as_u64() >= Some(2), "{account}");
+}
+
+#[test]
 fn a_probe_that_no_endpoint_answered_is_told_and_does_not_count_as_the_same() {
     let project = Project::new()
         .with_probe("weather", "What is the weather in Rome?")
