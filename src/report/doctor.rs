@@ -9,13 +9,15 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cause::Cause;
 use super::escape;
 use super::json::pretty;
 use super::layout::{Tone, left, wrap};
 use super::plan::{dollars, duration};
 use super::terminal::View;
+use super::words::{NEXT, remedy};
 use crate::config::KeyPath;
-use crate::doctor::{Advice, Change, Examined, Finding, MOST_REQUESTS, Place, Setting, State};
+use crate::doctor::{Advice, Change, Examined, Feature, Finding, MOST_REQUESTS, Place, Setting, State};
 use crate::plan::Estimate;
 use crate::plural::count;
 
@@ -113,7 +115,10 @@ impl DoctorReport {
         for Unasked { endpoint, reason } in &self.unasked {
             let _ = writeln!(out, "{}: cannot be asked: {}\n", escape::line(endpoint), escape::line(reason));
         }
-        if self.lines.is_empty() {
+        if !self.endpoints.is_empty() && self.endpoints.iter().all(|endpoint| is_silent(&endpoint.examined)) {
+            // What is to be done stands beside each of them.
+            out.truncate(out.trim_end().len() + 1);
+        } else if self.lines.is_empty() {
             out += "nothing to set in providers.toml\n";
         } else {
             let _ = write!(
@@ -132,10 +137,20 @@ impl EndpointExamination {
         let spent = cost.map_or_else(|| "no price is known".to_owned(), |cost| dollars(Some(cost)));
         let head = format!("{}: {}, {spent}", escape::line(endpoint), count(*requests, "request"));
         let mut out = view.paint.apply(Tone::Heading, &head) + "\n";
-        for finding in findings {
+        // Where nothing is answered, nothing is to be told of features.
+        let is_silent = is_silent(&self.examined);
+        let is_told = |finding: &&Finding| !is_silent || finding.feature == Feature::Answers;
+        for finding in findings.iter().filter(is_told) {
             out += &row(finding, view);
         }
-        if let Some(before) = self.examined_before {
+        if let Some(cause) = why_nothing(&self.examined) {
+            let columns = view.width.saturating_sub(2 + FEATURE_COLUMNS).max(20);
+            for (at, text) in wrap(remedy(&cause), columns).iter().enumerate() {
+                let _ = writeln!(out, "  {}{text}", left(if at == 0 { NEXT } else { "" }, FEATURE_COLUMNS));
+            }
+        }
+        // What is not known now is not the same as it was.
+        if let Some(before) = self.examined_before.filter(|_| !is_silent) {
             let since = before.strftime("%Y-%m-%d %H:%M UTC");
             match self.changes.as_slice() {
                 [] => {
@@ -150,6 +165,23 @@ impl EndpointExamination {
         }
         out
     }
+}
+
+/// What stands before the class of the failure where nothing is answered.
+const NO_ANSWER: &str = "no answer: ";
+
+/// Whether nothing was answered.
+fn is_silent(examined: &Examined) -> bool {
+    examined.finding(Feature::Answers).is_some() && !examined.has_answered()
+}
+
+/// Why nothing is answered, as a cause of failures; nothing where something is, or where it is not known.
+fn why_nothing(examined: &Examined) -> Option<Cause> {
+    let finding = examined.finding(Feature::Answers).filter(|_| is_silent(examined))?;
+    let class = finding.evidence.strip_prefix(NO_ANSWER)?.to_owned();
+    let message = finding.words.clone().unwrap_or_default();
+    let refused = finding.state == State::Refused;
+    Some(Cause { class, requests: String::new(), refused, message, count: examined.requests })
 }
 
 fn row(finding: &Finding, view: &View) -> String {
@@ -337,6 +369,28 @@ mod tests {
         # name = "host"
         # expected_model = "x\n[provider.y]"  # so it is
         "#);
+    }
+
+    #[test]
+    fn where_nothing_is_answered_it_is_told_once_with_what_to_do() {
+        let silent = |evidence: &str, words: &str| {
+            let answers =
+                Finding { words: Some(words.to_owned()), ..finding(Feature::Answers, State::Refused, evidence) };
+            let unknown = |feature| finding(feature, State::Unknown, "nothing is answered");
+            let findings = vec![answers, unknown(Feature::Stream), unknown(Feature::Tools)];
+            let now = Examined { requests: 1, findings, ..examined() };
+            DoctorReport::new("m", vec![now], &[], Vec::new()).table(&VIEW)
+        };
+        insta::assert_snapshot!(silent("no answer: unauthorized", "HTTP 401: Incorrect API key provided"), @r"
+        host: 1 request, free
+          answers        refused   no answer: unauthorized
+                                   the host: HTTP 401: Incorrect API key provided
+          next           check the key: its variable, its provider, and whether it has
+                         expired
+        ");
+        let page = silent("no answer: malformed", "the body is not JSON: a page of HTML: hi");
+        assert!(page.contains("next           check `base_url`, and whether a proxy"), "{page}");
+        assert!(silent("no answer: connect", "connection refused").contains("check the address in `base_url`"));
     }
 
     #[test]
