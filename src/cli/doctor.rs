@@ -11,7 +11,7 @@ use super::args::doctor::{Doctor, DoctorFormat};
 use super::fleet::Lab;
 use super::session::{Overrides, Ready, Resolved, Session, fresh_seed, pace};
 use super::sink::Sink;
-use super::{FILE_WIDTH, NothingMeasured, UsageError, clock, mask, note, paint, terminal_width};
+use super::{NothingMeasured, UsageError, clock, fitted, mask, note, view};
 use crate::alert::{Occasion, changes};
 use crate::client::{Client, Limiter, Target};
 use crate::config::{Address, Credentials, Endpoint, Provider};
@@ -22,7 +22,6 @@ use crate::plan::{KnownRefusal, LeftOut, Plan};
 use crate::plural;
 use crate::probe;
 use crate::report::doctor::{DoctorPlan, DoctorReport, PlannedExamination, Unasked};
-use crate::report::{Paint, View};
 use crate::runner::examine::{Line, examine, time_limits};
 use crate::store::{AlertStore as _, AlertUpdate, ExaminationStore as _, SqliteStore, StoreError};
 
@@ -44,7 +43,8 @@ pub(super) async fn doctor(args: &Doctor, global: &Global) -> anyhow::Result<Cod
     let resolved = session.resolve(&credentials)?;
     let plan = planned(&session, &resolved);
     if args.dry_run {
-        sink.write(&if args.format == DoctorFormat::Json { plan.json() } else { plan.text() })?;
+        let columns = view(&sink, global).width;
+        sink.write(&if args.format == DoctorFormat::Json { plan.json() } else { fitted(&plan.text(), columns) })?;
         return Ok(Code::SUCCESS);
     }
     // Opened before anything is asked: what cannot be kept is not worth its cost.
@@ -118,12 +118,7 @@ async fn messages(store: &SqliteStore, session: &Session, found: &Found) -> Resu
 }
 
 fn deliver(report: &DoctorReport, format: DoctorFormat, sink: Sink, global: &Global) -> anyhow::Result<()> {
-    let stdout = std::io::stdout();
-    let view = if sink.is_file() {
-        View { width: FILE_WIDTH, paint: Paint::Plain }
-    } else {
-        View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) }
-    };
+    let view = view(&sink, global);
     let text = match format {
         DoctorFormat::Table => report.table(&view),
         DoctorFormat::Json => report.json(),

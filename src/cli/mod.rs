@@ -251,17 +251,22 @@ fn is_dumb() -> bool {
 
 /// Writes a report where it was asked for, and says how the program ends.
 fn deliver(report: &Report, format: Format, sink: Sink, global: &Global) -> anyhow::Result<Code> {
-    let stdout = std::io::stdout();
-    let view = if sink.is_file() {
-        View { width: FILE_WIDTH, paint: Paint::Plain }
-    } else {
-        View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) }
-    };
+    let view = view(&sink, global);
     sink.write(&render(report, format, &view))?;
     Ok(match format {
         Format::Nagios => nagios::status(report).into(),
         _ => ExitCode::from(report.overall()).into(),
     })
+}
+
+/// What a text that goes there is to be laid out for.
+fn view(sink: &Sink, global: &Global) -> View {
+    let stdout = std::io::stdout();
+    if sink.is_file() {
+        View { width: FILE_WIDTH, paint: Paint::Plain }
+    } else {
+        View { width: terminal_width(&stdout), paint: paint(global.color, &stdout) }
+    }
 }
 
 /// Columns of a report that goes into a file or a pipe.

@@ -5,7 +5,7 @@ use std::process::ExitCode as Code;
 use super::args::{Global, Plan, PlanFormat};
 use super::session::{Overrides, Session, fresh_seed, pace};
 use super::sink::Sink;
-use super::{UsageError, doctor};
+use super::{UsageError, doctor, view};
 use crate::config::Credentials;
 use crate::plan::KnownRefusal;
 use crate::redact::Redactor;
@@ -65,7 +65,8 @@ pub(super) async fn show(
         }
     });
     let report = PlanReport::new(&plan, session.reference_name(), session.defaults.budget, endpoints.collect());
-    sink.write(&if form == Form::Json { report.json() } else { report.table() })?;
+    let view = view(&sink, global);
+    sink.write(&if form == Form::Json { report.json() } else { report.table(view) })?;
     Ok(Code::SUCCESS)
 }
 

@@ -166,7 +166,7 @@ impl RunEntry {
                 let _ = write!(line, "  {}", view.paint.apply(part.tone, &part.text));
             } else {
                 let below = wrap_spans(&[part], view.width.saturating_sub(SET_IN), view.paint);
-                lines.extend(below.iter().map(|line| " ".repeat(SET_IN) + line.trim_end()));
+                lines.extend(below.iter().map(|line| set_in(line.trim_end())));
             }
         }
         lines
@@ -216,7 +216,9 @@ impl HistoryReport {
         let width = effects.iter().map(|effect| layout::width(effect)).max().unwrap_or(0);
         // What is held against approved snapshots lies on the same scale, and is told from what is held against another endpoint.
         let sorts = if judged.iter().any(|(run, _)| run.sort() == "test") { SORT } else { 0 };
-        let before_bars = BEFORE_EFFECTS + sorts + width + 2;
+        let beside = BEFORE_EFFECTS + sorts + width + 2;
+        // On a narrow screen each bar has a line of its own, below what it is of.
+        let before_bars = if beside + NARROWEST_BAR <= view.width { beside } else { SET_IN };
         let columns = view.width.min(WIDEST_CHART).saturating_sub(before_bars).max(NARROWEST_BAR);
         let measured = judged.iter().filter_map(|(_, r)| Some((r.effect.as_ref()?, r.tolerance)));
         let scale = Scale::of(measured, columns);
@@ -226,9 +228,17 @@ impl HistoryReport {
             let bar = scale.bar(result.effect.as_ref(), result.tolerance, glyphs);
             let when = minute(&run.started_at);
             let sort = if sorts > 0 { left(run.sort(), sorts) } else { String::new() };
-            let line = format!("{when}  {sort}{verdict}  {}  {bar}", right(effect, width));
-            out.push_str(line.trim_end());
-            out.push('\n');
+            let before = format!("{when}  {sort}{verdict}");
+            let lines = if before_bars == beside {
+                vec![format!("{before}  {}  {bar}", right(effect, width))]
+            } else if BEFORE_EFFECTS + sorts + layout::width(effect) <= view.width {
+                vec![format!("{before}  {effect}"), set_in(&bar)]
+            } else {
+                vec![before, set_in(effect), set_in(&bar)]
+            };
+            for line in lines {
+                let _ = writeln!(out, "{}", line.trim_end());
+            }
         }
         let axis = format!("{}{}", " ".repeat(before_bars), scale.axis());
         out.push_str(&view.paint.apply(Tone::Faint, &axis));
@@ -239,6 +249,10 @@ impl HistoryReport {
 
 /// Columns by which what a run came to is set in, where it has no room beside the run.
 const SET_IN: usize = 4;
+
+fn set_in(text: &str) -> String {
+    " ".repeat(SET_IN) + text
+}
 
 /// What stands before the effects: time, verdict and their gaps.
 const BEFORE_EFFECTS: usize = 16 + 2 + 12 + 2;
@@ -356,6 +370,21 @@ mod tests {
         insta::assert_snapshot!(chart);
         let ascii = report().chart("f", NARROW, Glyphs::Ascii);
         assert!(ascii.is_ascii(), "{ascii}");
+    }
+
+    #[test]
+    fn bars_stand_below_where_the_screen_is_narrow() {
+        let report = report();
+        for width in [60, 48] {
+            let chart = report.chart("e\u{1b}[2J", View { width, ..NARROW }, Glyphs::Unicode);
+            assert!(chart.lines().all(|line| layout::width(line) <= width), "{chart}");
+            let drifted = chart.lines().skip_while(|line| !line.contains("drifted"));
+            let shown: Vec<&str> = drifted.take(2).collect();
+            assert_eq!(shown[0], "2026-03-01 03:15  drifted       31 % (22 to 39)", "{chart}");
+            assert!(shown[1].starts_with("    ") && shown[1].contains('●'), "{chart}");
+        }
+        let narrowest = report.chart("e\u{1b}[2J", View { width: 40, ..NARROW }, Glyphs::Unicode);
+        assert!(narrowest.contains("  drifted\n    31 % (22 to 39)\n    "), "{narrowest}");
     }
 
     #[test]
