@@ -98,6 +98,11 @@ pub const KEYS: [&str; 3] = [
     "a, r, s decide · ? all keys · q quit",
 ];
 
+/// The same while the help is shown, whole or longer than the screen.
+pub const KEYS_IN_HELP: &str = "any key closes this help";
+/// See [`KEYS_IN_HELP`].
+pub const KEYS_IN_LONG_HELP: &str = "↓ ↑ scroll · any other key closes this help";
+
 /// The same when all is decided.
 pub const KEYS_AT_THE_END: [&str; 2] =
     ["u takes the last decision back · any other key ends the review", "u undo · any other key ends the review"];
@@ -115,7 +120,7 @@ pub const HELP: [(&str, &str); 12] = [
     ("i", "show or hide all that the files say of both"),
     ("d", "show lines that differ, or answers side by side"),
     ("o", "open all of it in $PAGER"),
-    ("q Esc", "stop here: what is left waits on; Esc closes this help first"),
+    ("q Esc", "stop here: what is left waits on; any key closes this help first"),
 ];
 
 impl Decision {

@@ -107,6 +107,7 @@ impl Review {
             self.decided.extend(std::iter::repeat_n(decision, count));
             self.steps.push(count);
             self.top = 0;
+            self.shown.help = Visibility::Hidden;
         }
     }
 
@@ -157,9 +158,11 @@ impl Review {
         self.top = 0;
     }
 
-    /// What Escape asks for: out of the help where that is shown, and else out of the review.
-    pub fn on_escape(&self) -> Command {
-        if self.shown.help == Visibility::Shown { Command::Toggle(Part::Help) } else { Command::Quit }
+    /// What a key does that asks for this: beside the help, which covers what there is to decide on, it closes that and does no more,
+    /// but for moving through a help for which the screen has no room.
+    pub fn meant(&self, asked: Option<Command>, extent: Extent) -> Option<Command> {
+        let moves = matches!(asked, Some(Command::Scroll(_))) && extent.lines > extent.room;
+        if self.shown.help == Visibility::Shown && !moves { Some(Command::Toggle(Part::Help)) } else { asked }
     }
 
     /// What has been decided so far.
@@ -216,13 +219,20 @@ mod tests {
     }
 
     #[test]
-    fn escape_leaves_the_help_before_the_review() {
-        let mut review = review(1);
-        assert_eq!(review.on_escape(), Command::Quit);
+    fn any_key_closes_the_help_and_does_no_more() {
+        let (mut review, fits) = (review(2), Extent { lines: 14, room: 20 });
+        let accept = Some(Command::Decide(Decision::Accept, Scope::This));
+        let down = Some(Command::Scroll(Scroll::Lines(1)));
+        assert_eq!(review.meant(Some(Command::Quit), fits), Some(Command::Quit));
         review.toggle(Part::Help);
-        assert_eq!(review.on_escape(), Command::Toggle(Part::Help));
+        for asked in [accept, down, Some(Command::Quit), Some(Command::Toggle(Part::Info)), None] {
+            assert_eq!(review.meant(asked, fits), Some(Command::Toggle(Part::Help)), "{asked:?}");
+        }
+        let longer = Extent { lines: 14, room: 5 };
+        assert_eq!(review.meant(down, longer), down, "a help that is longer than the screen is moved through");
+        assert_eq!(review.meant(accept, longer), Some(Command::Toggle(Part::Help)));
         review.toggle(Part::Help);
-        assert_eq!(review.on_escape(), Command::Quit);
+        assert_eq!(review.meant(accept, fits), accept);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use similar::{ChangeTag, TextDiff};
 
-use super::command::{HELP, KEYS, KEYS_AT_THE_END};
+use super::command::{HELP, KEYS, KEYS_AT_THE_END, KEYS_IN_HELP, KEYS_IN_LONG_HELP};
 use super::pairs::{Counted, Likeness, Pair, pairs};
 use super::summary::summary;
 use super::{Decision, Extent, Review, Shown, Tally, Visibility};
@@ -68,11 +68,16 @@ pub fn render(review: &Review, waiting: Waiting<'_>, view: View, height: usize) 
     } else {
         String::new()
     };
+    let is_whole = shown.len() == body.len();
     lines.extend_from_slice(&body[shown]);
     let closing = closing(&review.notice, &place, view);
     lines.resize(lines.len().max(height.saturating_sub(closing.len() + 1)), String::new());
     lines.extend(closing);
-    lines.push(keys(&KEYS, view));
+    lines.push(match (review.shown.help, is_whole) {
+        (Visibility::Hidden, _) => keys(&KEYS, view),
+        (Visibility::Shown, true) => keys(&[KEYS_IN_HELP], view),
+        (Visibility::Shown, false) => keys(&[KEYS_IN_LONG_HELP], view),
+    });
     Screen { text: lines.join("\n"), extent }
 }
 

@@ -80,7 +80,7 @@ impl Session<'_> {
             };
             let approved = self.folder.read(&name, State::Approved)?;
             let extent = self.show(&new, approved.as_ref())?;
-            let command = match self.heard()? {
+            let command = match self.heard(extent)? {
                 Heard::Resized => continue,
                 Heard::Nothing => {
                     self.review.notice = "that key does nothing here; ? says what the others do".into();
@@ -107,7 +107,7 @@ impl Session<'_> {
         loop {
             self.term.clear_screen()?;
             self.term.write_str(&screen::render_end(&self.review, self.view().0))?;
-            match self.heard()? {
+            match self.heard(Extent::default())? {
                 Heard::Resized => {}
                 Heard::Command(Command::Undo) => {
                     self.undo()?;
@@ -132,18 +132,18 @@ impl Session<'_> {
         Ok(extent)
     }
 
-    /// What the next key asks for.
-    fn heard(&mut self) -> anyhow::Result<Heard> {
+    /// What the next key asks for, beside a body of this extent.
+    fn heard(&mut self, extent: Extent) -> anyhow::Result<Heard> {
         let key = match self.keys.next() {
             Ok(Some(key)) => key,
             Ok(None) => return Ok(Heard::Resized),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Heard::Command(Command::Quit)),
             Err(error) => return Err(error).context("the terminal cannot be read; what was decided is kept"),
         };
-        let command = match key {
+        let asked = match key {
             Key::Char(key) => Command::of_key(key),
-            Key::Escape => Some(self.review.on_escape()),
-            Key::CtrlC => Some(Command::Quit),
+            Key::CtrlC => return Ok(Heard::Command(Command::Quit)),
+            Key::Escape => Some(Command::Quit),
             Key::ArrowDown => Some(Command::Scroll(Scroll::Lines(1))),
             Key::ArrowUp => Some(Command::Scroll(Scroll::Lines(-1))),
             Key::PageDown => Some(Command::Scroll(Scroll::Pages(1))),
@@ -152,7 +152,7 @@ impl Session<'_> {
             Key::End => Some(Command::Scroll(Scroll::End)),
             _ => None,
         };
-        Ok(command.map_or(Heard::Nothing, Heard::Command))
+        Ok(self.review.meant(asked, extent).map_or(Heard::Nothing, Heard::Command))
     }
 
     /// Decides on the snapshot on the screen.
