@@ -270,7 +270,8 @@ impl Judging<'_> {
     fn nothing(&self, why: String) -> nothing::OfRun {
         let run = self.asking.job.run.id;
         let asked = InVain { run: Some(run.to_string()), partial: self.partial(), accounts: self.accounts.clone() };
-        nothing::OfRun { run, why, asked }
+        let awaited = self.asking.session.awaited(self.asking.job.plan.seed);
+        nothing::OfRun { run, why, awaited, asked }
     }
 
     fn why_nothing_answered(&self) -> String {

@@ -14,6 +14,8 @@ use crate::store::RunId;
 pub(super) struct OfRun {
     pub run: RunId,
     pub why: String,
+    /// Who would have been reported on.
+    pub awaited: Awaited,
     /// What its requests came to.
     pub asked: InVain,
 }
@@ -31,7 +33,8 @@ pub(super) fn write(awaited: Awaited, error: &anyhow::Error, to: &Output, sink: 
     if !is_read || !is_told {
         return Ok(());
     }
-    let asked = error.downcast_ref::<OfRun>().map(|nothing| nothing.asked.clone()).unwrap_or_default();
+    let of_run = error.downcast_ref::<OfRun>().map(|nothing| (nothing.awaited.clone(), nothing.asked.clone()));
+    let (awaited, asked) = of_run.unwrap_or_else(|| (awaited, InVain::default()));
     let report = Report::of_nothing_asked(awaited, &in_a_line(error), asked);
     sink.write(&render(&report, to.format, &View { width: FILE_WIDTH, paint: Paint::Plain }))
 }

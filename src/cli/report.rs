@@ -1,5 +1,6 @@
 //! `samemodel report`: a kept run, judged again by what it was answered.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode as Code;
 
 use super::args::history::Report;
@@ -10,13 +11,14 @@ use super::job::Job;
 use super::session::{Overrides, Resolved, Session, Unasked};
 use super::shelf::Shelf;
 use super::sink::Sink;
-use super::{UsageError, deliver, history};
+use super::{UsageError, deliver, history, nothing};
+use crate::attempt::{FailureKind, Slot};
 use crate::config::{Credentials, Reference};
 use crate::report;
 use crate::report::Account;
 use crate::report::words::count;
 use crate::runner::RunOutcome;
-use crate::store::{Ending, EndpointResult, RunId, RunRecord, SqliteStore, Store as _};
+use crate::store::{Ending, EndpointResult, RecordedAttempt, RunId, RunRecord, SqliteStore, Store as _};
 use crate::suggest::aside;
 use crate::verdict::Verdict;
 
@@ -25,7 +27,16 @@ pub(super) async fn report(args: &Report, global: &Global) -> anyhow::Result<Cod
     let store = history::open(global).await?;
     let judged = judged(&store, args, global).await;
     store.close().await?;
-    deliver(&judged?, args.report.format, sink, global)
+    match judged {
+        Ok(report) => deliver(&report, args.report.format, sink, global),
+        Err(error) => {
+            // What is meant for one host names no others.
+            if let Some(of_run) = error.downcast_ref::<nothing::OfRun>().filter(|_| args.endpoint.is_empty()) {
+                nothing::write(of_run.awaited.clone(), &error, &args.report, sink)?;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// The same report as at the end of the run, held against what that was held against, but for what the configuration says of the
@@ -34,7 +45,8 @@ async fn judged(store: &SqliteStore, args: &Report, global: &Global) -> anyhow::
     let run = history::matching(store.runs().await?, args.run.as_deref(), args.model.as_deref())?.remove(0);
     let overrides = Overrides { comparing: Some(&args.comparing), ..Overrides::default() };
     let mut session = Session::open(global, Some(&run.model), &overrides)?;
-    let outcome = ended(&run);
+    let attempts = if is_partial(&run) { store.attempts(&run.id).await? } else { Vec::new() };
+    let outcome = ended(&run, &attempts, session.defaults.retry.down_after);
     let mut job = Job::kept(store, &mut session, run).await?;
     session.hold_against(&job.run.reference)?;
     job.plan.seed = args.comparing.seed.unwrap_or(job.plan.seed);
@@ -133,20 +145,67 @@ fn is_unchanged(comparing: &Comparing) -> bool {
     tolerance.is_none() && alpha.is_none() && permutations.is_none() && seed.is_none()
 }
 
-fn ended(run: &RunRecord) -> RunOutcome {
+fn is_partial(run: &RunRecord) -> bool {
+    run.end.is_some_and(|end| end.how == Ending::Partial)
+}
+
+/// How a run ended, given its attempts and how many requests in a row an endpoint may leave without an answer.
+fn ended(run: &RunRecord, attempts: &[RecordedAttempt], down_after: u32) -> RunOutcome {
     match run.end.map(|end| end.how) {
         Some(Ending::Complete) => RunOutcome::Complete,
         Some(Ending::StoppedBudget) => RunOutcome::BudgetReached,
+        Some(Ending::Partial) if is_out(attempts, &run.reference, down_after) => RunOutcome::ReferenceDown,
         Some(Ending::Partial) | None => RunOutcome::Stopped,
     }
 }
 
+/// The fewest requests in a row without an answer that stop a run where they are the reference's, unless fewer are configured.
+const FEWEST_FAILED: u32 = 3;
+
+/// Whether an endpoint was out at the end of a run: the last requests to it failed, so many of them or in a way that no other could
+/// succeed. Nothing else of the run tells that.
+fn is_out(attempts: &[RecordedAttempt], endpoint: &str, down_after: u32) -> bool {
+    let mut own: Vec<&RecordedAttempt> = attempts.iter().filter(|attempt| attempt.slot.endpoint == endpoint).collect();
+    own.sort_by_key(|attempt| attempt.started_at.checked_add(attempt.elapsed).ok());
+    let last: Vec<&RecordedAttempt> = own.into_iter().rev().take_while(|attempt| attempt.failure.is_some()).collect();
+    let mut kinds = last.iter().filter_map(|attempt| FailureKind::named(&attempt.failure.as_ref()?.kind));
+    let failed: BTreeSet<&Slot> = last.iter().map(|attempt| &attempt.slot).collect();
+    kinds.any(FailureKind::is_fatal) || failed.len() >= down_after.clamp(1, FEWEST_FAILED) as usize
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
     use super::*;
     use crate::compare::Settings;
     use crate::report::nothing::Awaited;
     use crate::report::{SnapshotCounts, Warning};
+    use crate::sample::SampleError;
+
+    #[test]
+    fn a_reference_whose_last_requests_failed_was_out() {
+        let attempt = |n: u32, kind: Option<&str>| RecordedAttempt {
+            slot: Slot { endpoint: "r".into(), probe: "p".into(), replicate: n },
+            number: 1,
+            started_at: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(i64::from(n)),
+            elapsed: Duration::from_millis(10),
+            status: None,
+            failure: kind.map(|kind| SampleError { kind: kind.to_owned(), message: String::new() }),
+        };
+        let out = |kinds: &[Option<&str>]| {
+            let attempts: Vec<RecordedAttempt> = (0..).zip(kinds).map(|(n, kind)| attempt(n, *kind)).collect();
+            is_out(&attempts, "r", 5)
+        };
+        let busy = Some("server");
+        assert!(out(&[None, busy, busy, busy]) && out(&[None, Some("unauthorized")]));
+        assert!(!out(&[busy, busy, busy, None]) && !out(&[None, busy, busy]) && !out(&[]));
+        let tries = [attempt(1, busy), attempt(1, busy), attempt(1, busy)];
+        assert!(!is_out(&tries, "r", 5), "tries of one request are one");
+        assert!(is_out(&tries, "r", 1) && !is_out(&tries, "other", 1));
+    }
 
     #[test]
     fn the_part_of_one_host_says_nothing_of_others() {

@@ -95,7 +95,7 @@ impl Desk<'_> {
         let Kept { runs, mut alerts, mut silences, outbox } = kept;
         let mut models = Vec::new();
         for name in self.models(named, &runs)? {
-            models.push(self.model(name).await?);
+            models.push(self.model(name, &runs).await?);
         }
         let is_meant = |model: &str| named.is_none_or(|named| named == model);
         alerts.retain(|alert| is_meant(&alert.subject.model));
@@ -133,7 +133,7 @@ impl Desk<'_> {
         }
     }
 
-    async fn model(&self, model: String) -> anyhow::Result<ModelStatus> {
+    async fn model(&self, model: String, runs: &[RunRecord]) -> anyhow::Result<ModelStatus> {
         let mut latest = self.latest(&model).await?;
         let configured = self.config.model.get(&model);
         let names = configured.map_or_else(|| latest.keys().cloned().collect(), judged);
@@ -143,7 +143,7 @@ impl Desk<'_> {
         };
         let mut endpoints = Vec::new();
         for endpoint in names {
-            let latest = latest.remove(&endpoint).map(LatestVerdict::from);
+            let latest = latest.remove(&endpoint).map(|recorded| told(recorded, runs));
             endpoints.push(EndpointStatus { endpoint, latest });
         }
         let prefix = Folder::name_of_model(&model) + "/";
@@ -171,6 +171,13 @@ impl Desk<'_> {
         let step = watch::step(self.store, &self.config.watch, model, self.now).await?;
         Ok(NextCheck::of(step))
     }
+}
+
+/// What a run said, with how the run ended.
+fn told(recorded: RecordedResult, runs: &[RunRecord]) -> LatestVerdict {
+    let end = runs.iter().find(|run| run.id == recorded.run).and_then(|run| run.end);
+    let run_status = end.map(|end| end.how.as_str().to_owned());
+    LatestVerdict { run_status, ..LatestVerdict::from(recorded) }
 }
 
 /// What all of these were held against, if that is one.

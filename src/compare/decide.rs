@@ -211,7 +211,7 @@ fn what_is_missing(endpoint: &EndpointComparison, significant: bool, settings: &
         (_, Some(n)) if n <= MOST_ANSWERS => {
             format!("about {n} for each sampled probe{} would decide", instead_of(n, endpoint))
         }
-        (None, None) if endpoint.greedy.is_none() => return (format!("{few}: greedy probes show most"), None),
+        (None, None) if endpoint.greedy.is_none() => "greedy probes show most".to_owned(),
         _ => "more greedy probes would decide".to_owned(),
     };
     (few, Some(advice))

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::words::percent;
 use crate::alert::{Alert, Firing, Kind, Phase, Severity, fits};
 use crate::config::Config;
 use crate::schedule::{Step, Tier};
-use crate::store::{OutboxEntry, RecordedResult, Silence, State};
+use crate::store::{EndpointResult, OutboxEntry, RecordedResult, Silence, State};
 use crate::verdict::{Effect, Finding, Verdict};
 
 mod screen;
@@ -91,6 +92,12 @@ pub struct LatestVerdict {
     pub reason: String,
     /// The effect that decides.
     pub effect: Option<Effect>,
+    /// What keeps many requests from being answered, beside a verdict that is open; in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<String>,
+    /// How the run ended: `complete`, `partial` or `stopped-budget`; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_status: Option<String>,
 }
 
 /// An alert that fires or is pending.
@@ -169,6 +176,8 @@ impl NextCheck {
 impl From<RecordedResult> for LatestVerdict {
     fn from(RecordedResult { run, started_at, reference, result }: RecordedResult) -> Self {
         Self {
+            failing: failing(&result),
+            run_status: None,
             run: run.to_string(),
             started_at: started_at.to_string(),
             reference: Some(reference),
@@ -177,6 +186,22 @@ impl From<RecordedResult> for LatestVerdict {
             effect: result.effect,
         }
     }
+}
+
+/// Faults that are failures of requests.
+const OF_REQUESTS: [&str; 2] = ["request-refused", "flaky-host"];
+
+/// What keeps many requests from being answered. Where nothing is measured, the reason says it; and a drift has others.
+fn failing(result: &EndpointResult) -> Option<String> {
+    if result.verdict != Verdict::Inconclusive {
+        return None;
+    }
+    let found = result.findings.iter().find(|finding| OF_REQUESTS.contains(&finding.fault.as_str()));
+    let many = || {
+        let share = result.errors as f64 / result.attempts.max(1) as f64;
+        (result.errors * 10 > result.attempts).then(|| format!("{} of attempts failed", percent(share)))
+    };
+    found.map(|finding| format!("{}: {}", finding.fault, finding.evidence)).or_else(many)
 }
 
 impl AlertStatus {

@@ -103,6 +103,8 @@ fn a_reference_that_stops_answering_is_a_check_that_failed() {
     assert_eq!(paths(&receiver), ["/canary-ping/start", "/canary-hook", "/canary-ping/fail"]);
     assert_eq!(events(&receiver.got()[1]), ["checker firing"]);
     assert_says(&receiver.got()[1].body, &["the reference `reference` stopped answering before the end"]);
+    let later = project.run(["report"]);
+    assert_says(&later.stdout, &["stopped early", "the reference `reference` does not answer"]);
 }
 
 #[test]

@@ -305,6 +305,9 @@ fn after_an_interruption_no_more_is_sent_than_what_is_under_way() {
     let stopped = run.finish();
     assert_says(&stopped.stdout, &["partial", "--resume", "planned requests not asked"]);
     assert!(!stopped.stdout.contains("what failed may not be like"), "nothing failed: {}", stopped.stdout);
+    let status = project.run(["status"]);
+    assert_says(&status.stdout, &["its latest run was stopped before the end", "`samemodel check m --resume`"]);
+    assert!(!status.stdout.contains("greedy probes show most"), "{}", status.stdout);
     let late = ASKED.load(Ordering::SeqCst) - asked;
     // A signal takes some milliseconds, in which some answers more come; hundreds were still planned.
     assert!(late < 300, "{late} of {} requests were sent after the interruption", asked + late);

@@ -15,6 +15,7 @@ use crate::report::layout::{self, Tone, at_most, left, wrap};
 use crate::report::terminal::View;
 use crate::report::{escape, words};
 use crate::schedule::Tier;
+use crate::store::Ending;
 use crate::verdict::{Finding, Verdict};
 
 /// The most lines of one text: hosts may have much to say, and all of it stands in the report.
@@ -120,8 +121,8 @@ impl ModelStatus {
         let review = format!("{} {waits} for `samemodel review`", words::count(self.waiting, "snapshot"));
         let next = self.next.as_ref().map_or_else(|| "no check is to come".to_owned(), NextCheck::words);
         let against = self.reference.as_deref().map(|name| format!("held against {}", words::reference_name(name)));
-        let parts: Vec<String> =
-            against.into_iter().chain([next]).chain((self.waiting > 0).then_some(review)).collect();
+        let waiting = (self.waiting > 0).then_some(review);
+        let parts: Vec<String> = against.into_iter().chain([next]).chain(waiting).chain(self.stopped()).collect();
         put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
         let column = self.name_column(view);
         for endpoint in &self.endpoints {
@@ -143,9 +144,27 @@ impl ModelStatus {
     }
 }
 
+impl ModelStatus {
+    /// That the run which left a verdict open was stopped, and which command goes on with it.
+    fn stopped(&self) -> Option<String> {
+        let is_open = |latest: &&LatestVerdict| matches!(latest.verdict, Verdict::Inconclusive | Verdict::Unmeasured);
+        let why = |latest: &LatestVerdict| match latest.run_status.as_deref()? {
+            status if status == Ending::Partial.as_str() => Some("stopped before the end:"),
+            status if status == Ending::StoppedBudget.as_str() => Some("stopped at the budget: raise it and"),
+            _ => None,
+        };
+        let mut open = self.endpoints.iter().filter_map(|endpoint| endpoint.latest.as_ref()).filter(is_open);
+        let (latest, why) = open.find_map(|latest| Some((latest, why(latest)?)))?;
+        let verb = if latest.reference.as_deref() == Some(Reference::SNAPSHOT) { "test" } else { "check" };
+        let model = escape::shell_word(&self.model);
+        Some(format!("its latest run was {why} go on with `samemodel {verb} {model} --resume`"))
+    }
+}
+
 impl LatestVerdict {
-    /// What is to be said below its row: what its run held the endpoint against, where that is not what the model's checks do, and why
-    /// there is no effect, where there is none. A reason may be one of snapshots that were decided on since: then it is to be asked again.
+    /// What is to be said below its row: what its run held the endpoint against, where that is not what the model's checks do, why
+    /// there is no effect, where there is none, and what keeps many requests from being answered. A reason may be one of snapshots
+    /// that were decided on since: then it is to be asked again.
     fn below(&self, model: &ModelStatus) -> String {
         let own = self.reference.as_deref().filter(|own| Some(*own) != model.reference.as_deref());
         let against = own.map(|own| format!("held against {}", words::reference_name(own)));
@@ -155,7 +174,7 @@ impl LatestVerdict {
         let why = Some(&self.reason).filter(|reason| self.effect.is_none() && !reason.is_empty());
         let again = format!("nothing waits now: ask again with `samemodel test {}`", escape::shell_word(&model.model));
         let parts = against.into_iter().chain(why.map(|reason| format!("{then}{reason}")));
-        parts.chain(is_to_be_asked.then_some(again)).collect::<Vec<_>>().join("; ")
+        parts.chain(self.failing.clone()).chain(is_to_be_asked.then_some(again)).collect::<Vec<_>>().join("; ")
     }
 }
 

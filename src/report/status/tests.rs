@@ -59,6 +59,8 @@ fn report() -> StatusReport {
         verdict: Verdict::Drifted,
         reason: "as if from another model".into(),
         effect: Some(effect),
+        failing: None,
+        run_status: Some("complete".into()),
     };
     let same =
         LatestVerdict { verdict: Verdict::Unmeasured, effect: None, reason: "no answers".into(), ..latest.clone() };
@@ -147,6 +149,64 @@ fn what_had_no_snapshot_is_to_be_asked_again_once_nothing_waits() {
     let again = "unmeasured\n    then: no approved snapshot: 120 answers wait for review; \
                  nothing waits now: ask again with `samemodel test m`\n";
     assert!(told(&report).contains(again), "{}", told(&report));
+}
+
+#[test]
+fn a_run_that_was_stopped_is_told_with_what_goes_on_with_it() {
+    let mut report = report();
+    report.models[0].waiting = 0;
+    let told = |report: &StatusReport| report.screen(View { width: 200, ..NARROW });
+    assert!(!told(&report).contains("--resume"));
+    for latest in report.models[0].endpoints.iter_mut().filter_map(|endpoint| endpoint.latest.as_mut()) {
+        latest.run_status = Some("partial".into());
+    }
+    let go_on = "; its latest run was stopped before the end: go on with `samemodel check m --resume`\n";
+    assert!(told(&report).contains(go_on), "{}", told(&report));
+    let latest = report.models[0].endpoints[1].latest.as_mut().expect("it was judged");
+    (latest.run_status, latest.reference) = (Some("stopped-budget".into()), Some("snapshot".into()));
+    let go_on = "; its latest run was stopped at the budget: raise it and go on with `samemodel test m --resume`\n";
+    assert!(told(&report).contains(go_on), "{}", told(&report));
+    latest_of(&mut report).verdict = Verdict::Drifted;
+    assert!(!told(&report).contains("--resume"), "what is decided is decided: {}", told(&report));
+}
+
+/// What was said last of the second endpoint.
+fn latest_of(report: &mut StatusReport) -> &mut LatestVerdict {
+    report.models[0].endpoints[1].latest.as_mut().expect("it was judged")
+}
+
+#[test]
+fn what_keeps_requests_from_being_answered_stands_below_an_open_verdict() {
+    let result = |verdict, errors, findings| EndpointResult {
+        endpoint: "e".into(),
+        verdict,
+        reason: String::new(),
+        p_value: None,
+        q_value: None,
+        e_value: None,
+        effect: None,
+        tolerance: 0.05,
+        samples: 45,
+        attempts: 100,
+        errors,
+        cost: None,
+        findings,
+    };
+    let refused = Finding {
+        fault: "request-refused".into(),
+        confidence: Confidence::Certain,
+        evidence: "requests with tools: 8 refused".into(),
+    };
+    let told = failing(&result(Verdict::Inconclusive, 8, vec![refused.clone()]));
+    assert_eq!(told.as_deref(), Some("request-refused: requests with tools: 8 refused"));
+    let many = failing(&result(Verdict::Inconclusive, 55, Vec::new()));
+    assert_eq!(many.as_deref(), Some("55 % of attempts failed"));
+    assert_eq!(failing(&result(Verdict::Inconclusive, 10, Vec::new())), None);
+    assert_eq!(failing(&result(Verdict::Drifted, 55, vec![refused])), None);
+    let mut report = report();
+    let latest = report.models[0].endpoints[0].latest.as_mut().expect("it was judged");
+    latest.failing = many;
+    assert!(report.screen(NARROW).contains("(22 to 39)\n    55 % of attempts failed\n"), "{}", report.screen(NARROW));
 }
 
 #[test]
