@@ -61,6 +61,8 @@ pub enum Event {
     BudgetReached {
         /// Spent so far, in US dollars.
         spent: f64,
+        /// Held for requests under way, in US dollars: the most that they may cost.
+        held: f64,
         /// Requests that will not be sent.
         skipped: usize,
     },

@@ -46,6 +46,11 @@ impl Budget {
     pub fn spent(&self) -> f64 {
         self.spent
     }
+
+    /// Set aside for requests under way, in US dollars: the most that they may cost.
+    pub fn held(&self) -> f64 {
+        self.reserved
+    }
 }
 
 #[cfg(test)]

@@ -71,8 +71,15 @@ fn table(report: &Report) -> String {
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
     let legends: Vec<String> = words::legends(report).iter().map(|(about, text)| format!("{about}: {text}")).collect();
-    let legend = format!("{}. p adj.: {}.", legends.join("; "), words::ADJUSTED_LEGEND);
-    paragraph(&mut out, &format!("\n<sub>{}</sub>", markdown_text(&legend)));
+    let is_tested = report.endpoints.iter().any(|e| e.q_value.is_some());
+    let adjusted = is_tested.then(|| format!("p adj.: {}", words::ADJUSTED_LEGEND));
+    let told: Vec<String> =
+        [legends.join("; ")].into_iter().chain(adjusted).filter(|legend| !legend.is_empty()).collect();
+    if told.is_empty() {
+        out.push('\n');
+    } else {
+        paragraph(&mut out, &format!("\n<sub>{}</sub>", markdown_text(&(told.join(". ") + "."))));
+    }
     out
 }
 
@@ -133,6 +140,15 @@ fn trust(report: &Report) -> String {
 mod tests {
     use super::*;
     use crate::report::fixture;
+
+    #[test]
+    fn a_legend_is_of_what_is_shown() {
+        let mut report = fixture::mixed();
+        assert!(render(&report).contains("p adj.: "));
+        report.endpoints.retain(|e| e.effect.is_none());
+        let told = render(&report);
+        assert!(!told.contains("<sub>") && told.contains("|\n\n<details>"), "{told}");
+    }
 
     #[test]
     fn a_table_then_a_fold_for_each_endpoint_that_needs_attention() {

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
 use super::{escape, words};
 use crate::attempt::FailureKind;
+use crate::charge::exact_dollars;
 use crate::event::Event;
 
 /// Between two plain lines that only say how far the run is.
@@ -86,9 +87,9 @@ impl<C: Fn() -> Duration> Progress<C> {
                 let open = words::count(*skipped, "request");
                 self.say(&format!("{endpoint}: nothing more is asked, {open} open: {reason}"));
             }
-            Event::BudgetReached { spent, skipped } => {
-                let (spent, open) = (words::dollars(*spent), words::count(*skipped, "request"));
-                self.say(&format!("the budget is reached: {spent} spent, {open} open"));
+            Event::BudgetReached { spent, held, skipped } => {
+                let open = words::count(*skipped, "request");
+                self.say(&format!("the budget is reached: {}, {open} open", spent_and_held(*spent, *held)));
             }
             Event::ThoughtAway { advice } => self.say(advice),
             Event::Stopping => self.say("stopping: requests under way are being finished"),
@@ -274,6 +275,16 @@ impl Tally {
 }
 
 /// How long a try is waited for: `in 12 s`.
+/// What is spent, with what requests under way may cost beside that.
+fn spent_and_held(spent: f64, held: f64) -> String {
+    let spent = format!("{} spent", exact_dollars(spent));
+    if held > 0.0 {
+        format!("{spent} and up to {} more held for requests under way", exact_dollars(held))
+    } else {
+        spent
+    }
+}
+
 fn after(wait: Duration) -> String {
     if wait < Duration::from_secs(1) { "within a second".to_owned() } else { format!("in {}", time(wait)) }
 }
@@ -414,10 +425,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_spent_when_the_budget_is_reached_is_told_beside_what_is_held() {
+        let held = "$0.0017 spent and up to $0.0023 more held for requests under way";
+        assert_eq!(spent_and_held(0.0017, 0.0023), held);
+        assert_eq!(spent_and_held(1.5, 0.0), "$1.50 spent");
+    }
+
+    #[test]
     fn what_was_given_up_or_left_out_is_not_waited_for() {
         let mut tally = Tally::default();
         let gave_up = Event::GaveUp { slot: slot("e"), kind: FailureKind::Server, message: String::new() };
-        let budget = Event::BudgetReached { spent: 1.0, skipped: 20 };
+        let budget = Event::BudgetReached { spent: 1.0, held: 0.0, skipped: 20 };
         for event in [STARTED, answered(), gave_up, budget] {
             tally.on(&event, Duration::from_secs(1));
         }
@@ -428,7 +446,7 @@ mod tests {
     fn answered_given_up_and_left_out_are_what_was_planned_whatever_was_under_way() {
         let gave_up = || Event::GaveUp { slot: slot("e"), kind: FailureKind::Server, message: String::new() };
         let down = Event::EndpointDown { endpoint: "e".into(), reason: "401".into(), skipped: 28 };
-        let budget = Event::BudgetReached { spent: 1.0, skipped: 25 };
+        let budget = Event::BudgetReached { spent: 1.0, held: 0.0, skipped: 25 };
         // Three were under way when the endpoint was taken out, and are counted among those that are open.
         let events = [STARTED, answered(), gave_up(), down, gave_up(), gave_up(), budget, answered()];
         let mut tally = Tally::default();

@@ -13,6 +13,7 @@ pub use next::{Step, is_no_api, next_steps, remedy};
 use std::collections::BTreeMap;
 
 use super::{EndpointReport, Report};
+use crate::attempt::FailureKind;
 use crate::compare::decide::directed;
 use crate::compare::{Question, Questions};
 use crate::config::Reference;
@@ -201,7 +202,11 @@ pub fn stands_out(e: &EndpointReport) -> Option<String> {
     let cause = e.findings.iter().find(|f| e.verdict == Verdict::Drifted && !f.is_of_the_service());
     let Some(first) = cause.or_else(|| e.findings.first()) else {
         let failing = e.errors * 10 > e.attempts;
-        return failing.then(|| format!("{} of attempts failed", percent(e.errors as f64 / e.attempts.max(1) as f64)));
+        // What this machine could not send is none of the host's.
+        let local = e.failures.get(FailureKind::Local.as_str()).copied().unwrap_or(0);
+        let why = if 2 * local > e.errors { ": no descriptors left here" } else { "" };
+        let share = percent(e.errors as f64 / e.attempts.max(1) as f64);
+        return failing.then(|| format!("{share} of attempts failed{why}"));
     };
     let more = if e.findings.len() > 1 { format!(" +{}", e.findings.len() - 1) } else { String::new() };
     Some(format!("{} ({}){more}", first.fault, confidence(first.confidence)))
@@ -300,7 +305,7 @@ pub fn details(e: &EndpointReport, report: &Report) -> Vec<Detail> {
         out.push(detail("why", e.reason.clone()));
     }
     if e.questions != Questions::default() {
-        out.push(detail("weights", question(&e.questions.computed)));
+        out.push(detail("weights", question(&e.questions.computed) + by_what(e)));
         out.push(detail("sampling", question(&e.questions.drawn)));
     }
     out.extend(e.findings.iter().map(|f| detail("fault", fault::fault(f, e))));
@@ -324,6 +329,16 @@ fn question(question: &Question) -> String {
         Verdict::Unmeasured => "not measured",
     };
     question.effect.as_ref().map_or_else(|| verdict.to_owned(), |shown| format!("{verdict}, {}", effect(shown)))
+}
+
+/// By which answers a share of the weights is known, where the endpoint's own effect is the same share by the others.
+fn by_what(e: &EndpointReport) -> &'static str {
+    let names = (e.questions.computed.effect.as_ref().map(|x| x.name), e.effect.as_ref().map(|x| x.name));
+    match names {
+        (Some(EffectName::Divergence), Some(EffectName::Substitution)) => " by greedy answers",
+        (Some(EffectName::Substitution), Some(EffectName::Divergence)) => " by sampled answers",
+        _ => "",
+    }
 }
 
 fn greedy(e: &EndpointReport) -> String {
@@ -372,6 +387,22 @@ mod tests {
         assert!(!told(&report), "nothing is known of how answers are drawn");
         report.endpoints[0].questions.drawn.verdict = Verdict::Consistent;
         assert!(told(&report));
+    }
+
+    #[test]
+    fn a_share_of_the_weights_beside_the_same_share_by_others_says_by_what_it_is_known() {
+        let of = |name, estimate, low| Effect { name, estimate, low, high: 1.0 };
+        let mut report = crate::report::fixture::mixed();
+        let e = &mut report.endpoints[0];
+        e.questions.computed.effect = Some(of(EffectName::Divergence, 1.0, 1.0));
+        e.effect = Some(of(EffectName::Substitution, 0.57, 0.0));
+        let weights = |report: &Report| {
+            let all = details(&report.endpoints[0], report).into_iter();
+            all.filter(|detail| detail.about == "weights").map(|detail| detail.text).collect::<Vec<_>>()
+        };
+        assert!(weights(&report)[0].ends_with(", 100 % (100 to 100) by greedy answers"), "{:?}", weights(&report));
+        report.endpoints[0].effect = Some(of(EffectName::Divergence, 1.0, 1.0));
+        assert!(weights(&report)[0].ends_with(", 100 % (100 to 100)"), "{:?}", weights(&report));
     }
 
     #[test]

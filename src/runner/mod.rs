@@ -405,7 +405,11 @@ impl Shared<'_> {
         let fits = self.budget().reserve(self.runner.worst(arm, request));
         if !fits && !self.budget().is_exhausted() {
             self.budget().exhaust();
-            (self.runner.events)(Event::BudgetReached { spent: self.budget().spent(), skipped: self.window.open() });
+            let (spent, held) = {
+                let budget = self.budget();
+                (budget.spent(), budget.held())
+            };
+            (self.runner.events)(Event::BudgetReached { spent, held, skipped: self.window.open() });
             self.runner.stop.cancel();
         }
         fits

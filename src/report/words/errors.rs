@@ -16,7 +16,8 @@ const TOLD_CAUSES: usize = 3;
 
 /// How many attempts of an endpoint failed, and what is to be known of why.
 pub(super) fn errors(e: &EndpointReport) -> Vec<Detail> {
-    let causes = e.causes.iter().filter(|c| (c.refused || e.unanswered > 0) && !is_told(c, e)).take(TOLD_CAUSES);
+    let matters = |c: &&Cause| c.refused || e.unanswered > 0 || c.class == FailureKind::Local.as_str();
+    let causes = e.causes.iter().filter(matters).filter(|c| !is_told(c, e)).take(TOLD_CAUSES);
     let causes = causes.map(|c| Detail { about: if c.refused { "refused" } else { "failed" }, text: cause(c) });
     // Where nothing was ever answered, the reason says why.
     let taken_out = e.taken_out.clone().filter(|_| e.samples > 0).unwrap_or_default();
@@ -168,6 +169,24 @@ mod tests {
         assert_eq!(told(&e), ["errors 8 planned requests without an answer"]);
         (e.errors, e.failures) = (9, BTreeMap::from([("rejected".to_owned(), 8), ("reset".to_owned(), 1)]));
         assert!(told(&e)[0].starts_with("errors 9 of 908 attempts failed: 8 rejected, 1 reset; "), "{:?}", told(&e));
+    }
+
+    #[test]
+    fn what_this_machine_could_not_send_is_told_although_it_was_answered_later() {
+        let mut e = endpoint(44, &[("local", 12)]);
+        let cause = |class: &str, message: &str| Cause {
+            class: class.into(),
+            requests: "plain".into(),
+            refused: false,
+            message: message.into(),
+            count: 12,
+        };
+        e.causes = vec![cause("local", "no file descriptors left: raise the limit"), cause("reset", "it broke")];
+        let told = told(&e);
+        assert_eq!(told[1..], ["failed 12 × local (plain requests): no file descriptors left: raise the limit"]);
+        assert_eq!(super::super::stands_out(&e).as_deref(), Some("27 % of attempts failed: no descriptors left here"));
+        e.failures = BTreeMap::from([("local".to_owned(), 4), ("reset".to_owned(), 8)]);
+        assert_eq!(super::super::stands_out(&e).as_deref(), Some("27 % of attempts failed"));
     }
 
     #[test]
