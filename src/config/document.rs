@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
+use super::capability::holds_a_capability;
 use super::layer::Table;
 use super::problem::{ConfigError, Place, Problem};
 use super::secret::{holds_a_key, names_a_credential, names_a_secret_field};
@@ -51,31 +52,71 @@ fn floor_boundary(text: &str, index: usize) -> usize {
     (0..=index.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
-/// A line fit for a terminal and a log: control characters become spaces (so that columns stay), and whatever follows
-/// a key that sounds like a credential is masked, since people do paste keys into the wrong file.
+/// A line fit for a terminal and a log: control characters become spaces (so that columns stay), and what may be a secret
+/// is left out.
 fn excerpt(line: &str) -> String {
-    let mut shown = line;
-    let mut mask = "";
-    for (i, _) in line.match_indices('=') {
-        let before = line[..i].trim_end().trim_end_matches(['"', '\'']);
-        let key = before.rsplit(|c: char| !(c.is_alphanumeric() || "-_".contains(c))).next().unwrap_or("");
-        if names_a_credential(key) || names_a_secret_field(key) {
-            (shown, mask) = (&line[..=i], " …");
-            break;
-        }
-    }
-    // A key in a value that no name tells of: all values of the line are left out.
-    if holds_a_key(shown)
-        && let Some(i) = shown.find('=')
+    let (shown, mask) = without_secrets(line);
+    let visible: String = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    visible + mask
+}
+
+/// What of a line may be shown, and what stands for the rest. People do paste keys and addresses into the wrong file:
+/// whatever follows a key that sounds like a credential is left out, and all values of a line that holds a key, or an
+/// address that may be a secret.
+fn without_secrets(line: &str) -> (&str, &'static str) {
+    let sounds_secret = |i: usize| {
+        let key = key_before(&line[..i]);
+        names_a_credential(key) || names_a_secret_field(key)
+    };
+    let secret = line.match_indices('=').map(|(i, _)| i).find(|&i| sounds_secret(i));
+    let (mut shown, mut mask) = secret.map_or((line, ""), |i| (&line[..=i], " …"));
+    if (holds_a_key(shown) || holds_an_address(shown))
+        && let Some(i) = first_value(shown)
     {
         (shown, mask) = (&line[..=i], " …");
     }
-    // A password in an address: `https://name:password@host`.
-    if let Some(i) = shown.find("://").filter(|&i| shown[i + 3..].contains('@')) {
-        (shown, mask) = (&line[..i + 3], "…");
+    // What stands in no value: in a list of several lines, or as a key.
+    if holds_a_key(shown) {
+        return ("", "…");
     }
-    let visible: String = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    visible + mask
+    match shown.find("://").filter(|_| holds_an_address(shown)) {
+        Some(i) => (&line[..i + 3], "…"),
+        None if holds_an_address(shown) => ("", "…"),
+        None => (shown, mask),
+    }
+}
+
+/// Whether a line holds an address that may be a secret: any but one that only says where a host is.
+fn holds_an_address(line: &str) -> bool {
+    let mut addresses = line.match_indices("://");
+    let Some((i, _)) = addresses.next() else { return holds_a_capability(line) };
+    let is_where_a_host_is = first_value(line).is_some_and(|i| key_before(&line[..i]) == "base_url");
+    !is_where_a_host_is || addresses.next().is_some() || line[i..].contains('@') || holds_a_capability(line)
+}
+
+/// The place of the first `=` that a table does not follow.
+fn first_value(line: &str) -> Option<usize> {
+    line.match_indices('=').map(|(i, _)| i).find(|&i| !line[i + 1..].trim_start().starts_with('{'))
+}
+
+/// The last part of the key that a text ends with.
+fn key_before(text: &str) -> &str {
+    let text = text.trim_end().trim_end_matches(['"', '\'']);
+    text.rsplit(|c: char| !(c.is_alphanumeric() || "-_".contains(c))).next().unwrap_or("")
+}
+
+/// The same place without the values of its line.
+pub(super) fn without_values(place: Place) -> Place {
+    match place {
+        Place::File { layer, path, line, column, mut excerpt, width } => {
+            if let Some(i) = first_value(&excerpt) {
+                excerpt.truncate(i + 1);
+                excerpt.push_str(" …");
+            }
+            Place::File { layer, path, line, column, excerpt, width }
+        }
+        elsewhere => elsewhere,
+    }
 }
 
 /// Parses a file. Syntax errors are all reported, each with its line.
@@ -140,9 +181,29 @@ mod tests {
     fn values_of_keys_that_sound_like_credentials_are_masked_in_excerpts() {
         assert_eq!(excerpt("api_key = \"sk-1\""), "api_key = …");
         assert_eq!(excerpt("headers = { \"X-Auth-Token\" = \"sk-1\" }"), "headers = { \"X-Auth-Token\" = …");
-        assert_eq!(excerpt("base_url = \"https://me:pw@host\""), "base_url = \"https://…");
+        assert_eq!(excerpt("base_url = \"https://me:pw@host\""), "base_url = …");
         assert_eq!(excerpt("path = \"chat?sig=abc\""), "path = \"chat?sig= …");
         assert_eq!(excerpt("x-title = \"sk-abcdefghijklmnop1\""), "x-title = …");
+        assert_eq!(excerpt("dialect = { path = \"sk-abcdefghijklmnop1/chat\" }"), "dialect = { path = …");
+        assert_eq!(excerpt("  \"sk-abcdefghijklmnop1\","), "…");
         assert_eq!(excerpt("max_tokens = 64"), "max_tokens = 64");
+    }
+
+    #[test]
+    fn an_address_is_shown_only_where_it_says_where_a_host_is() {
+        for line in ["base_url = \"http://host.example/v1\"", "a = { base_url = \"https://h\" }"] {
+            assert_eq!(excerpt(line), line);
+        }
+        for (line, shown) in [
+            ("url = \"https://hooks.slack.com/services/T/B/X\"", "url = …"),
+            ("url_env='hc-ping.com/0a1b2c3d-aaaa-bbbb-cccc-ddddeeeeffff'", "url_env= …"),
+            ("r.t = {kind=\"slack\", url=\"https://h.example/x\"}", "r.t = {kind= …"),
+            ("to = [\"https://h.example/x\"]", "to = …"),
+            ("  \"https://h.example/x\",", "  \"https://…"),
+            ("[alert.receiver.\"https://h.example/x\"]", "[alert.receiver.\"https://…"),
+            ("base_url = \"https://hooks.slack.com/services/T/B/X\"", "base_url = …"),
+        ] {
+            assert_eq!(excerpt(line), shown);
+        }
     }
 }

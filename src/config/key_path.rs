@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::capability::is_more_than_a_name;
+
 /// A dotted key from the root of the configuration. Endpoints go by their names, not by their positions, so that a key
 /// means the same in every layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,14 +37,20 @@ impl<const N: usize> From<[&str; N]> for KeyPath {
 }
 
 impl fmt::Display for KeyPath {
-    /// As it would be written in TOML: keys that are not bare are quoted.
+    /// As it would be written in TOML: keys that are not bare are quoted. Those that may be secrets are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, key) in self.0.iter().enumerate() {
             if i > 0 {
                 f.write_str(".")?;
             }
             let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-            if bare { f.write_str(key)? } else { write!(f, "{key:?}")? }
+            if is_more_than_a_name(key) {
+                f.write_str("\"…\"")?;
+            } else if bare {
+                f.write_str(key)?;
+            } else {
+                write!(f, "{key:?}")?;
+            }
         }
         Ok(())
     }
@@ -55,6 +63,12 @@ mod tests {
     #[test]
     fn a_key_with_dots_is_quoted_as_in_toml() {
         assert_eq!(KeyPath::from(["model", "llama-3.3", "samples"]).to_string(), r#"model."llama-3.3".samples"#);
+    }
+
+    #[test]
+    fn a_key_that_may_be_a_secret_is_left_out() {
+        let path = KeyPath::from(["alert", "receiver", "https://hooks.slack.com/services/T/B/X", "kind"]);
+        assert_eq!(path.to_string(), r#"alert.receiver."…".kind"#);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::layer::{Layer, get};
 use super::problem::{ConfigError, Place, Problem};
 use super::shape::{Schema, json_schema};
 use super::types::Config;
-use super::validate::validate;
+use super::validate::{Exposure, Violation, validate};
 use super::walk::{Places, Walk, missing};
 use crate::encoding::{UTF_16, is_utf16};
 
@@ -142,9 +142,18 @@ fn merge(files: &[File], env: &Environment, overrides: &[(String, String)]) -> R
     // The `config` crate keeps no order of keys; the bodies of requests must not differ from run to run.
     let endpoints = config.model.values_mut().flat_map(|model| &mut model.endpoint);
     endpoints.flat_map(|e| e.extra_body.iter_mut().flatten()).for_each(|(_, value)| value.sort_all_objects());
-    let violations = validate(&config).into_iter();
-    accept(violations.map(|v| Problem { place: places.of(&v.path), message: v.message, help: v.help }).collect())?;
+    accept(validate(&config).into_iter().map(|violation| placed(violation, &places)).collect())?;
     Ok(config)
+}
+
+/// The violation at its place, of which a value that may be a secret is left out.
+fn placed(violation: Violation, places: &Places) -> Problem {
+    let Violation { path, message, help, value } = violation;
+    let place = match value {
+        Exposure::Shown => places.of(&path),
+        Exposure::Hidden => document::without_values(places.of(&path)),
+    };
+    Problem { place, message, help }
 }
 
 fn accept(mut problems: Vec<Problem>) -> Result<(), ConfigError> {

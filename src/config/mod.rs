@@ -15,6 +15,7 @@
 mod address;
 mod alerting;
 mod assign;
+mod capability;
 mod document;
 mod environment;
 mod key_path;
@@ -48,5 +49,5 @@ pub use start::LAB_MODEL;
 pub use start::START_FILE;
 pub use timetable::{TimetableError, cron, time_zone};
 pub use types::*;
-pub use validate::{Violation, validate};
+pub use validate::{Exposure, Violation, validate};
 pub use watch::{History, Lab, Metrics, Missed, Tier, Watch};

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::address;
 use super::alerting::{AlertReceiver, Alerting, ReceiverKind};
+use super::capability::{holds_a_capability, is_more_than_a_name};
 use super::key_path::KeyPath;
 use super::secret::{holds_a_key, names_a_credential, names_a_secret_field};
 use super::timetable::{cron, time_zone};
@@ -40,6 +41,14 @@ const LONGEST_NAME: usize = 200;
 const KEYS_ELSEWHERE: &str = "a key never stands in a file of the configuration: set it in the environment and name the variable in \
                               the provider's `api_key_env`, and `auth` if it is not sent as a bearer token";
 
+/// What to do with an address of a receiver that was found in the file.
+const ADDRESSES_ELSEWHERE: &str = "an address that anyone can write to is a secret and never stands in a file: set it in the \
+                                   environment and write the variable's name";
+
+/// What to do with the secret of a receiver that was found in the file.
+const SIGNING_ELSEWHERE: &str = "what messages are signed with never stands in a file: set it in the environment and write the \
+                                 variable's name";
+
 /// More tokens than any model thinks.
 const MOST_ALLOWANCE: u32 = 1_000_000;
 
@@ -52,6 +61,17 @@ pub struct Violation {
     pub message: String,
     /// What to do about it, where that is not plain from the message.
     pub help: Option<String>,
+    /// Whether the value may be shown.
+    pub value: Exposure,
+}
+
+/// Whether a value that breaks a rule may be shown with what is said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// It may.
+    Shown,
+    /// It may be a secret.
+    Hidden,
 }
 
 /// Every rule that the configuration breaks; empty when it is valid.
@@ -130,7 +150,7 @@ impl Rules {
             }
         }
         for name in watch.models.iter().filter(|name| !config.model.contains_key(*name)) {
-            let message = format!("names no model: `{}`", name.escape_debug());
+            let message = names_no("model", name);
             let help = hint(name, config.model.keys().map(String::as_str));
             self.violation(&path.child("models"), &message, help);
         }
@@ -185,11 +205,13 @@ impl Rules {
     fn provider(&mut self, provider: &Provider, path: &KeyPath) {
         if let Err(refused) = provider.check_address() {
             self.violation(&path.child("base_url"), &format!("is refused: {refused}"), None);
+        } else if holds_a_key(&provider.base_url) {
+            self.secret(&path.child("base_url"), "must not hold a credential", KEYS_ELSEWHERE);
         }
         if provider.api_key_env.as_deref().is_some_and(|name| !address::is_variable(name)) {
             let help = "the key itself never stands in a file: set it in the environment and write the variable's name";
             let message = "must name an environment variable, in capitals";
-            self.violation(&path.child("api_key_env"), message, Some(help.into()));
+            self.secret(&path.child("api_key_env"), message, help);
         }
         for (name, value) in &provider.headers {
             self.header(name, value, &path.child("headers").child(name));
@@ -213,9 +235,10 @@ impl Rules {
             || names_a_secret_field(name)
             || ["bearer", "basic"].contains(&scheme.as_str())
             || holds_a_key(value)
+            || holds_a_capability(value)
         {
             let help = "name an environment variable in `api_key_env`, and `auth` if the key is not a bearer token";
-            self.violation(path, "must not hold a credential", Some(help.into()));
+            self.secret(path, "must not hold a credential", help);
         } else if !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
             self.violation(path, "must be printable ASCII in one line", None);
         }
@@ -233,7 +256,7 @@ impl Rules {
         let query = dialect.path.split_once('?').map_or("", |(_, query)| query);
         let mut fields = query.split('&').filter_map(|field| field.split_once('='));
         if holds_a_key(&dialect.path) || fields.any(|(name, value)| !value.is_empty() && is_secret(name)) {
-            self.violation(&path.child("path"), "must not hold a credential", Some(KEYS_ELSEWHERE.into()));
+            self.secret(&path.child("path"), "must not hold a credential", KEYS_ELSEWHERE);
         }
         if !(0.0..=1.0).contains(&dialect.zero_temperature) {
             self.violation(&path.child("zero_temperature"), "must be from 0 to 1", None);
@@ -291,12 +314,12 @@ impl Rules {
         for (key, name) in [("reference", reference), ("control", model.control.as_ref())] {
             let Some(name) = name.filter(|name| !names.contains(&name.as_str())) else { continue };
             let looks_like_a_file = std::path::Path::new(name).extension().is_some_and(|e| e == "jsonl" || e == "json");
-            let help = if key == "reference" && looks_like_a_file {
+            let help = if key == "reference" && looks_like_a_file && !is_more_than_a_name(name) {
                 Some(format!("a file is named so: reference = {{ samples = \"{}\" }}", name.escape_debug()))
             } else {
                 hint(name, names.iter().copied())
             };
-            let message = format!("names no endpoint of this model: `{}`", name.escape_debug());
+            let message = names_no("endpoint of this model", name);
             self.violation(&path.child(key), &message, help);
         }
         if let (Some(reference), Some(control)) = (reference, &model.control)
@@ -314,7 +337,7 @@ impl Rules {
             self.violation(path, "has a name that is taken", Some(help.into()));
         }
         if !config.provider.contains_key(&endpoint.provider) {
-            let message = format!("names no provider: `{}`", endpoint.provider.escape_debug());
+            let message = names_no("provider", &endpoint.provider);
             let help = hint(&endpoint.provider, config.provider.keys().map(String::as_str));
             self.violation(&path.child("provider"), &message, help);
         }
@@ -350,9 +373,10 @@ impl Rules {
     fn no_key_within(&mut self, name: &str, value: &serde_json::Value, path: &KeyPath) {
         match value {
             serde_json::Value::String(text)
-                if !text.is_empty() && (names_a_secret_field(name) || holds_a_key(text)) =>
+                if !text.is_empty()
+                    && (names_a_secret_field(name) || holds_a_key(text) || holds_a_capability(text)) =>
             {
-                self.violation(path, "must not hold a credential", Some(KEYS_ELSEWHERE.into()));
+                self.secret(path, "must not hold a credential", KEYS_ELSEWHERE);
             }
             serde_json::Value::Array(items) => items.iter().for_each(|item| self.no_key_within(name, item, path)),
             serde_json::Value::Object(fields) => {
@@ -387,19 +411,23 @@ impl Rules {
                 self.violation(&path, "must name a receiver", Some(help.into()));
             }
             for to in route.to.iter().filter(|to| !alert.receiver.contains_key(*to)) {
-                let message = format!("names no receiver: `{}`", to.escape_debug());
-                self.violation(&path, &message, hint(to, alert.receiver.keys().map(String::as_str)));
+                let help = hint(to, alert.receiver.keys().map(String::as_str));
+                self.violation(&path, &names_no("receiver", to), help);
             }
         }
         if let Some(heartbeat) = &alert.heartbeat {
-            self.variable(Some(&heartbeat.url_env), &path.child("heartbeat").child("url_env"));
+            self.variable(Some(&heartbeat.url_env), &path.child("heartbeat").child("url_env"), ADDRESSES_ELSEWHERE);
         }
     }
 
     fn receiver(&mut self, receiver: &AlertReceiver, path: &KeyPath) {
         self.positive(receiver.timeout, &path.child("timeout"));
-        self.variable(receiver.url_env.as_deref(), &path.child("url_env"));
-        self.variable(receiver.secret_env.as_deref(), &path.child("secret_env"));
+        self.variable(receiver.url_env.as_deref(), &path.child("url_env"), ADDRESSES_ELSEWHERE);
+        self.variable(receiver.secret_env.as_deref(), &path.child("secret_env"), SIGNING_ELSEWHERE);
+        if receiver.command.iter().any(|word| holds_a_key(word) || holds_a_capability(word)) {
+            let help = "a command line is no secret: let the program read it from the environment or from a file";
+            self.secret(&path.child("command"), "must not hold a credential", help);
+        }
         let kind = receiver.kind;
         let rules = [
             ("url_env", receiver.url_env.is_some(), kind != ReceiverKind::Command, kind != ReceiverKind::Command),
@@ -418,11 +446,9 @@ impl Rules {
     }
 
     /// Secrets are in the environment; a name that is none may be one that was written into the file.
-    fn variable(&mut self, name: Option<&str>, path: &KeyPath) {
+    fn variable(&mut self, name: Option<&str>, path: &KeyPath, help: &str) {
         if name.is_some_and(|name| !address::is_variable(name)) {
-            let help = "an address that anyone can write to is a secret and never stands in a file: set it in the environment \
-                        and write the variable's name";
-            self.violation(path, "must name an environment variable, in capitals", Some(help.into()));
+            self.secret(path, "must name an environment variable, in capitals", help);
         }
     }
 
@@ -468,8 +494,23 @@ impl Rules {
     }
 
     fn violation(&mut self, path: &KeyPath, message: &str, help: Option<String>) {
-        self.0.push(Violation { path: path.clone(), message: format!("`{path}` {message}"), help });
+        let message = format!("`{path}` {message}");
+        self.0.push(Violation { path: path.clone(), message, help, value: Exposure::Shown });
     }
+
+    /// A value that may be a secret, or was put where one is named.
+    fn secret(&mut self, path: &KeyPath, message: &str, help: &str) {
+        let message = format!("`{path}` {message}");
+        self.0.push(Violation { path: path.clone(), message, help: Some(help.to_owned()), value: Exposure::Hidden });
+    }
+}
+
+/// That there is no such thing. What is more than a name is not repeated.
+fn names_no(thing: &str, name: &str) -> String {
+    if is_more_than_a_name(name) {
+        return format!("names no {thing}");
+    }
+    format!("names no {thing}: `{}`", name.escape_debug())
 }
 
 /// Whether a field of a query would hold a credential.

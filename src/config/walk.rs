@@ -9,6 +9,7 @@ use ::config::ValueKind;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::capability::is_more_than_a_name;
 use super::document::Origin;
 use super::key_path::KeyPath;
 use super::layer::{get, name_of};
@@ -144,20 +145,22 @@ impl Walk<'_> {
 
 /// What to say of a key that is not one of the record's: a message and a hint.
 pub(super) fn unknown_key(key: &str, path: &KeyPath, record: Record<'_>) -> (String, Option<String>) {
-    let message = if path.is_root() {
-        format!("unknown key `{}`", key.escape_debug())
-    } else {
-        format!("unknown key `{}` in `{path}`", key.escape_debug())
-    };
+    let shown = if is_more_than_a_name(key) { "…".to_owned() } else { key.escape_debug().to_string() };
+    let message =
+        if path.is_root() { format!("unknown key `{shown}`") } else { format!("unknown key `{shown}` in `{path}`") };
     let known = record.keys().map(|(key, _)| key);
-    let help = if names_a_credential(key) {
-        let rule = "credentials never stand in a file of the configuration: set an environment variable and name it \
-                    in the provider's `api_key_env`";
-        Some(rule.to_owned())
-    } else {
-        hint(key, known)
-    };
+    let help = if names_a_credential(key) { Some(credentials_elsewhere(record)) } else { hint(key, known) };
     (message, help)
+}
+
+/// What to do with a credential that stands in a table: the keys of the table that name variables are those to set.
+fn credentials_elsewhere(record: Record<'_>) -> String {
+    let of_table = record.keys().map(|(key, _)| key).filter(|key| key.ends_with("_env"));
+    let of_table: Vec<String> = of_table.map(|key| format!("`{key}`")).collect();
+    let named_in = if of_table.is_empty() { "the provider's `api_key_env`".to_owned() } else { of_table.join(" or ") };
+    format!(
+        "credentials never stand in a file of the configuration: set an environment variable and name it in {named_in}"
+    )
 }
 
 /// Reports every required key that the merged configuration lacks, at the table that lacks it.

@@ -72,6 +72,61 @@ fn keys_in_bodies_paths_and_headers_are_refused_with_the_line_and_without_being_
 }
 
 #[test]
+fn addresses_of_receivers_are_shown_neither_with_the_line_nor_in_what_is_said_of_it() {
+    let address = "https://hooks.slack.com/services/T0AB12CD3/canary-B9/Zk5tLx2Vn8JdYc4HsQm";
+    for (table, said) in [
+        ("[alert.receiver.t]\nkind = 'slack'\nurl = 'ADDRESS'", "unknown key `url`"),
+        ("[alert.receiver.t]\nkind = 'slack'\nurl_env = 'ADDRESS'", "must name an environment variable"),
+        ("[alert.receiver.t]\nkind = 'webhook'\nurl_env = 'A'\nsecret_env = 'canary'", "must name an environment"),
+        ("[alert.receiver.t]\nkind = 'webhook'\nurl_env = 'A'\nsecret = 'canary'", "unknown key `secret`"),
+        ("[alert.receiver.t]\nkind = 'slack'\nwebhook = 'ADDRESS'", "unknown key `webhook`"),
+        ("[alert.receiver.t]\nkind = 'ADDRESS'", "must be one of"),
+        ("[alert.receiver.'ADDRESS']\nkind = 'slack'\nurl_env = 'A'", "must have a name without"),
+        ("[alert.receiver.t]\nkind = 'command'\ncommand = ['curl', 'ADDRESS']", "must not hold a credential"),
+        ("[alert.receiver.t]\nkind = 'command'\ncommand = [\n'curl',\n'ADDRESS']", "must not hold a credential"),
+        ("[alert.route.t]\nto = ['ADDRESS']", "`alert.route.t.to` names no receiver"),
+        ("[alert.route.t]\nto = [\n'ADDRESS']", "`alert.route.t.to` names no receiver"),
+        ("[alert.heartbeat]\nurl = 'ADDRESS'", "unknown key `url`"),
+        ("[alert.heartbeat]\nurl_env = 'ADDRESS'", "must name an environment variable"),
+        ("[alert]\nreciever.t = {kind='slack', url='ADDRESS'}", "unknown key `reciever`"),
+        ("[watch]\nmodels = ['ADDRESS']", "names no model"),
+    ] {
+        let error = small_with("[model.m]", &format!("{}\n[model.m]", table.replace("ADDRESS", address))).load();
+        let error = error.unwrap_err();
+        assert!(error.to_string().contains(said), "{table}: {error}");
+        assert!(!format!("{error} {error:?}").contains("canary"), "{table}: {error}");
+    }
+}
+
+#[test]
+fn what_may_be_a_secret_is_refused_wherever_it_is_sent_or_run_and_not_shown() {
+    for (old, new, refused) in [
+        ("price =", "extra_body = { webhook_url = \"https://hooks.slack.com/services/T/canary/X\" }\nprice =", true),
+        ("[model.m]", "headers = { X-Custom = \"Bearer canary\", X-B = \"Basic canary\" }\n[model.m]", true),
+        ("https://host.example/v1", "https://host.example/sk-canary0123456789abc/v1", true),
+        ("price =", "extra_body = { site_url = \"https://example.org/about\" }\nprice =", false),
+        ("[model.m]", "headers = { HTTP-Referer = \"https://example.org\" }\n[model.m]", false),
+    ] {
+        let Err(error) = small_with(old, new).load() else {
+            assert!(!refused, "{new}");
+            continue;
+        };
+        assert!(refused && error.to_string().contains("must not hold a credential"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_file_is_answered_with_the_key_of_its_table_that_names_a_variable() {
+    let help = |table: &str| small_with("[model.m]", &format!("{table}\n[model.m]")).told()[0].2.clone();
+    let receiver = "[alert.receiver.t]\nkind = 'webhook'\nurl_env = 'A'\n";
+    assert!(help(&format!("{receiver}secret = 'x'")).ends_with("name it in `url_env` or `secret_env`"));
+    assert!(help(&format!("{receiver}secret_env = 'x'")).starts_with("what messages are signed with"));
+    assert!(help("api_key = 'x'").ends_with("name it in `api_key_env`"));
+    assert!(help("[defaults]\napi_key = 'x'").ends_with("name it in the provider's `api_key_env`"));
+}
+
+#[test]
 fn amounts_and_names_beyond_all_measure_are_refused() {
     let long = "n".repeat(201);
     let accented = "€".repeat(23);
