@@ -21,6 +21,7 @@ use super::sse::{Decoder, Ending, Event, Limits};
 use super::target::{Target, TimeLimits, keeps_connection};
 use super::transport;
 use crate::attempt::{Answer, Failure, FailureKind};
+use crate::encoding::is_utf16;
 use crate::sample::Latency;
 
 /// The longest line of a stream, in decompressed bytes.
@@ -323,6 +324,9 @@ impl<'a> Reading<'a> {
             Form::Unknown => {
                 if let Some(told) = encoding::undecoded(self.encoding.as_deref(), &self.raw) {
                     return Err(failure(FailureKind::Malformed, told));
+                }
+                if is_utf16(&self.raw) {
+                    return Err(failure(FailureKind::Malformed, "the body is UTF-16, and JSON is UTF-8"));
                 }
                 self.form = self.tell_form();
                 if matches!(self.form, Form::Stream(_)) {

@@ -19,6 +19,7 @@ pub use wait::{Response, wait_in_body, with_wait};
 
 use super::{ERROR_BODY_LIMIT, lenient};
 use crate::attempt::{Failure, FailureKind};
+use crate::encoding::text_of;
 
 /// The failure that a response with a status other than 2xx is. `slow_down` lists statuses that mean it beside 429.
 pub fn from_status(status: u16, body: &[u8], slow_down: &[u16]) -> Failure {
@@ -46,7 +47,8 @@ pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
 
 /// A body that is not JSON, as one line of text; of a page of HTML, what is read on it.
 pub(super) fn readable(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_LIMIT)]);
+    let body = &body[..body.len().min(ERROR_BODY_LIMIT)];
+    let text = text_of(body).unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
     let text = text.trim_start();
     if page::is_page(text) { page::told(text) } else { one_line(text) }
 }

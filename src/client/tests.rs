@@ -441,6 +441,11 @@ async fn bodies_that_are_no_answers_are_told_in_words() {
         assert_eq!(failure(&attempt).kind, FailureKind::Malformed);
         assert!(failure(&attempt).message.contains(told), "{}", failure(&attempt).message);
     }
+    let wide = |text: &[u8]| text.iter().flat_map(|&byte| [byte, 0]).collect::<Vec<u8>>();
+    let attempt = answered_by(response("200 OK", &[JSON], &wide(&completion("yes")))).await;
+    assert!(failure(&attempt).message.contains("the body is UTF-16"), "{}", failure(&attempt).message);
+    let attempt = answered_by(response("400 Bad Request", &[JSON], &wide(b"no such field"))).await;
+    assert!(failure(&attempt).message.contains("no such field"), "{}", failure(&attempt).message);
     let under_sse = answered_by(open_ended(&[SSE], "Too busy: come back later")).await;
     assert!(failure(&under_sse).message.ends_with("Too busy: come back later"), "{}", failure(&under_sse).message);
     for cut in ["da", ": waiting\n\n", "event: message\n", "id: 1\n\n"] {

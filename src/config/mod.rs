@@ -42,7 +42,7 @@ pub use environment::Environment;
 pub use key_path::KeyPath;
 pub use load::{DEFAULT_FILE, Loaded};
 pub use problem::{ConfigError, Place, Problem};
-pub use secret::{Credentials, MissingKey, SecretKind};
+pub use secret::{Credentials, MissingKey, SecretKind, Surplus};
 pub use shape::json_schema;
 #[cfg(feature = "lab")]
 pub use start::LAB_MODEL;

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::environment::Environment;
 use super::types::{Config, Provider};
+use crate::encoding::text_of;
 use crate::redact::Redactor;
 
 /// The longest key file that is read, in bytes. Session tokens have a few thousand.
@@ -74,6 +75,57 @@ pub enum MissingKey {
         /// The variable that holds the value or names the file that does.
         variable: String,
     },
+    /// The value is a key and more.
+    #[error("the value of {variable} is more than the {what}: leave out {surplus}")]
+    Surplus {
+        /// What it was to be.
+        what: SecretKind,
+        /// The variable that holds the value or names the file that does.
+        variable: String,
+        /// What it is more.
+        surplus: Surplus,
+    },
+}
+
+/// What people copy with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surplus {
+    /// Quotation marks, which a file of variables has around it.
+    Quotes,
+    /// The scheme of the header that carries it.
+    Scheme,
+    /// The name of its variable.
+    Name,
+}
+
+impl Surplus {
+    /// What a value holds beside the key, if it does.
+    fn of(value: &str, variable: &str, what: SecretKind) -> Option<Self> {
+        let value = value.trim();
+        let is_quoted = |mark: char| value.len() > 1 && value.starts_with(mark) && value.ends_with(mark);
+        let scheme = value.split_whitespace().next().unwrap_or("");
+        let name = variable.strip_suffix("_FILE").unwrap_or(variable);
+        let assigned = value.strip_prefix("export ").unwrap_or(value).strip_prefix(name);
+        if assigned.is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            Some(Self::Name)
+        } else if is_quoted('"') || is_quoted('\'') {
+            Some(Self::Quotes)
+        } else if what == SecretKind::Key && scheme.trim_end_matches(':').eq_ignore_ascii_case("bearer") {
+            Some(Self::Scheme)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Surplus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quotes => "the quotes around it",
+            Self::Scheme => "`Bearer` before it",
+            Self::Name => "the variable's name and `=` before it",
+        })
+    }
 }
 
 /// The keys of all providers, each found or missing for a reason.
@@ -160,7 +212,8 @@ fn key_in_file(path: &Path, variable: String, what: SecretKind) -> Result<Secret
     if let Err(cause) = read {
         return Err(MissingKey::Unreadable { variable, path: path.to_owned(), cause: cause.to_string() });
     }
-    let text = std::str::from_utf8(&bytes).ok().map(str::trim);
+    let text = text_of(&bytes);
+    let text = text.as_deref().map(str::trim);
     if text == Some("") {
         return Err(MissingKey::EmptyFile { what, variable, path: path.to_owned() });
     }
@@ -169,6 +222,9 @@ fn key_in_file(path: &Path, variable: String, what: SecretKind) -> Result<Secret
 
 /// Takes visible ASCII only: anything else would break the header that carries the key, or be a slip of the hand.
 fn key_from(text: Option<&str>, variable: &str, what: SecretKind) -> Result<SecretString, MissingKey> {
+    if let Some(surplus) = text.and_then(|text| Surplus::of(text, variable, what)) {
+        return Err(MissingKey::Surplus { what, variable: variable.to_owned(), surplus });
+    }
     match text {
         Some(key) if key.chars().all(|c| c.is_ascii_graphic()) => Ok(SecretString::from(key)),
         _ => Err(MissingKey::Malformed { what, variable: variable.to_owned() }),
@@ -351,6 +407,41 @@ mod tests {
             assert_eq!(error, MissingKey::Malformed { what: SecretKind::Key, variable: "H_KEY".into() });
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
+    }
+
+    #[test]
+    fn a_file_that_an_editor_wrote_with_a_mark_or_in_utf_16_holds_its_key() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let utf16 = "\u{feff}sk-1\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        for bytes in ["\u{feff}sk-1\r\n".as_bytes(), &utf16] {
+            std::fs::write(path, bytes).unwrap();
+            assert_eq!(exposed(resolve([("H_KEY_FILE", path)])), "sk-1");
+        }
+    }
+
+    #[test]
+    fn what_was_copied_with_a_key_is_named_without_the_key() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        for (value, surplus) in [
+            ("\"canary-1\"", Surplus::Quotes),
+            ("'canary-1'", Surplus::Quotes),
+            ("Bearer canary-1", Surplus::Scheme),
+            ("bearer: canary-1", Surplus::Scheme),
+            ("H_KEY=canary-1", Surplus::Name),
+            ("export H_KEY=\"canary-1\"", Surplus::Name),
+        ] {
+            std::fs::write(path, value).unwrap();
+            for variable in [("H_KEY", value), ("H_KEY_FILE", path)] {
+                let error = resolve([variable]).unwrap_err();
+                assert!(matches!(&error, MissingKey::Surplus { surplus: told, .. } if *told == surplus), "{error:?}");
+                assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+            }
+        }
+        let error = resolve([("H_KEY", "Bearer canary-1")]).unwrap_err().to_string();
+        assert_eq!(error, "the value of H_KEY is more than the key: leave out `Bearer` before it");
+        assert_eq!(exposed(resolve([("H_KEY", "H_KEY-1")])), "H_KEY-1");
     }
 
     #[test]
