@@ -146,6 +146,9 @@ async fn read_error(clock: &Clock<'_>, mut response: reqwest::Response) -> Read 
     if let Some(told) = encoding::undecoded(encoding::left(response.headers()).as_deref(), &raw) {
         failed.message = format!("HTTP {status}: {told}");
     }
+    if failed.kind == FailureKind::NotFound && !fault::names_what_is_missing(&failed.message) {
+        failed.message = failed.message.replacen("HTTP 404", &format!("HTTP 404 at {}", clock.target.shown), 1);
+    }
     if failed.kind == FailureKind::Redirect {
         failed.message = redirected(status, location.as_deref());
     }

@@ -45,6 +45,15 @@ pub fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
     Failure { kind, message: message.into(), retry_after: None, should_retry: None }
 }
 
+/// Things that hosts do not have, where they have what was asked at all.
+const MISSING: [&str; 5] = ["model", "endpoint", "deployment", "tool", "account"];
+
+/// Whether words under 404 say what is not there, other than the address.
+pub fn names_what_is_missing(said: &str) -> bool {
+    let said = said.to_lowercase();
+    MISSING.iter().any(|thing| said.contains(thing))
+}
+
 /// A body that is not JSON, as one line of text; of a page of HTML, what is read on it.
 pub(super) fn readable(body: &[u8]) -> String {
     let body = &body[..body.len().min(ERROR_BODY_LIMIT)];

@@ -18,6 +18,8 @@ use crate::config::{Auth, Endpoint, Provider, Timeouts, is_this_machine};
 pub struct Target {
     pub(super) endpoint: String,
     pub(super) url: Url,
+    /// The same for messages: as configured, so that nothing of the environment is shown, and without its query.
+    pub(super) shown: String,
     /// Where the host lists its models.
     pub(super) models: Url,
     pub(super) headers: HeaderMap,
@@ -140,13 +142,14 @@ impl Target {
     ) -> Result<Self, TargetError> {
         let settle = || {
             let url = address(provider, &provider.dialect.path, lookup)?;
+            let shown = shown(provider);
             let models = address(provider, "models", lookup)?;
             let limits = TimeLimits::new(provider.timeout.as_ref().unwrap_or(timeouts))?;
             let headers = headers(provider, key)?;
             let http = connections(&url, limits.connect, ANY)?;
             let slow_down = provider.dialect.rate_limit_statuses.clone();
             let (endpoint, kept, unpooled) = (endpoint.name.clone(), KeptConnections::default(), Arc::default());
-            Ok(Self { endpoint, url, models, headers, limits, slow_down, http, kept, unpooled })
+            Ok(Self { endpoint, url, shown, models, headers, limits, slow_down, http, kept, unpooled })
         };
         settle().map_err(|problem| TargetError { endpoint: endpoint.name.clone(), problem })
     }
@@ -216,6 +219,11 @@ fn address(provider: &Provider, path: &str, lookup: impl Fn(&str) -> Option<Stri
         .pop_if_empty()
         .extend(path.split('/').filter(|segment| !segment.is_empty()));
     Ok(url)
+}
+
+fn shown(provider: &Provider) -> String {
+    let path = provider.dialect.path.split('?').next().unwrap_or_default();
+    format!("{}/{path}", provider.base_url.trim_end_matches('/'))
 }
 
 fn filled(base_url: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, Problem> {

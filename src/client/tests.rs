@@ -186,6 +186,30 @@ async fn a_host_that_speaks_no_tls_is_a_failed_connection() {
     assert_eq!(failure(&attempt).kind, FailureKind::Connect);
     let message = &failure(&attempt).message;
     assert!(message.starts_with(&format!("cannot connect to {}: ", server.address)), "{message}");
+    assert!(message.ends_with("it answers without TLS; try http:// in `base_url`"), "{message}");
+}
+
+#[tokio::test]
+async fn a_host_that_speaks_tls_alone_is_told_of_where_http_is_asked() {
+    let attempt = answered_by(b"\x15\x03\x01\x00\x02\x02\x46".to_vec()).await;
+    let message = &failure(&attempt).message;
+    assert!(message.ends_with("it does not answer in plain HTTP; try https:// in `base_url`"), "{message}");
+}
+
+#[tokio::test]
+async fn an_address_where_nothing_is_is_named_and_one_without_a_model_is_not() {
+    for (body, names_it) in [
+        (r#"{"detail":"Not Found"}"#, true),
+        ("404 page not found", true),
+        ("", true),
+        (r#"{"error":{"message":"The model `m` does not exist"}}"#, false),
+    ] {
+        let server = Server::answering(response("404 Not Found", &[JSON], body.as_bytes())).await;
+        let target = target(&server);
+        let said = failure(&attempt(&target).await).message.clone();
+        let address = format!("HTTP 404 at http://{}/v1/chat/completions", server.address);
+        assert_eq!(said.starts_with(&address), names_it, "{said}");
+    }
 }
 
 #[tokio::test]

@@ -33,8 +33,19 @@ pub(super) fn failed(error: reqwest::Error, target: &Target) -> Failure {
     if is_undecoded(io_kind(&error), &told) {
         return failure(FailureKind::Malformed, format!("the body from {host} cannot be decoded: {told}"));
     }
+    if target.url.scheme() == "http" && told.contains(NO_HTTP) {
+        let message =
+            format!("the connection to {host} broke: it does not answer in plain HTTP; try https:// in `base_url`");
+        return failure(FailureKind::Reset, message);
+    }
     failure(FailureKind::Reset, format!("the connection to {host} broke: {told}"))
 }
+
+/// What the library says of an answer that is no HTTP, such as an alert of TLS.
+const NO_HTTP: &str = "invalid HTTP version";
+
+/// What it says of one that is no TLS, such as the 400 of a plain host.
+const NO_TLS: &str = "InvalidContentType";
 
 /// Whether a body is not in the encoding that its headers name. Some decoders say so in words alone.
 fn is_undecoded(kind: Option<io::ErrorKind>, told: &str) -> bool {
@@ -67,6 +78,9 @@ fn not_connected(error: &reqwest::Error, target: &Target, told: &str) -> String 
     }
     match io_kind(error) {
         Some(io::ErrorKind::ConnectionRefused) => format!("connection refused by {host}"),
+        _ if told.contains(NO_TLS) => {
+            format!("cannot connect to {host}: it answers without TLS; try http:// in `base_url`")
+        }
         _ => format!("cannot connect to {host}: {told}"),
     }
 }

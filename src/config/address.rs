@@ -1,6 +1,6 @@
 //! Where a provider is: its base URL with the environment's parts filled in, or the lab.
 
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::environment::Environment;
 use super::types::{Dialect, Provider};
@@ -29,6 +29,12 @@ pub enum AddressError {
     /// It is no URL.
     #[error("the base URL is none: it begins with https:// and a host")]
     Malformed,
+    /// Its port is no number, or too large a one.
+    #[error("the port in the base URL is none: ports go from 1 to 65535")]
+    Port,
+    /// Its host cannot be one.
+    #[error("the host in the base URL cannot be one: {0}")]
+    Host(ParseError),
     /// It is neither HTTPS nor on this machine, nor at a private address where that is allowed.
     #[error(
         "the base URL must be https (http is for this machine, with `allow_plain_http = true` for private addresses, lab: for the lab)"
@@ -37,6 +43,9 @@ pub enum AddressError {
     /// It names the route as well.
     #[error("the base URL ends before `/chat/completions`, which is added: leave it out")]
     Route,
+    /// It names another route, to which the one that is asked would be added.
+    #[error("the base URL ends before `/{0}`: leave that out, since `/chat/completions` is added")]
+    OtherRoute(&'static str),
     /// It holds a name or a password.
     #[error("the base URL must not hold a name or a password: name an environment variable in `api_key_env`")]
     Credentials,
@@ -76,7 +85,7 @@ impl Provider {
             // Which faults there are is the lab's to know.
             return Ok(Address::Lab((!fault.is_empty()).then(|| fault.to_owned())));
         }
-        let url = Url::parse(text).map_err(|_| AddressError::Malformed)?;
+        let url = Url::parse(text).map_err(unparsed)?;
         if url.host().is_none() {
             return Err(AddressError::Malformed);
         }
@@ -91,12 +100,41 @@ impl Provider {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(AddressError::Query);
         }
-        if url.path().trim_end_matches('/').ends_with("/chat/completions")
-            && self.dialect.path == Dialect::default().path
-        {
-            return Err(AddressError::Route);
+        if self.dialect.path == Dialect::default().path {
+            without_route(url.path())?;
         }
         Ok(Address::Host(url))
+    }
+}
+
+/// What is wrong with text that is no URL.
+fn unparsed(error: ParseError) -> AddressError {
+    match error {
+        ParseError::InvalidPort => AddressError::Port,
+        ParseError::IdnaError
+        | ParseError::InvalidIpv4Address
+        | ParseError::InvalidIpv6Address
+        | ParseError::InvalidDomainCharacter => AddressError::Host(error),
+        _ => AddressError::Malformed,
+    }
+}
+
+/// Other routes that hosts have beside that of chats.
+const OTHER_ROUTES: [&str; 5] = ["completions", "embeddings", "messages", "models", "responses"];
+
+/// Refuses a path that names a route: that of chats anywhere, others behind a version, since some hosts have `/models` before the
+/// route of chats.
+fn without_route(path: &str) -> Result<(), AddressError> {
+    let path = path.trim_end_matches('/');
+    if path.ends_with("/chat/completions") {
+        return Err(AddressError::Route);
+    }
+    let Some((before, last)) = path.rsplit_once('/') else { return Ok(()) };
+    let version = before.rsplit('/').next().and_then(|part| part.strip_prefix('v')).unwrap_or("");
+    let is_version = !version.is_empty() && version.chars().all(|c| c.is_ascii_digit());
+    match OTHER_ROUTES.into_iter().find(|route| *route == last) {
+        Some(route) if is_version => Err(AddressError::OtherRoute(route)),
+        _ => Ok(()),
     }
 }
 
@@ -203,6 +241,21 @@ mod tests {
     fn the_route_is_no_part_of_the_base_url() {
         assert_eq!(address("https://api.example/v1/chat/completions", []), Err(AddressError::Route));
         assert_eq!(address("https://api.example/v1/chat/completions/", []), Err(AddressError::Route));
+        for route in ["completions", "models", "responses"] {
+            let refused = address(&format!("https://api.example/v1/{route}/"), []);
+            assert_eq!(refused, Err(AddressError::OtherRoute(route)));
+        }
+        for sound in ["https://api.example/models", "https://api.example/v1", "https://api.example/openai/responses"] {
+            assert!(address(sound, []).is_ok(), "{sound}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_port_or_a_host_is_said() {
+        assert_eq!(address("http://127.0.0.1:99999/v1", []), Err(AddressError::Port));
+        assert_eq!(address("https://h.example:port/v1", []), Err(AddressError::Port));
+        assert_eq!(address("https://1.2.3.999/v1", []), Err(AddressError::Host(ParseError::InvalidIpv4Address)));
+        assert_eq!(address("h.example/v1", []), Err(AddressError::Malformed));
     }
 
     #[test]
