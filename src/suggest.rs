@@ -6,16 +6,21 @@
 const SHORTEST_BEGINNING: usize = 3;
 
 /// The candidate nearest to `word`, when one is near enough to have been meant: at most one edit in three characters
-/// (one in shorter words, as long as something of the word is left), or its beginning; upper and lower case are the same. The first of
-/// equally near ones.
+/// (one in shorter words, as long as something of the word is left), or its beginning; upper and lower case are the same, and so are
+/// the plurals `ys` and `ies`. The first of equally near ones.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let spelt = |word: &str| word.to_lowercase().replace("ies", "ys");
+    let plural = spelt(word);
     let word = word.to_lowercase();
     let length = word.chars().count();
     let most = (length / 3).max(1).min(length.saturating_sub(1));
     let begins = |candidate: &str| length >= SHORTEST_BEGINNING && candidate.to_lowercase().starts_with(&word);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::osa_distance(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            let distance = strsim::osa_distance(&word, &candidate.to_lowercase());
+            (distance.min(strsim::osa_distance(&plural, &spelt(candidate))), candidate)
+        })
         .filter(|&(distance, candidate)| distance <= most || begins(candidate))
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -48,6 +53,7 @@ mod tests {
     fn a_transposition_or_another_case_is_near_enough() {
         assert_eq!(nearest("concurrecny", ["headers", "concurrency"]), Some("concurrency"));
         assert_eq!(nearest("Together", ["together", "groq"]), Some("together"));
+        assert_eq!(nearest("trys", ["first_wait", "tries", "total"]), Some("tries"));
     }
 
     #[test]

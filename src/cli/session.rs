@@ -14,8 +14,8 @@ use super::{UsageError, clock};
 use crate::client::request::{Ask, Route};
 use crate::compare;
 use crate::config::{
-    Address, AddressError, Config, Credentials, Defaults, Endpoint, Environment, KeyPath, Loaded, Model, Price,
-    Provider, Reference,
+    Address, AddressError, Config, ConfigError, Credentials, Defaults, Endpoint, Environment, KeyPath, Loaded, Model,
+    Place, Price, Problem, Provider, Reference,
 };
 use crate::plan::{AskedWith, Pace, Plan, PlannedProbe};
 use crate::probe;
@@ -175,9 +175,22 @@ impl Session {
 
     /// Reads the probes and plans to put them to all endpoints.
     pub fn plan(&self, seed: u64) -> anyhow::Result<Plan> {
-        let probes = probe::load(&self.model.probes, self.prompts.folder(&self.loaded))?;
+        let probes = probe::load(&self.model.probes, self.prompts.folder(&self.loaded));
+        let probes = probes.map_err(|error| self.with_place(error))?;
         self.can_be_planned(&probes)?;
         Ok(Plan::new(&self.name, &self.model, &self.defaults, probes, seed))
+    }
+
+    /// Of a list of probes that leads nowhere, its line in the configuration as well.
+    fn with_place(&self, error: probe::LoadError) -> anyhow::Error {
+        use probe::LoadError::{Empty, Missing, NotAProbe, Special};
+        let is_of_list = matches!(error, Missing { .. } | Empty { .. } | NotAProbe { .. } | Special { .. });
+        let place = self.loaded.place_of(&KeyPath::from(["model", &self.name, "probes"]));
+        if is_of_list && matches!(place, Place::File { .. }) {
+            ConfigError::Invalid(vec![Problem { place, message: error.to_string(), help: None }]).into()
+        } else {
+            error.into()
+        }
     }
 
     /// Refuses what could never be asked, before room for it is made.

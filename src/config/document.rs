@@ -127,13 +127,38 @@ pub(super) fn parse<'t>(origin: &Origin<'_>, text: &'t str) -> Result<Spanned<De
     }
     let mut problems: Vec<Problem> = Vec::new();
     for error in errors {
-        let place = origin.place(error.span().unwrap_or(0..0));
-        // What follows the first error of a line is mostly its echo.
-        if !problems.iter().any(|p| same_line(&p.place, &place)) {
-            problems.push(Problem { place, message: format!("not TOML: {}", error.message()), help: None });
+        let span = error.span().unwrap_or(0..0);
+        let (header, is_twice) = (header_before(text, span.start), error.message() == DUPLICATE);
+        let place = origin.place(span);
+        let is_of_header = |place: &Place| header.is_some_and(|(at, _)| same_line(place, &origin.place(at..at)));
+        // What follows the first error of a line is mostly its echo, and so are the keys of a table that is there twice.
+        let is_echo = |p: &Problem| same_line(&p.place, &place) || (is_twice && is_of_header(&p.place));
+        if !problems.iter().any(is_echo) {
+            let help = header.filter(|_| is_twice && is_of_header(&place)).and_then(|(_, header)| as_list(header));
+            problems.push(Problem { place, message: format!("not TOML: {}", error.message()), help });
         }
     }
     Err(problems)
+}
+
+/// What the parser says of a key, or of a table, that is there already.
+const DUPLICATE: &str = "duplicate key";
+
+/// The last line up to this byte that begins as the header of a table does, with where it begins.
+fn header_before(text: &str, at: usize) -> Option<(usize, &str)> {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        start += line.len();
+        (start - line.len(), line.trim())
+    });
+    lines.take_while(|(start, _)| *start <= at).filter(|(_, line)| line.starts_with('[')).last()
+}
+
+/// How the header of an endpoint is written where there are several, one of which is written as the only one.
+fn as_list(header: &str) -> Option<String> {
+    let key = header.split('#').next()?.trim().trim_start_matches('[').trim_end_matches(']');
+    let is_endpoint = key.starts_with("model.") && key.ends_with(".endpoint");
+    is_endpoint.then(|| format!("write `[[{key}]]`, in double brackets, above each of them"))
 }
 
 fn same_line(a: &Place, b: &Place) -> bool {

@@ -28,12 +28,19 @@ pub struct Loaded {
     pub folder: PathBuf,
     /// The files that were read, lower layers first.
     pub files: Vec<PathBuf>,
+    /// Where each value was set.
+    places: Places,
 }
 
 impl Loaded {
     /// A path of the configuration, such as one of a model's `probes`, from where this process stands.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// Where a value was set, or the nearest table around it.
+    pub fn place_of(&self, path: &KeyPath) -> Place {
+        self.places.of(path)
     }
 }
 
@@ -47,8 +54,9 @@ impl Config {
         let path = path.unwrap_or(Path::new(DEFAULT_FILE));
         let mut files = vec![File::read(path)?.ok_or_else(|| ConfigError::NotFound(path.to_owned()))?];
         files.extend(File::read(&path.with_extension("local.toml"))?);
-        let config = merge(&files, env, overrides)?;
-        Ok(Loaded { config, folder: folder_of(path), files: files.into_iter().map(|f| f.path).collect() })
+        let (config, places) = merge(&files, env, overrides)?;
+        let files = files.into_iter().map(|f| f.path).collect();
+        Ok(Loaded { config, folder: folder_of(path), files, places })
     }
 
     /// The same over the built-in model `lab`, which is all there is where no file is named and none is there. `None` where the
@@ -67,18 +75,18 @@ impl Config {
             return Err(ConfigError::NotFound(path.to_owned()));
         }
         files.extend(File::read(&path.with_extension("local.toml"))?);
-        if !files.is_empty() && merge(&files, env, &[])?.model.contains_key(super::start::LAB_MODEL) {
+        if !files.is_empty() && merge(&files, env, &[])?.0.model.contains_key(super::start::LAB_MODEL) {
             return Ok(None);
         }
         let read: Vec<PathBuf> = files.iter().map(|f| f.path.clone()).collect();
         files.insert(0, File { path: "the built-in lab.toml".into(), text: super::start::LAB.to_owned() });
-        let config = merge(&files, env, overrides)?;
-        Ok(Some(Loaded { config, folder: folder_of(path), files: read }))
+        let (config, places) = merge(&files, env, overrides)?;
+        Ok(Some(Loaded { config, folder: folder_of(path), files: read, places }))
     }
 
     /// The built-in defaults under the environment and overrides, for what needs no providers.
     pub fn load_without_file(env: &Environment, overrides: &[(String, String)]) -> Result<Config, ConfigError> {
-        merge(&[], env, overrides)
+        merge(&[], env, overrides).map(|(config, _)| config)
     }
 }
 
@@ -113,8 +121,8 @@ impl File {
     }
 }
 
-/// Lays all layers over each other and checks what comes out.
-fn merge(files: &[File], env: &Environment, overrides: &[(String, String)]) -> Result<Config, ConfigError> {
+/// Lays all layers over each other and checks what comes out; with it, where each value was set.
+fn merge(files: &[File], env: &Environment, overrides: &[(String, String)]) -> Result<(Config, Places), ConfigError> {
     let root = json_schema();
     let schema = Schema::new(&root);
     let mut places = Places::default();
@@ -143,7 +151,7 @@ fn merge(files: &[File], env: &Environment, overrides: &[(String, String)]) -> R
     let endpoints = config.model.values_mut().flat_map(|model| &mut model.endpoint);
     endpoints.flat_map(|e| e.extra_body.iter_mut().flatten()).for_each(|(_, value)| value.sort_all_objects());
     accept(validate(&config).into_iter().map(|violation| placed(violation, &places)).collect())?;
-    Ok(config)
+    Ok((config, places))
 }
 
 /// The violation at its place, of which a value that may be a secret is left out.

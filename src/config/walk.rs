@@ -19,7 +19,7 @@ use super::shape::{Record, Schema, Shape};
 use crate::suggest::hint;
 
 /// Where each value of the merged configuration was last set.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Places(BTreeMap<KeyPath, Place>);
 
 impl Places {
@@ -89,7 +89,9 @@ impl Walk<'_> {
             (Shape::Number, DeValue::Integer(_) | DeValue::Float(_)) | (Shape::Anything, _) => self.free(value, path),
             (shape, found) => {
                 let message = format!("`{path}` must be {}, not {}", expected(&shape), type_name(found));
-                self.report(value.span(), message, None);
+                let is_single = matches!((&shape, found), (Shape::Named(_), DeValue::Table(_)));
+                let help = is_single.then(|| format!("write `[[{path}]]`, in double brackets, above each of them"));
+                self.report(value.span(), message, help);
             }
         }
     }

@@ -244,7 +244,7 @@ fn a_folder_without_probes_is_refused() {
     let project = Project::new().with_endpoint("reference", "lab:").with_endpoint("twin", "lab:");
     project.run(["check", "m"]).refuses(2, &["prompts", "no probe"]);
     let none = project.with_model("probes", "[\"promts\"]");
-    none.run(["check", "m"]).refuses(2, &["promts"]);
+    none.run(["check", "m"]).refuses(2, &["providers.toml:", "promts does not exist", "probes = "]);
 }
 
 #[test]

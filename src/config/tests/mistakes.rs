@@ -50,6 +50,28 @@ fn syntax_errors_keep_line_and_caret() {
 }
 
 #[test]
+fn endpoints_in_single_brackets_are_told_of_the_double_ones_once_each() {
+    let single = SMALL.replace("[[model.m.endpoint]]", "[model.m.endpoint]");
+    let line = 1 + single.lines().enumerate().filter(|(_, l)| l.contains("endpoint]")).last().unwrap().0;
+    let told = Setup::new(&single).told();
+    let help = "write `[[model.m.endpoint]]`, in double brackets, above each of them";
+    assert_eq!(told, [(line, "not TOML: duplicate key".to_owned(), help.to_owned())]);
+    let mixed = SMALL.replacen("[[model.m.endpoint]]", "[model.m.endpoint]", 1);
+    let told = Setup::new(&mixed).told();
+    assert_eq!((told[0].0, told[0].2.as_str()), (line, help), "{told:?}");
+    let alone = single.rsplit_once("[model.m.endpoint]").unwrap().0;
+    let told = Setup::new(alone).told();
+    assert!(told.len() == 1 && told[0].1.contains("must be a list of tables") && told[0].2 == help, "{told:?}");
+}
+
+#[test]
+fn it_is_known_where_a_value_was_set() {
+    let loaded = Setup::new(SMALL).local("[model.m]\nprobes = ['other']").load().unwrap();
+    let place = loaded.place_of(&KeyPath::from(["model", "m", "probes"]));
+    assert!(matches!(&place, Place::File { path, line: 2, .. } if path.ends_with("providers.local.toml")), "{place:?}");
+}
+
+#[test]
 fn a_missing_key_is_named_with_its_table_and_meaning() {
     let told = small_with("probes = [\"prompts/core\"]\n", "").told();
     let meaning = "probes: Folders or files of probes, from where the configuration lies.".to_owned();
