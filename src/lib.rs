@@ -15,7 +15,7 @@
 //! | 4 | [`runner`], [`report`], [`review`], [`deliver`], `power` |
 //! | 3 | [`client`], [`store`], [`snapshot`], `lab` |
 //! | 2, pure | [`plan`], [`charge`], [`schedule`], [`retention`], [`retry`], [`alert`], [`stats`], [`signal`], [`compare`], [`diagnose`], [`doctor`] |
-//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`plural`], [`visible`], [`encoding`] |
+//! | 1 | [`config`], [`probe`], [`sample`], [`attempt`], [`verdict`], [`event`], [`redact`], [`suggest`], [`plural`], [`visible`], [`encoding`], [`pipe`], [`process`] |
 
 pub mod alert;
 pub mod attempt;
@@ -32,11 +32,13 @@ pub mod event;
 pub mod exit;
 #[cfg(feature = "lab")]
 pub mod lab;
+pub mod pipe;
 pub mod plan;
 pub mod plural;
 #[cfg(feature = "lab")]
 pub mod power;
 pub mod probe;
+pub mod process;
 pub mod redact;
 pub mod report;
 pub mod retention;

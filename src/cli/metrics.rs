@@ -12,7 +12,7 @@ use super::args::Global;
 use super::args::watch::Metrics;
 use super::inputs::Inputs;
 use super::sink::Sink;
-use super::{clock, history, in_a_line, note, session};
+use super::{clock, history, in_a_line, note, part, session};
 use crate::config::{Config, ConfigError, Environment, Loaded, Model};
 use crate::deliver::Known;
 use crate::report::openmetrics::{AlertState, ModelState, render};
@@ -121,9 +121,7 @@ async fn completed(state: ModelState, store: &SqliteStore, now: Timestamp) -> Re
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     let context = || format!("cannot write {}", path.display());
     // Beside the file, since a rename works within one file system alone; the ending keeps collectors from reading it.
-    let mut name = path.file_name().context("the path names no file").with_context(context)?.to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
+    let part = part::beside(path).context("the path names no file").with_context(context)?;
     let written = std::fs::File::create(&part).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()

@@ -40,6 +40,7 @@ mod mask;
 mod metrics;
 mod names;
 mod nothing;
+mod part;
 mod plan;
 mod preflight;
 mod prune;

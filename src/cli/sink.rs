@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use super::UsageError;
 use super::args::Global;
 use super::inputs::Inputs;
+use super::part;
+use crate::pipe;
 
 /// Standard output, or a file that is ready to be written.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(super) struct Sink {
 enum Target {
     /// A file, which the part beside it takes the place of once that is whole.
     File { path: PathBuf, part: PathBuf, file: File },
-    /// What is written as it is, such as a pipe or a device, or a file in a folder that takes no other.
+    /// What is written as it is, such as standard output or a device, or a file in a folder that takes no other.
     Stream { path: PathBuf, file: File },
 }
 
@@ -69,6 +71,7 @@ impl Target {
         if there.as_ref().is_some_and(fs::Metadata::is_dir) {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
         }
+        pipe::refuse(path)?;
         if there.as_ref().is_some_and(|there| !there.is_file()) {
             let file = OpenOptions::new().write(true).open(path)?;
             return Ok(Self::Stream { path: path.to_owned(), file });
@@ -79,9 +82,7 @@ impl Target {
             // A file that may not be written is not replaced either.
             OpenOptions::new().write(true).open(&place)?;
         }
-        let mut name = place.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?.to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = place.with_file_name(name);
+        let part = part::beside(&place).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         match File::create(&part) {
             Ok(file) => {
                 if let Some(there) = there {
@@ -147,6 +148,18 @@ mod tests {
             let refused = Sink::open(Some(path), &global(&config), std::slice::from_ref(&samples)).unwrap_err();
             assert!(refused.is::<UsageError>(), "{refused}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_refused_and_a_device_is_written() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+        let open = |path: &Path| Sink::open(Some(path), &global(&dir.path().join("c")), &[]);
+        let refused = open(&pipe).unwrap_err();
+        assert!(refused.is::<UsageError>() && refused.to_string().contains("a named pipe"), "{refused}");
+        open(Path::new("/dev/null")).expect("opened").write("new").expect("written");
     }
 
     #[cfg(unix)]

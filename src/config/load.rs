@@ -15,6 +15,7 @@ use super::types::Config;
 use super::validate::{Exposure, Violation, validate};
 use super::walk::{Places, Walk, missing};
 use crate::encoding::{UTF_16, is_utf16};
+use crate::pipe;
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "providers.toml";
@@ -104,7 +105,7 @@ struct File {
 impl File {
     /// `None` when there is no such file.
     fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match pipe::refuse(path).and_then(|()| std::fs::read(path)) {
             Ok(bytes) => bytes,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(ConfigError::Unreadable { path: path.to_owned(), cause }),

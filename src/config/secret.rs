@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::environment::Environment;
 use super::types::{Config, Provider};
 use crate::encoding::text_of;
+use crate::pipe;
 use crate::redact::Redactor;
 
 /// The longest key file that is read, in bytes. Session tokens have a few thousand.
@@ -208,7 +209,8 @@ fn is_blank(value: &OsStr) -> bool {
 
 fn key_in_file(path: &Path, variable: String, what: SecretKind) -> Result<SecretString, MissingKey> {
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|f| f.take(LONGEST_KEY).read_to_end(&mut bytes));
+    let opened = pipe::refuse(path).and_then(|()| std::fs::File::open(path));
+    let read = opened.and_then(|f| f.take(LONGEST_KEY).read_to_end(&mut bytes));
     if let Err(cause) = read {
         return Err(MissingKey::Unreadable { variable, path: path.to_owned(), cause: cause.to_string() });
     }
@@ -407,6 +409,16 @@ mod tests {
             assert_eq!(error, MissingKey::Malformed { what: SecretKind::Key, variable: "H_KEY".into() });
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let error = resolve([("H_KEY_FILE", pipe.to_str().unwrap())]).unwrap_err().to_string();
+        assert!(error.contains("cannot be read: it is a named pipe"), "{error}");
     }
 
     #[test]

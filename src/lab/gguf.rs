@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::assets;
 use super::engine::{Gguf, GgufError, Vocabulary, WeightsError};
+use crate::pipe;
 
 /// Why a GGUF file cannot be served.
 #[derive(Debug, Error)]
@@ -47,7 +48,8 @@ pub fn read(path: &Path) -> Result<Gguf, GgufFileError> {
     let mut bytes = Vec::new();
     // One byte more than may be there shows that a file is too large, whatever its length is said to be.
     let most = Gguf::MOST_BYTES as u64 + 1;
-    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(failed)?;
+    let opened = pipe::refuse(path).and_then(|()| File::open(path));
+    opened.and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(failed)?;
     let gguf = Gguf::from_bytes(&bytes).map_err(wrong)?;
     let ours = vocabulary().map_err(|error| wrong(error.into()))?;
     let foreign = |part| Err(GgufFileError::Foreign { path: path.to_owned(), part });

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::update::Written;
 use super::{FormatError, Snapshot, file, paths};
+use crate::process::is_alive;
 
 /// The name of the folder beside the configuration.
 pub const NAME: &str = "snapshots";
@@ -287,23 +288,6 @@ fn is_left_behind(path: &Path) -> bool {
     let approved = named.strip_suffix(WAITING).unwrap_or(named);
     let is_snapshot = Path::new(approved).extension().is_some_and(|ending| ending == "snap");
     is_snapshot && process.parse().is_ok_and(|process: i32| !is_alive(process))
-}
-
-/// Whether another process of this number is there; where that cannot be told, it is taken to be.
-fn is_alive(process: i32) -> bool {
-    if u32::try_from(process) == Ok(std::process::id()) {
-        // This one has not begun to write.
-        return false;
-    }
-    #[cfg(unix)]
-    {
-        let process = rustix::process::Pid::from_raw(process);
-        process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
-    }
-    #[cfg(not(unix))]
-    {
-        true
-    }
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, SnapshotError> {

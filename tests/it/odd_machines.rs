@@ -225,6 +225,14 @@ fn a_pipe_among_the_prompts_and_a_lock_that_is_a_link_are_refused() {
     assert_says(&run.stderr, &["pipe.md is no ordinary file"]);
     fs::remove_file(&pipe).expect("removed");
     assert_unasked(&project);
+    let pipe = project.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    for arguments in [&["-o", "pipe"][..], &["-c", "pipe"]] {
+        let run = project.run_as_is(&[&["check", "m", "--quiet"][..], arguments].concat());
+        run.refuses(2, &["pipe: it is a named pipe"]);
+    }
+    fs::remove_file(&pipe).expect("removed");
+    assert_unasked(&project);
     fs::create_dir_all(project.path(".samemodel")).expect("a folder");
     fs::write(project.path("precious"), "kept").expect("written");
     let _ = fs::remove_file(project.path(".samemodel/lock"));

@@ -10,7 +10,7 @@ use super::Code;
 use crate::cli::args::Global;
 use crate::cli::args::lab::{LabExport, ModelChoice, WeightsChoice};
 use crate::cli::inputs::Inputs;
-use crate::cli::{UsageError, note};
+use crate::cli::{UsageError, note, part};
 use crate::lab::ModelKind;
 use crate::lab::engine::WeightFormat;
 
@@ -30,9 +30,7 @@ pub fn export(args: &LabExport, global: &Global) -> anyhow::Result<Code> {
 
 /// Writes beside the file and renames, so that nobody ever sees half of it and a failure leaves the old one.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().ok_or(std::io::ErrorKind::InvalidFilename)?.to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
+    let part = part::beside(path).ok_or(std::io::ErrorKind::InvalidFilename)?;
     let mut file = File::create_new(&part)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&part, path));
     if written.is_err() {
