@@ -57,7 +57,7 @@ const MOST_CALLS: usize = 128;
 
 /// The most bytes kept of a body that is no answer. Less than is read of it, so that whatever was cut through where
 /// reading stopped is not kept.
-const KEPT_OF_A_FAILURE: usize = ERROR_BODY_LIMIT / 2;
+const KEPT_OF_A_FAILURE: usize = ERROR_BODY_LIMIT / 8;
 
 /// Asks endpoints, and lets no secret into what it returns.
 #[derive(Debug, Clone)]
