@@ -14,7 +14,7 @@ use crate::plan::{Estimate, Pace, Plan, PlannedProbe, SCHEMA, Sampling};
 use crate::probe::UNCAPPED_TOKENS;
 
 /// The most requests to one endpoint.
-pub const MOST_REQUESTS: usize = 15;
+pub const MOST_REQUESTS: usize = 16;
 
 /// The longest that a host may ask to wait; above it the examination ends there.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -186,7 +186,8 @@ impl<'a> Examination<'a> {
     /// Tokens for thinking. What is held against the answer with a seed is asked as that was, though its thoughts may have shown that
     /// they take more: under another cap a host may draw otherwise.
     fn allowance(&self, question: Question) -> u32 {
-        let is_held_against = matches!(question, Question::SeededAgain | Question::OtherSeed);
+        let is_held_against =
+            matches!(question, Question::SeededAgain | Question::OtherSeed | Question::OtherSeedAgain);
         let seeded = self.answered(Question::Seeded).filter(|_| is_held_against);
         seeded.map_or(self.manner.allowance, |asked| asked.inquiry.allowance)
     }
@@ -246,7 +247,9 @@ impl<'a> Examination<'a> {
     fn is_due(&self, question: Question) -> bool {
         match question {
             Question::Uncapped | Question::Whole => true,
-            Question::SeededAgain | Question::OtherSeed => self.answer(Question::Seeded).is_some(),
+            Question::SeededAgain | Question::OtherSeed | Question::OtherSeedAgain => {
+                self.answer(Question::Seeded).is_some()
+            }
             Question::Stop => self.stop().is_some(),
             Question::ToolChoice => self.answer(Question::Tools).is_some(),
             Question::Short => {

@@ -8,17 +8,15 @@ use serde_json::Value;
 use super::examination::{Asked, Aspect, Examination, MOST_REQUESTS};
 use super::facts;
 use super::question::{CHOSEN_TOOL, Delivery, NATURAL_TOOL, Question, schema};
-use super::read::{agree, choices, common, is_stream, said, visible};
+use super::read::{TELLING, agree, choices, common, is_stream, said, visible};
+use super::seed::{self, Noise};
 use super::{Feature, Finding, State};
 use crate::attempt::{Answer, FailureKind};
 use crate::config::MaxTokensField;
 use crate::plural::count;
 use crate::probe::Check;
-use crate::sample::ToolCall;
+use crate::sample::{Asking, ToolCall};
 use crate::signal::finish::Ended;
-
-/// Characters below which the sameness of two answers says nothing.
-const TELLING: usize = 12;
 
 /// One finding of each feature.
 pub(super) fn findings(ex: &Examination<'_>) -> Vec<Finding> {
@@ -209,33 +207,28 @@ fn logprobs(ex: &Examination<'_>) -> Finding {
 }
 
 fn seed(ex: &Examination<'_>) -> Finding {
-    let found = |state, evidence: String| Finding::new(Feature::Seed, state, evidence);
-    let Some(first) = ex.answer(Question::Seeded).map(said) else {
-        return unanswered(ex, Feature::Seed, Question::Seeded);
-    };
-    let Some(again) = ex.answer(Question::SeededAgain).map(said) else {
-        return unanswered(ex, Feature::Seed, Question::SeededAgain);
-    };
-    let other = ex.answer(Question::OtherSeed).map(said);
-    let length = first.chars().count().min(again.chars().count());
-    if length < TELLING {
-        return found(State::Unknown, format!("answers of {} are too short to tell", count(length, "character")));
+    let questions = [Question::Seeded, Question::SeededAgain, Question::OtherSeed, Question::OtherSeedAgain];
+    if let Some(missing) = questions.into_iter().find(|question| ex.answer(*question).is_none()) {
+        return unanswered(ex, Feature::Seed, missing);
     }
-    let alike = common(&first, &again);
-    match other {
-        Some(other) if agree(&first, &again) && !agree(&first, &other) => {
-            found(State::Honoured, "one seed gave one answer twice, and another seed another".to_owned())
-        }
-        Some(other) if agree(&first, &again) && agree(&first, &other) => {
-            found(State::Unknown, "the answers are the same whatever the seed".to_owned())
-        }
-        None if agree(&first, &again) => unanswered(ex, Feature::Seed, Question::OtherSeed),
-        Some(other) if alike * 2 >= length && common(&first, &other) * 2 < alike => found(
-            State::Unknown,
-            format!("with one seed the answers part after {alike} of {length} characters: numerical noise, or chance"),
-        ),
-        _ => found(State::Ignored, format!("with one seed the answers part after {alike} of {length} characters")),
-    }
+    let [one, again, other, other_again] = questions.map(|question| ex.answer(question).map(said).unwrap_or_default());
+    let is_noisy = pairs(&greedy(ex)).any(|(a, b)| !agree(a, b));
+    let noise = if is_noisy { Noise::Seen } else { Noise::Unseen };
+    let (state, evidence) = seed::judge([&one, &again], [&other, &other_again], noise);
+    Finding::new(Feature::Seed, state, evidence)
+}
+
+/// What was said to the one prompt at temperature 0.
+fn greedy(ex: &Examination<'_>) -> Vec<String> {
+    let asked = [Question::Whole, Question::Streamed, Question::Logprobs];
+    let answered = asked.iter().filter_map(|question| ex.answered(*question));
+    let greedy = answered.filter(|asked| asked.inquiry.probe.asking == Asking::Greedy);
+    greedy.filter_map(Asked::answer).map(said).collect()
+}
+
+/// Each two of some texts.
+fn pairs(texts: &[String]) -> impl Iterator<Item = (&String, &String)> {
+    texts.iter().enumerate().flat_map(move |(i, a)| texts[i + 1..].iter().map(move |b| (a, b)))
 }
 
 fn stop(ex: &Examination<'_>) -> Finding {
@@ -245,11 +238,13 @@ fn stop(ex: &Examination<'_>) -> Finding {
         return unanswered(ex, Feature::Stop, Question::Stop);
     };
     let text = said(answer);
-    let text = text.trim();
-    // Some hosts leave the sequence at the end.
-    let before = text.strip_suffix(word.as_str()).unwrap_or(text);
-    if before.contains(word.as_str()) {
+    let before = until(&text, word);
+    let shown = until(visible(answer, &ex.subject.provider.dialect.thought_marks), word);
+    if shown.contains(word.as_str()) {
         return found(State::Ignored, format!("the answer goes on past `{word}`"));
+    }
+    if before.contains(word.as_str()) {
+        return found(State::Unknown, format!("only the thought before the answer has `{word}`, and may be meant to"));
     }
     let others = [Question::Whole, Question::Streamed, Question::Logprobs];
     let others: Vec<String> = others.iter().filter_map(|q| ex.answer(*q)).map(said).collect();
@@ -269,6 +264,12 @@ fn stop(ex: &Examination<'_>) -> Finding {
         );
     }
     found(State::Unknown, format!("the answer does not have `{word}`, and would perhaps not have had it"))
+}
+
+/// What stands before a stop sequence, which some hosts leave at the end.
+fn until<'a>(text: &'a str, word: &str) -> &'a str {
+    let text = text.trim();
+    text.strip_suffix(word).unwrap_or(text)
 }
 
 fn n(ex: &Examination<'_>) -> Finding {
@@ -376,21 +377,19 @@ fn temperature_0(ex: &Examination<'_>) -> Finding {
         };
         return Finding { words: Some(words.to_owned()), ..found(State::Refused, evidence) };
     }
-    let asked = [Question::Whole, Question::Streamed, Question::Logprobs];
-    let texts: Vec<String> = asked.iter().filter_map(|question| ex.answer(*question)).map(said).collect();
+    let texts = greedy(ex);
     let (Some(shortest), true) = (texts.iter().map(|text| text.chars().count()).min(), texts.len() > 1) else {
         return unanswered(ex, Feature::Temperature0, Question::Whole);
     };
     if shortest < TELLING {
         return found(State::Unknown, format!("answers of {} are too short to tell", count(shortest, "character")));
     }
-    let pairs = || texts.iter().enumerate().flat_map(|(i, a)| texts[i + 1..].iter().map(move |b| (a, b)));
     let many = texts.len();
-    if pairs().all(|(a, b)| agree(a, b)) {
+    if pairs(&texts).all(|(a, b)| agree(a, b)) {
         return found(State::Honoured, format!("{many} answers are the same, as far as {many} tell"));
     }
-    let alike = pairs().map(|(a, b)| common(a, b)).max().unwrap_or(0);
-    let none_is_alike = pairs().all(|(a, b)| common(a, b) * 4 < shortest);
+    let alike = pairs(&texts).map(|(a, b)| common(a, b)).max().unwrap_or(0);
+    let none_is_alike = pairs(&texts).all(|(a, b)| common(a, b) * 4 < shortest);
     if many > 2 && none_is_alike {
         return found(State::Ignored, format!("{many} answers part after {alike} of {shortest} characters at most"));
     }

@@ -46,6 +46,8 @@ pub enum Question {
     SeededAgain,
     /// Drawn with another.
     OtherSeed,
+    /// Drawn with that other once more.
+    OtherSeedAgain,
     /// With a stop sequence that its answers have.
     Stop,
     /// With tools.
@@ -66,13 +68,14 @@ pub enum Question {
 
 impl Question {
     /// In the order in which they are asked.
-    pub const ORDER: [Self; 14] = [
+    pub const ORDER: [Self; 15] = [
         Self::Uncapped,
         Self::Whole,
         Self::Streamed,
         Self::Seeded,
         Self::SeededAgain,
         Self::OtherSeed,
+        Self::OtherSeedAgain,
         Self::Stop,
         Self::Tools,
         Self::ToolChoice,
@@ -94,6 +97,7 @@ impl Question {
             | Self::Seeded
             | Self::SeededAgain
             | Self::OtherSeed
+            | Self::OtherSeedAgain
             | Self::Stop
             | Self::Logprobs
             | Self::System => Some(USUAL_CAP),
@@ -107,7 +111,16 @@ impl Question {
 
     /// Whether it is asked at temperature 0.
     fn is_greedy(self) -> bool {
-        matches!(self, Self::Whole | Self::Streamed | Self::Logprobs | Self::Stop | Self::System | Self::Schema)
+        !matches!(
+            self,
+            Self::Uncapped
+                | Self::Seeded
+                | Self::SeededAgain
+                | Self::OtherSeed
+                | Self::OtherSeedAgain
+                | Self::Choices
+                | Self::Short
+        )
     }
 
     /// Words of which one stands in a refusal that is about this request and no other.
@@ -115,7 +128,7 @@ impl Question {
         match self {
             Self::Uncapped => &["max_tokens", "max_completion_tokens", "max tokens", "credits"],
             Self::Streamed => &["stream"],
-            Self::Seeded | Self::SeededAgain | Self::OtherSeed => &["seed"],
+            Self::Seeded | Self::SeededAgain | Self::OtherSeed | Self::OtherSeedAgain => &["seed"],
             Self::Stop => &["stop"],
             Self::Tools => &["tool", "function"],
             Self::ToolChoice => &["tool_choice", "tool choice", "tool", "function"],
@@ -146,6 +159,7 @@ impl Question {
             | Self::Seeded
             | Self::SeededAgain
             | Self::OtherSeed
+            | Self::OtherSeedAgain
             | Self::Stop
             | Self::Logprobs
             | Self::Choices
@@ -161,7 +175,7 @@ impl Question {
     fn seed(self) -> Option<u32> {
         match self {
             Self::Seeded | Self::SeededAgain => Some(20_261),
-            Self::OtherSeed => Some(7),
+            Self::OtherSeed | Self::OtherSeedAgain => Some(7),
             _ => None,
         }
     }

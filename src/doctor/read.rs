@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::attempt::Answer;
 use crate::signal::thought;
 
+/// Characters below which the sameness of two answers says nothing.
+pub(super) const TELLING: usize = 12;
+
 /// Characters that a token has about as many of.
 const CHARACTERS_A_TOKEN: u64 = 4;
 

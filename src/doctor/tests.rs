@@ -150,7 +150,7 @@ fn keys(examined: &Examined) -> Vec<(&str, &Value)> {
 fn of_an_honest_host_everything_is_honoured_and_nothing_is_to_be_set() {
     let found = examined(&honest);
     assert_eq!((amiss(&found), keys(&found)), (Vec::new(), Vec::new()), "{found:#?}");
-    assert_eq!(found.requests, 13);
+    assert_eq!(found.requests, 14);
     let limits = found.finding(Feature::Limits).expect("a finding");
     assert_eq!(limits.evidence, "x-ratelimit-limit-requests: 60");
 }
@@ -287,7 +287,7 @@ fn a_refusal_in_words_that_may_be_about_anything_is_asked_again_before_it_is_bel
         if number == 7 { refused("HTTP 400: the prompt does not fit") } else { honest(inquiry, number) }
     };
     let found = examined(&once);
-    assert_eq!((amiss(&found), found.requests), (Vec::new(), 14), "{found:#?}");
+    assert_eq!((amiss(&found), found.requests), (Vec::new(), 15), "{found:#?}");
     let always = |inquiry: &Inquiry, number: usize| {
         if inquiry.question == Question::Logprobs { refused("HTTP 422: no") } else { honest(inquiry, number) }
     };
@@ -374,6 +374,44 @@ fn answers_with_a_seed_are_asked_for_alike_though_one_has_thought() {
     };
     let found = examined(&host);
     assert_eq!(state(&found, Feature::Seed), State::Honoured, "{found:#?}");
+}
+
+#[test]
+fn a_seed_is_not_said_to_be_ignored_where_sums_differ_from_request_to_request() {
+    // The second answer with one seed leaves the first at its first word.
+    let host = |inquiry: &Inquiry, number: usize| {
+        changed(inquiry, number, |answer| {
+            if inquiry.question == Question::SeededAgain {
+                answer.text = story(number + 4, 32);
+            }
+        })
+    };
+    let found = examined(&host);
+    assert_eq!((amiss(&found), found.requests), (Vec::new(), 14), "{found:#?}");
+    // So do both second answers, and one of the greedy ones.
+    let noisy = |inquiry: &Inquiry, number: usize| {
+        changed(inquiry, number, |answer| {
+            let again =
+                [Question::SeededAgain, Question::OtherSeedAgain, Question::Streamed].contains(&inquiry.question);
+            if again {
+                answer.text = story(number + 4, 32);
+            }
+        })
+    };
+    let found = examined(&noisy);
+    assert_eq!(amiss(&found), [(Feature::Seed, State::Unknown), (Feature::Temperature0, State::Unknown)], "{found:#?}");
+}
+
+#[test]
+fn a_stop_sequence_that_only_the_thought_goes_past_is_not_said_to_be_ignored() {
+    let host = |inquiry: &Inquiry, number: usize| {
+        changed(inquiry, number, |answer| {
+            if let Some(stop) = inquiry.probe.parameters.stop.first() {
+                answer.reasoning = Some(format!("so {stop} it is, and on {stop} on"));
+            }
+        })
+    };
+    assert_eq!(state(&examined(&host), Feature::Stop), State::Unknown);
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn of_each_dialect_it_says_what_is_true_and_its_lines_let_a_check_run_clean() {
     let project = dialects(&host, &names);
     let run = project.run(["doctor", "--format", "json"]);
     assert_eq!(run.code(), 0, "{}", run.stderr);
-    assert_says(&run.stderr, &["at most 15 requests to each of 7 endpoints", "cost: free"]);
+    assert_says(&run.stderr, &["at most 16 requests to each of 7 endpoints", "cost: free"]);
     assert_eq!(amiss(&run, "reference"), [], "{:#}", run.endpoint("reference"));
     assert_state(&run, "newer", &[("cap", "honoured"), ("stop", "honoured")]);
     assert_state(&run, "no-tools", &[("tools", "refused"), ("tool_choice", "refused"), ("seed", "honoured")]);
@@ -200,7 +200,7 @@ fn of_each_dialect_it_says_what_is_true_and_its_lines_let_a_check_run_clean() {
     assert_state(&run, "no-zero", &[("temperature_0", "refused"), ("cap", "honoured")]);
     assert_eq!(amiss(&run, "deaf"), [("stop".to_owned(), "ignored".to_owned())], "{:#}", run.endpoint("deaf"));
     for endpoint in run.json()["endpoints"].as_array().expect("endpoints") {
-        assert!(endpoint["requests"].as_u64().is_some_and(|n| n <= 15), "{endpoint:#}");
+        assert!(endpoint["requests"].as_u64().is_some_and(|n| n <= 16), "{endpoint:#}");
     }
     let lines = run.json()["lines"].as_str().expect("lines").to_owned();
     let expected = [
@@ -327,9 +327,9 @@ fn a_dry_run_shows_the_cost_and_sends_nothing() {
         Project::new().with_probe("p", "Hello").with_endpoint_and("reference", &host.url("locked"), "", price);
     let run = project.run(["doctor", "--dry-run"]);
     assert_eq!(run.code(), 0, "{}", run.stderr);
-    assert_says(&run.stdout, &["m: at most 15 requests to 1 endpoint,", "cost: $0.0"]);
+    assert_says(&run.stdout, &["m: at most 16 requests to 1 endpoint,", "cost: $0.0"]);
     let json = project.run(["doctor", "--dry-run", "--format", "json"]).json();
-    assert_eq!(json["endpoints"][0]["estimate"]["requests"], 15, "{json:#}");
+    assert_eq!(json["endpoints"][0]["estimate"]["requests"], 16, "{json:#}");
     assert!(!project.path(".samemodel").exists());
 }
 
@@ -337,17 +337,32 @@ fn a_dry_run_shows_the_cost_and_sends_nothing() {
 mod lab {
     use super::*;
 
-    /// Hosts of the lab without noise, and the feature that each does not honour.
+    /// Hosts of the lab, in good order but for the feature that each does not honour.
+    /// Their sums differ from request to request, as those of real hosts do.
     const HOSTS: [(&str, &str, &str); 8] = [
-        ("reference", "lab:noise=23", ""),
-        ("seed", "lab:noise=23+seed-ignored", "seed"),
-        ("stop", "lab:noise=23+stop-ignored", "stop"),
-        ("cap", "lab:noise=23+max-tokens-ignored", "cap"),
-        ("schema", "lab:noise=23+schema-not-enforced", "json_schema"),
-        ("tools", "lab:noise=23+tools-dropped", "tools"),
-        ("temperature", "lab:noise=23+temperature-ignored=1.5", "temperature_0"),
-        ("thinking", "lab:noise=23", ""),
+        ("reference", "lab:", ""),
+        ("seed", "lab:seed-ignored", "seed"),
+        ("stop", "lab:stop-ignored", "stop"),
+        ("cap", "lab:max-tokens-ignored", "cap"),
+        ("schema", "lab:schema-not-enforced", "json_schema"),
+        ("tools", "lab:tools-dropped", "tools"),
+        ("temperature", "lab:temperature-ignored=1.5", "temperature_0"),
+        ("thinking", "lab:", ""),
     ];
+
+    #[test]
+    fn a_host_in_good_order_is_found_as_it_was_each_time() {
+        let mut project = Project::new().with_probe("sea", "Tell me about the sea.");
+        for (name, address) in [("reference", "lab:"), ("double", "lab:double-bos"), ("rough", "lab:quantized-weights")]
+        {
+            project = project.with_endpoint(name, address);
+        }
+        for _ in 0..6 {
+            let run = project.run(["doctor", "--fail-on-change"]);
+            assert_eq!(run.code(), 0, "{}", run.stdout);
+            assert!(!run.stdout.contains("ignored"), "{}", run.stdout);
+        }
+    }
 
     #[test]
     fn of_each_host_of_the_lab_it_says_what_is_true_and_its_lines_let_a_check_run_clean() {
@@ -360,7 +375,7 @@ mod lab {
         // The lab draws otherwise each time, and now and then an answer is too short to tell: what is untold is asked once more.
         let mut untold: Vec<&str> = HOSTS.iter().map(|(_, _, feature)| *feature).filter(|f| !f.is_empty()).collect();
         let mut run = project.run(["doctor", "--format", "json"]);
-        for _ in 0..4 {
+        for _ in 0..6 {
             assert_eq!(run.code(), 0, "{}", run.stderr);
             for (name, _, feature) in HOSTS {
                 let also = if feature == "tools" { "tool_choice" } else { "" };
