@@ -106,7 +106,8 @@ fn sampling(body: &mut Map<String, Value>, probe: &Probe, route: Route<'_>, seed
     if let Some(seed) = asked.seed.map(u64::from).or(seed).filter(|_| route.dialect.seed) {
         body.insert("seed".into(), seed.into());
     }
-    if let Some(effort) = asked.reasoning_effort.as_ref().or(route.defaults.reasoning.effort.as_ref()) {
+    let effort = asked.reasoning_effort.as_ref().or(route.defaults.reasoning.effort.as_ref());
+    if let Some(effort) = effort.filter(|_| route.dialect.effort) {
         body.insert("reasoning_effort".into(), effort.clone().into());
     }
 }
@@ -426,6 +427,20 @@ mod tests {
         let dialect = Dialect { seed: false, ..Dialect::default() };
         let ask = ask(&probe, &endpoint(&Value::Null), &dialect, Some(7));
         assert_eq!((ask.body.get("seed"), ask.parameters_sent().seed), (None, None));
+    }
+
+    #[test]
+    fn no_effort_is_sent_where_the_host_takes_none() {
+        let reasoning = Reasoning { effort: Some("low".into()), allowance: 256 };
+        let defaults = Defaults { reasoning, ..Defaults::default() };
+        let (dialect, endpoint) = (Dialect { effort: false, ..Dialect::default() }, endpoint(&Value::Null));
+        let route = Route { endpoint: &endpoint, dialect: &dialect, defaults: &defaults };
+        for own in [None, Some("high".to_owned())] {
+            let mut probe = probe(Asking::Greedy, vec![says(Role::User, "Hi")]);
+            probe.parameters.reasoning_effort = own;
+            let ask = Ask::new(&probe, route, 0, None);
+            assert_eq!((ask.body.get("reasoning_effort"), &ask.parameters_sent().reasoning_effort), (None, &None));
+        }
     }
 
     #[test]

@@ -218,6 +218,8 @@ pub struct Dialect {
     pub zero_temperature: f64,
     /// Whether the host accepts a seed.
     pub seed: bool,
+    /// Whether the host accepts `reasoning_effort`; where it does not, the model thinks there as it does by itself.
+    pub effort: bool,
     /// Statuses that mean "slow down" beside 429.
     pub rate_limit_statuses: Vec<u16>,
     /// What opens and closes a thought within the content, as pairs, for a host that leaves thoughts there with marks of its own.
@@ -233,6 +235,7 @@ impl Default for Dialect {
             stream_usage: true,
             zero_temperature: 0.0,
             seed: true,
+            effort: true,
             rate_limit_statuses: Vec::new(),
             thought_marks: Vec::new(),
         }

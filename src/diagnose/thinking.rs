@@ -191,6 +191,13 @@ fn effort(evidence: &Evidence<'_>) -> Option<Finding> {
     if evidence.thinking.disclosure == Disclosure::NoThoughts {
         return None;
     }
+    // A host that was not asked for the same effort, since it takes none, ignores nothing.
+    let asked_for = |answers: &Answers<'_>| {
+        answers.compared().find_map(|a| Some(a.sample.parameters.as_ref()?.reasoning_effort.clone()))
+    };
+    if asked_for(evidence.reference).zip(asked_for(evidence.answers)).is_some_and(|(ours, theirs)| ours != theirs) {
+        return None;
+    }
     let values = lengths(evidence, measure(evidence)?);
     let settings = evidence.settings;
     // Enough permutations to leave hardly anything to chance.

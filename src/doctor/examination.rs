@@ -345,6 +345,11 @@ fn is_about(question: Question, message: &str) -> bool {
     question.keywords().iter().any(|word| message.contains(word))
 }
 
+/// Whether a refusal is about the effort that was asked for.
+pub fn names_the_effort(message: &str) -> bool {
+    message.to_lowercase().contains("effort")
+}
+
 /// Whether two messages say the same, numbers aside.
 fn same_words(a: &str, b: &str) -> bool {
     let words = |text: &str| -> Vec<String> {

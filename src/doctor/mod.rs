@@ -1,8 +1,9 @@
 //! Examinations: what an endpoint does with each thing that a request may ask of it, and the settings that follow.
 //!
 //! Layer 2, pure. [`question`] has the requests, [`examination`] says which comes next, `judge` makes findings of what came
-//! back, `facts` those on counts, thoughts and limits, `seed` the one on seeds, and `settings` the lines for `providers.toml`. Nothing is
-//! claimed that the answers do not show: what cannot be told is [`State::Unknown`], with the reason.
+//! back, `facts` those on counts, thoughts and limits, `seed` the one on seeds, and `settings` the lines for
+//! `providers.toml`. Nothing is claimed that the answers do not show: what cannot be told is [`State::Unknown`], with
+//! the reason.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -19,7 +20,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use examination::{Examination, LONGEST_WAIT, MOST_REQUESTS, Subject};
+pub use examination::{Examination, LONGEST_WAIT, MOST_REQUESTS, Subject, names_the_effort};
 pub use question::{Inquiry, Manner, Question};
 
 use crate::probe;

@@ -1,8 +1,8 @@
 //! Whether a seed is kept: two answers with one seed, held against two with another.
 //!
-//! A host in good order repeats its draws but not its sums, so that in another batch one of two such answers may leave the other at
-//! any token, the first among them. One early parting therefore says nothing: a seed is ignored only where answers with one are no more
-//! alike than answers with two.
+//! A host in good order repeats its draws but not its sums, so that in another batch one of two such answers may leave
+//! the other at any token, the first among them. One early parting therefore says nothing: a seed is ignored only where
+//! answers with one are no more alike than answers with two.
 
 use super::State;
 use super::read::{TELLING, agree, common};
@@ -38,8 +38,8 @@ impl Pair {
     }
 }
 
-/// What the host does with a seed, and what that rests on. The order of the two answers with a seed, and of the two seeds, is all the
-/// same.
+/// What the host does with a seed, and what that rests on. The order of the two answers with a seed, and of the two
+/// seeds, is all the same.
 pub(super) fn judge(one: [&str; 2], other: [&str; 2], noise: Noise) -> (State, String) {
     let same = [one, other].map(|[first, again]| Pair::of(first, again));
     let across = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(i, j)| Pair::of(one[i], other[j]));

@@ -7,6 +7,7 @@ use crate::attempt::FailureKind;
 use crate::client::fault::PAGE;
 use crate::compare::{MOST_ANSWERS, MOST_PROBES};
 use crate::config::Reference;
+use crate::doctor::names_the_effort;
 use crate::report::cause::Cause;
 use crate::report::{EndpointReport, Report};
 use crate::verdict::Verdict;
@@ -185,8 +186,11 @@ pub fn remedy(cause: &Cause) -> &'static str {
         Some(FailureKind::Forbidden) => "give the key the right that the host names, or leave these requests out",
         Some(FailureKind::PaymentRequired) => "add credit at the host, or lower the caps",
         Some(FailureKind::NotFound) => "check `model` and `base_url` against the host's list of models",
+        Some(FailureKind::Rejected) if names_the_effort(&cause.message) => {
+            "leave out the effort there: `effort = false` in `[provider.….dialect]`, or set one that the host takes"
+        }
         Some(FailureKind::Rejected) => {
-            "change what the host names: `[provider.….dialect]` says how requests are written there"
+            "change what the host names: `samemodel doctor` says what to set in `[provider.….dialect]`"
         }
         Some(FailureKind::Redirect) => "set `base_url` to where the host redirects",
         Some(FailureKind::RateLimited) => "lower `concurrency` or set `requests_per_minute`",
@@ -226,6 +230,14 @@ mod tests {
         assert!(remedy(&cause("forbidden", "HTTP 403: a page of HTML: Blocked")).contains("a firewall"));
         assert!(remedy(&cause("forbidden", "HTTP 403: no right to it")).starts_with("give the key the right"));
         assert_eq!(remedy(&cause("server", "HTTP 500: up")), "ask again later: what failed may pass");
+    }
+
+    #[test]
+    fn of_a_refused_effort_the_key_is_named_that_leaves_it_out() {
+        let of = |message| remedy(&cause("rejected", message));
+        let refused = "HTTP 400: Unrecognized request argument supplied: reasoning_effort";
+        assert!(of(refused).contains("`effort = false` in `[provider.….dialect]`"), "{}", of(refused));
+        assert!(of("HTTP 400: no").contains("`samemodel doctor`"), "{}", of("HTTP 400: no"));
     }
 
     #[test]
