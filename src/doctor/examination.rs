@@ -75,6 +75,7 @@ pub(super) enum Aspect {
     Zero,
     Delivery,
     StreamUsage,
+    Effort,
 }
 
 /// A change of manner, and the refusal that led to it.
@@ -105,6 +106,7 @@ impl<'a> Examination<'a> {
             cap_field: dialect.max_tokens,
             zero: Some(dialect.zero_temperature),
             stream_usage: true,
+            effort: subject.defaults.reasoning.effort.is_some(),
             delivery: Delivery::Whole,
             allowance: subject.defaults.reasoning.allowance,
         };
@@ -269,14 +271,12 @@ impl<'a> Examination<'a> {
     }
 
     fn learn_from_refusal(&mut self, question: Question, refusal: &Failure, is_again: bool) {
-        if !matches!(question, Question::Whole | Question::Streamed) {
-            return;
-        }
         // What did not help is taken back.
         if is_again && let Some(remedy) = self.remedies.pop_if(|remedy| same_words(&remedy.words, &refusal.message)) {
             self.manner = remedy.before;
         }
-        let Some((aspect, manner)) = self.remedy(question, refusal) else { return };
+        let named = if names_the_effort(&refusal.message) { self.without_effort() } else { None };
+        let Some((aspect, manner)) = named.or_else(|| self.remedy(question, refusal)) else { return };
         let before = std::mem::replace(&mut self.manner, manner);
         self.tried.push(aspect);
         self.remedies.push(Remedy { aspect, words: refusal.message.clone(), before });
@@ -293,6 +293,9 @@ impl<'a> Examination<'a> {
             let without = Manner { stream_usage: false, ..manner.clone() };
             return (is_new(Aspect::StreamUsage) && manner.stream_usage).then_some((Aspect::StreamUsage, without));
         }
+        if question != Question::Whole {
+            return None;
+        }
         let other = Manner { cap_field: other_field(manner.cap_field), ..manner.clone() };
         if is_new(Aspect::CapField) && (says("max_tokens") || says("max_completion_tokens")) {
             return Some((Aspect::CapField, other));
@@ -306,9 +309,21 @@ impl<'a> Examination<'a> {
         if is_new(Aspect::Delivery) && says("stream") {
             return Some((Aspect::Delivery, Manner { delivery: Delivery::Streamed, ..manner.clone() }));
         }
+        if refusal.kind == FailureKind::Rejected
+            && let Some(without) = self.without_effort()
+        {
+            return Some(without);
+        }
         let may_be_the_field =
             is_new(Aspect::CapField) && refusal.kind == FailureKind::Rejected && self.has_any_answer();
         may_be_the_field.then_some((Aspect::CapField, other))
+    }
+
+    /// The manner without the effort, where it is sent and nothing was answered with it. What takes it in one request and not in
+    /// another does not refuse it.
+    fn without_effort(&self) -> Option<(Aspect, Manner)> {
+        let is_in_doubt = self.manner.effort && !self.tried.contains(&Aspect::Effort) && !self.has_any_answer();
+        is_in_doubt.then(|| (Aspect::Effort, Manner { effort: false, ..self.manner.clone() }))
     }
 
     /// Leaves room for thoughts from here on where some are seen, and asks again what they left no room for.

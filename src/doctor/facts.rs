@@ -182,12 +182,19 @@ pub(super) fn thoughts(ex: &Examination<'_>) -> Vec<Thought> {
     thoughts
 }
 
-/// How long the model thinks.
+/// How long the model thinks, and whether it may be said how long it should.
 pub(super) fn thinking(ex: &Examination<'_>) -> Finding {
-    let found = |state, evidence: String| Finding::new(Feature::Thinking, state, evidence);
     if !ex.has_any_answer() {
         return unanswered(ex, Feature::Thinking, Question::Uncapped);
     }
+    let length = length_of_thoughts(ex);
+    let Some(words) = remedied(ex, Aspect::Effort) else { return length };
+    let evidence = format!("`reasoning_effort` is refused; without it {}", length.evidence);
+    Finding { state: State::Refused, evidence, words: Some(words.to_owned()), ..length }
+}
+
+fn length_of_thoughts(ex: &Examination<'_>) -> Finding {
+    let found = |state, evidence: String| Finding::new(Feature::Thinking, state, evidence);
     let thoughts = thoughts(ex);
     let whole: Vec<u64> = thoughts.iter().filter(|thought| thought.complete).map(|thought| thought.tokens).collect();
     match (whole.get(whole.len() / 2), whole.last(), thoughts.last()) {

@@ -254,6 +254,8 @@ pub struct Manner {
     pub zero: Option<f64>,
     /// Whether token counts are asked for in streams.
     pub stream_usage: bool,
+    /// Whether the effort is sent that is configured.
+    pub effort: bool,
     /// How answers come that need not be streamed.
     pub delivery: Delivery,
     /// Tokens for thinking.
@@ -293,6 +295,7 @@ impl Inquiry {
         let dialect = Dialect {
             max_tokens: manner.cap_field,
             stream_usage: manner.stream_usage,
+            effort: manner.effort,
             zero_temperature: manner.zero.unwrap_or(dialect.zero_temperature),
             // Asked for here, whatever is known.
             seed: true,

@@ -27,6 +27,7 @@ pub(super) fn settings(ex: &Examination<'_>, findings: &[Finding]) -> Vec<Settin
         stream_usage(ex, state(Feature::Usage)),
         zero_temperature(ex),
         seed(ex, state(Feature::Seed)),
+        effort(ex),
         stream(ex, state(Feature::Stream)),
         expected_model(ex, findings),
     ];
@@ -78,6 +79,18 @@ fn seed(ex: &Examination<'_>, seed: State) -> Option<Setting> {
     match (ex.subject.provider.dialect.seed, seed) {
         (true, State::Refused) => Some(set(dialect(&ex.subject), "seed", false, "a seed is refused")),
         (false, State::Honoured) => Some(set(dialect(&ex.subject), "seed", true, "a seed is honoured")),
+        _ => None,
+    }
+}
+
+/// Whether an effort that is taken is kept cannot be told, and it may have been left out for that.
+fn effort(ex: &Examination<'_>) -> Option<Setting> {
+    match (ex.subject.provider.dialect.effort, remedied(ex, Aspect::Effort)) {
+        (true, Some(_)) => Some(set(dialect(&ex.subject), "effort", false, "`reasoning_effort` is refused")),
+        (false, None) if ex.manner.effort => {
+            let taken = set(dialect(&ex.subject), "effort", true, "`reasoning_effort` is taken now");
+            Some(Setting { advice: Advice::Consider, ..taken })
+        }
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use super::examination::Subject;
 use super::question::{CHOSEN_TOOL, Delivery, NATURAL_TOOL};
 use super::{Advice, Examination, Examined, Feature, Inquiry, MOST_REQUESTS, Place, Question, State};
 use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome, Slot};
-use crate::config::{Defaults, Dialect, Endpoint, MaxTokensField, Provider};
+use crate::config::{Defaults, Dialect, Endpoint, MaxTokensField, Provider, Reasoning};
 use crate::sample::{Asking, ToolCall, Usage};
 
 /// Words of which a story has as many as it likes.
@@ -112,11 +112,11 @@ fn provider(dialect: Dialect) -> Provider {
     Provider { dialect, ..provider }
 }
 
-fn examined_with(dialect: Dialect, host: &Host) -> Examined {
+fn examined_as(dialect: Dialect, defaults: &Defaults, host: &Host) -> Examined {
     let endpoint: Endpoint =
         serde_json::from_value(json!({"name": "e", "provider": "p", "model": "m"})).expect("an endpoint");
-    let (provider, defaults) = (provider(dialect), Defaults::default());
-    let subject = Subject { model: "m", endpoint: &endpoint, provider: &provider, defaults: &defaults, price: None };
+    let provider = provider(dialect);
+    let subject = Subject { model: "m", endpoint: &endpoint, provider: &provider, defaults, price: None };
     let mut examination = Examination::new(subject);
     let mut number = 0;
     while let Some(inquiry) = examination.next() {
@@ -129,7 +129,7 @@ fn examined_with(dialect: Dialect, host: &Host) -> Examined {
 }
 
 fn examined(host: &Host) -> Examined {
-    examined_with(Dialect::default(), host)
+    examined_as(Dialect::default(), &Defaults::default(), host)
 }
 
 fn state(examined: &Examined, feature: Feature) -> State {
@@ -374,6 +374,41 @@ fn answers_with_a_seed_are_asked_for_alike_though_one_has_thought() {
     };
     let found = examined(&host);
     assert_eq!(state(&found, Feature::Seed), State::Honoured, "{found:#?}");
+}
+
+#[test]
+fn a_host_that_refuses_an_effort_is_examined_without_one_and_the_line_that_leaves_it_out_is_told() {
+    let reasoning = Reasoning { effort: Some("low".into()), allowance: 0 };
+    let defaults = Defaults { reasoning, ..Defaults::default() };
+    let by_name = "HTTP 400: Unrecognized request argument supplied: reasoning_effort";
+    for words in [by_name, "HTTP 400: extra inputs are not permitted"] {
+        let host = move |inquiry: &Inquiry, number: usize| {
+            if inquiry.dialect.effort { refused(words) } else { honest(inquiry, number) }
+        };
+        let found = examined_as(Dialect::default(), &defaults, &host);
+        assert_eq!(amiss(&found), [(Feature::Thinking, State::Refused)], "{found:#?}");
+        assert_eq!(keys(&found), [("effort", &json!(false))]);
+        let thinking = found.finding(Feature::Thinking).expect("a finding");
+        assert_eq!(thinking.words.as_deref(), Some(words));
+        assert_eq!(thinking.evidence, "`reasoning_effort` is refused; without it no answer thinks first");
+        let left_out = examined_as(Dialect { effort: false, ..Dialect::default() }, &defaults, &host);
+        assert_eq!((keys(&left_out), left_out.changes(&found)), (Vec::new(), Vec::new()), "{left_out:#?}");
+    }
+    let mended = examined_as(Dialect { effort: false, ..Dialect::default() }, &defaults, &honest);
+    assert_eq!((keys(&mended), mended.settings[0].advice), (vec![("effort", &json!(true))], Advice::Consider));
+}
+
+#[test]
+fn an_effort_that_is_refused_beside_tools_alone_is_not_refused() {
+    let reasoning = Reasoning { effort: Some("low".into()), allowance: 0 };
+    let defaults = Defaults { reasoning, ..Defaults::default() };
+    let host = |inquiry: &Inquiry, number: usize| {
+        let refuses = !inquiry.probe.tools.is_empty();
+        if refuses { refused("HTTP 400: no function tools with reasoning_effort") } else { honest(inquiry, number) }
+    };
+    let found = examined_as(Dialect::default(), &defaults, &host);
+    assert_eq!(amiss(&found), [(Feature::Tools, State::Refused), (Feature::ToolChoice, State::Refused)], "{found:#?}");
+    assert!(found.settings.is_empty(), "{found:#?}");
 }
 
 #[test]

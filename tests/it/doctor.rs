@@ -106,6 +106,9 @@ fn answer(request: &Request) -> Vec<u8> {
         "no-zero" if request.body["temperature"] == 0.0 => {
             refuse("400 Bad Request", "`temperature` must be strictly positive")
         }
+        "no-effort" if has("reasoning_effort") => {
+            refuse("400 Bad Request", "Unrecognized request argument supplied: reasoning_effort")
+        }
         "deaf" => without("stop"),
         "busy" => response("429 Too Many Requests", &["retry-after: 3600".to_owned()], "{}"),
         "locked" => refuse("401 Unauthorized", "wrong key"),
@@ -225,6 +228,27 @@ fn of_each_dialect_it_says_what_is_true_and_its_lines_let_a_check_run_clean() {
     let found = checked.endpoint("no-tools");
     let faults: Vec<&Value> = found["findings"].as_array().expect("findings").iter().map(|f| &f["fault"]).collect();
     assert!(faults.contains(&&json!("request-refused")), "{found:#}");
+}
+
+#[test]
+fn of_a_host_that_takes_no_effort_it_says_what_to_set_and_a_check_then_runs_clean() {
+    let host = Host::start(answer);
+    let effort = "[model.m.reasoning]\neffort = \"low\"\n";
+    let project = dialects(&host, &["no-effort"]).with_file("providers.local.toml", effort);
+    let check = ["check", "--seed", "1", "--format", "json"];
+    assert_eq!(project.run(check).endpoint("no-effort")["samples"], 0, "nothing is answered as it is");
+    let run = project.run(["doctor", "--endpoint", "no-effort", "--format", "json"]);
+    assert_eq!(run.code(), 0, "{}", run.stderr);
+    assert_eq!(amiss(&run, "no-effort"), [("thinking".to_owned(), "refused".to_owned())]);
+    let lines = run.json()["lines"].as_str().expect("lines").to_owned();
+    assert_says(&lines, &["[provider.no-effort.dialect]\neffort = false"]);
+    let project = project.with_file("providers.local.toml", &format!("{effort}\n{lines}"));
+    let checked = project.run(check);
+    let found = checked.endpoint("no-effort");
+    assert_eq!((&found["errors"], &found["unanswered"]), (&json!(0), &json!(0)), "{found:#}");
+    let again = project.run(["doctor", "--endpoint", "no-effort", "--fail-on-change"]);
+    assert_eq!(again.code(), 0, "{}", again.stdout);
+    assert_says(&again.stdout, &["nothing to set in providers.toml", "the same as on"]);
 }
 
 #[test]
