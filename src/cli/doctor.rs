@@ -174,11 +174,11 @@ fn limiter(session: &Session, provider: &Provider) -> Limiter {
 
 /// What the latest examinations found that endpoints refuse, as far as it is still about what is configured.
 pub(super) async fn known_refusals(store: &SqliteStore, session: &Session) -> anyhow::Result<Vec<KnownRefusal>> {
-    let examined = store.latest_examinations(&session.name).await?;
+    let (examined, now) = (store.latest_examinations(&session.name).await?, clock::now());
     let of = |endpoint: &Endpoint| {
         let is_of =
             |e: &&Examined| e.endpoint == endpoint.name && e.provider == endpoint.provider && e.model == endpoint.model;
-        examined.iter().find(is_of)
+        examined.iter().find(is_of).filter(|examined| examined.holds_at(now))
     };
     let mut refusals = Vec::new();
     for endpoint in &session.model.endpoint {

@@ -5,7 +5,7 @@
 //! `providers.toml`. Nothing is claimed that the answers do not show: what cannot be told is [`State::Unknown`], with
 //! the reason.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +24,10 @@ pub use examination::{Examination, LONGEST_WAIT, MOST_REQUESTS, Subject, names_t
 pub use question::{Inquiry, Manner, Question};
 
 use crate::probe;
+
+/// How long what was refused is taken for refused still: two of the weekly examinations that the manual advises. Hosts
+/// mend themselves unsaid, and whoever asks once too often is refused once more, which costs nothing.
+pub const REFUSALS_HOLD: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -270,6 +274,11 @@ impl Examined {
     /// Whether there was any answer.
     pub fn has_answered(&self) -> bool {
         self.finding(Feature::Answers).is_some_and(|finding| finding.state == State::Honoured)
+    }
+
+    /// Whether what it refused then is to be taken for refused still.
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        now.duration_since(self.examined_at) <= REFUSALS_HOLD
     }
 
     /// What is known to be refused.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::examination::Subject;
@@ -409,6 +409,13 @@ fn an_effort_that_is_refused_beside_tools_alone_is_not_refused() {
     let found = examined_as(Dialect::default(), &defaults, &host);
     assert_eq!(amiss(&found), [(Feature::Tools, State::Refused), (Feature::ToolChoice, State::Refused)], "{found:#?}");
     assert!(found.settings.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn what_was_refused_is_taken_for_refused_until_two_examinations_of_a_week_are_missed() {
+    let found = examined(&honest);
+    let after = |hours: i64| found.holds_at(found.examined_at + SignedDuration::from_hours(hours));
+    assert!(after(0) && after(14 * 24) && !after(14 * 24 + 1));
 }
 
 #[test]

@@ -231,6 +231,23 @@ fn of_each_dialect_it_says_what_is_true_and_its_lines_let_a_check_run_clean() {
 }
 
 #[test]
+fn what_a_host_refused_a_while_ago_is_asked_again() {
+    let host = Host::start(answer);
+    let project = dialects(&host, &["no-tools"]);
+    assert_eq!(project.run(["doctor", "--quiet"]).code(), 0);
+    let after = |project: Project, days: i64| {
+        let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        let project = project.with_env("SAMEMODEL_NOW", &then.to_string());
+        let said = project.run(["plan"]).stderr;
+        (project, said)
+    };
+    let (project, soon) = after(project, 13);
+    assert_says(&soon, &["no-tools: 2 requests with tools are left out"]);
+    let (_project, late) = after(project, 15);
+    assert!(!late.contains("left out"), "{late}");
+}
+
+#[test]
 fn of_a_host_that_takes_no_effort_it_says_what_to_set_and_a_check_then_runs_clean() {
     let host = Host::start(answer);
     let effort = "[model.m.reasoning]\neffort = \"low\"\n";
