@@ -16,7 +16,7 @@ use crate::alert::{Occasion, changes};
 use crate::client::{Client, Limiter, Target};
 use crate::config::{Address, Credentials, Endpoint, Provider};
 use crate::deliver::{Known, Receivers};
-use crate::doctor::{Examination, Examined, Subject};
+use crate::doctor::{Examination, Examined, Subject, last_told};
 use crate::exit::ExitCode;
 use crate::plan::{KnownRefusal, LeftOut, Plan};
 use crate::plural;
@@ -28,7 +28,7 @@ use crate::store::{AlertStore as _, AlertUpdate, ExaminationStore as _, SqliteSt
 /// Endpoints that are examined at once; each is asked one thing after the other.
 const AT_ONCE: usize = 4;
 
-/// What was found of endpoints, and what the time before.
+/// What was found of endpoints, and what was told of them last before.
 struct Found {
     now: Vec<Examined>,
     before: Vec<Examined>,
@@ -53,7 +53,7 @@ pub(super) async fn doctor(args: &Doctor, global: &Global) -> anyhow::Result<Cod
         note(plan.text().trim_end());
     }
     let now = examine_all(&session, &resolved, &Client::new(credentials.redactor())).await?;
-    let found = Found { now, before: store.latest_examinations(&session.name).await? };
+    let found = Found { now, before: last_told(store.recent_examinations(&session.name).await?) };
     keep(&store, &session, &found, receivers.as_ref()).await?;
     store.close().await?;
     let has_answers = found.now.iter().any(Examined::has_answered);

@@ -286,6 +286,18 @@ impl Examined {
         self.findings.iter().filter(|finding| finding.state == State::Refused)
     }
 
+    /// Takes from an earlier examination of the same model there what could not be told in this one.
+    fn complete(&mut self, earlier: &Self) {
+        if (&self.provider, &self.model) != (&earlier.provider, &earlier.model) {
+            return;
+        }
+        for finding in self.findings.iter_mut().filter(|finding| finding.state == State::Unknown) {
+            if let Some(told) = earlier.finding(finding.feature).filter(|told| told.state != State::Unknown) {
+                *finding = told.clone();
+            }
+        }
+    }
+
     /// What differs from an earlier examination. What could not be told then or now is no change.
     pub fn changes(&self, before: &Self) -> Vec<Change> {
         self.findings
@@ -304,6 +316,19 @@ impl Examined {
             })
             .collect()
     }
+}
+
+/// The latest examination of each endpoint, in which what could not be told is as it was told last before: a change is none the
+/// less one for an examination in between that could not tell. `examinations` are by endpoint, and of each the newest first.
+pub fn last_told(examinations: Vec<Examined>) -> Vec<Examined> {
+    let mut out: Vec<Examined> = Vec::new();
+    for examined in examinations {
+        match out.last_mut().filter(|latest| latest.endpoint == examined.endpoint) {
+            Some(latest) => latest.complete(&examined),
+            None => out.push(examined),
+        }
+    }
+    out
 }
 
 /// A finding that is another than last time.

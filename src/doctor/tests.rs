@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::examination::Subject;
 use super::question::{CHOSEN_TOOL, Delivery, NATURAL_TOOL};
-use super::{Advice, Examination, Examined, Feature, Inquiry, MOST_REQUESTS, Place, Question, State};
+use super::{Advice, Examination, Examined, Feature, Inquiry, MOST_REQUESTS, Place, Question, State, last_told};
 use crate::attempt::{Answer, Attempt, Failure, FailureKind, Outcome, Slot};
 use crate::config::{Defaults, Dialect, Endpoint, MaxTokensField, Provider, Reasoning};
 use crate::sample::{Asking, ToolCall, Usage};
@@ -475,4 +475,26 @@ fn changes_are_of_what_was_told_both_times() {
     ];
     assert_eq!(told, expected);
     assert!(now.changes(&now).is_empty());
+}
+
+#[test]
+fn what_could_not_be_told_last_time_is_held_against_the_time_before() {
+    let told = |endpoint: &str, seed: State| {
+        let mut found = examined(&honest);
+        found.endpoint = endpoint.to_owned();
+        found.findings.iter_mut().filter(|f| f.feature == Feature::Seed).for_each(|f| f.state = seed);
+        found
+    };
+    let now = told("a", State::Ignored);
+    let seed = |before: Vec<Examined>| {
+        let before = last_told(before);
+        let changes = before.iter().filter(|before| before.endpoint == "a").flat_map(|before| now.changes(before));
+        changes.map(|change| (change.feature, change.before)).collect::<Vec<_>>()
+    };
+    let unknown = || told("a", State::Unknown);
+    assert_eq!(seed(vec![unknown(), unknown(), told("a", State::Honoured)]), [(Feature::Seed, State::Honoured)]);
+    assert_eq!(seed(vec![told("a", State::Ignored), told("a", State::Honoured)]), [], "the latest that told");
+    assert_eq!(seed(vec![unknown(), told("b", State::Honoured)]), [], "each endpoint has its own past");
+    let other = Examined { model: "other".into(), ..told("a", State::Honoured) };
+    assert_eq!(seed(vec![unknown(), other]), [], "and each model");
 }

@@ -18,6 +18,9 @@ pub trait ExaminationStore: Send + Sync {
 
     /// The latest examination of each endpoint of a model, by the endpoints' names.
     fn latest_examinations<'a>(&'a self, model: &'a str) -> StoreFuture<'a, Vec<Examined>>;
+
+    /// The latest eight examinations of each endpoint of a model, by the endpoints' names and of each the newest first.
+    fn recent_examinations<'a>(&'a self, model: &'a str) -> StoreFuture<'a, Vec<Examined>>;
 }
 
 #[derive(Debug, FromRow)]
@@ -61,6 +64,13 @@ impl ExaminationStore for SqliteStore {
             let mut found: Vec<Examined> = self.nouns(rows, ExaminationRow::into_examined)?;
             found.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
             Ok(found)
+        })
+    }
+
+    fn recent_examinations<'a>(&'a self, model: &'a str) -> StoreFuture<'a, Vec<Examined>> {
+        Box::pin(async move {
+            let rows = self.rows(sql::RECENT_EXAMINATIONS, model).await?;
+            self.nouns(rows, ExaminationRow::into_examined)
         })
     }
 }

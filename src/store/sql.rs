@@ -227,6 +227,12 @@ pub(super) const SET_KEPT: &str = "UPDATE run SET kept = $2 WHERE id = $1";
 pub(super) const PUT_EXAMINATION: &str = "INSERT INTO examination (model, endpoint, examined_at, document) \
      VALUES ($1, $2, $3, $4) ON CONFLICT (model, endpoint, examined_at) DO UPDATE SET document = excluded.document";
 
+pub(super) const RECENT_EXAMINATIONS: &str = "SELECT document FROM \
+     (SELECT endpoint, examined_at, document, \
+       ROW_NUMBER() OVER (PARTITION BY endpoint ORDER BY examined_at DESC) AS place \
+       FROM examination WHERE model = $1) AS placed \
+     WHERE place <= 8 ORDER BY endpoint, examined_at DESC";
+
 pub(super) const LATEST_EXAMINATIONS: &str = "SELECT document FROM examination WHERE model = $1 AND examined_at = \
      (SELECT MAX(later.examined_at) FROM examination AS later \
        WHERE later.model = examination.model AND later.endpoint = examination.endpoint)";

@@ -34,3 +34,20 @@ async fn the_latest_examination_of_each_endpoint_comes_back_redacted() {
     let found = store.latest_examinations("m").await.unwrap();
     assert_eq!(found, [examined("a", 1, &format!("no {MASK}")), examined("b", 3, "new")]);
 }
+
+#[tokio::test]
+async fn the_recent_examinations_come_back_by_endpoint_and_the_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path(), Redactor::default()).await.unwrap();
+    for second in [3, 1, 2] {
+        store.keep_examinations("m", &[examined("b", second, ""), examined("other", second, "")]).await.unwrap();
+    }
+    store.keep_examinations("m", &[examined("a", 5, "")]).await.unwrap();
+    for second in 10..20 {
+        store.keep_examinations("many", &[examined("a", second, "")]).await.unwrap();
+    }
+    let found = store.recent_examinations("m").await.unwrap();
+    let expected = [("a", 5), ("b", 3), ("b", 2), ("b", 1), ("other", 3), ("other", 2), ("other", 1)];
+    assert_eq!(found, expected.map(|(endpoint, second)| examined(endpoint, second, "")));
+    assert_eq!(store.recent_examinations("many").await.unwrap().len(), 8);
+}
