@@ -302,7 +302,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::doctor::Feature;
     use crate::report::layout::Paint;
 
     const VIEW: View = View { width: 80, paint: Paint::Plain };
