@@ -115,8 +115,8 @@ impl DoctorReport {
         for Unasked { endpoint, reason } in &self.unasked {
             let _ = writeln!(out, "{}: cannot be asked: {}\n", escape::line(endpoint), escape::line(reason));
         }
-        if !self.endpoints.is_empty() && self.endpoints.iter().all(|endpoint| is_silent(&endpoint.examined)) {
-            // What is to be done stands beside each of them.
+        if self.endpoints.iter().all(|endpoint| is_silent(&endpoint.examined)) {
+            // What is to be done stands beside each of them, or why it could not be asked.
             out.truncate(out.trim_end().len() + 1);
         } else if self.lines.is_empty() {
             out += "nothing to set in providers.toml\n";
@@ -390,6 +390,9 @@ mod tests {
         let page = silent("no answer: malformed", "the body is not JSON: a page of HTML: hi");
         assert!(page.contains("next           check `base_url`, and whether a proxy"), "{page}");
         assert!(silent("no answer: connect", "connection refused").contains("check the address in `base_url`"));
+        let unasked = vec![Unasked { endpoint: "e".to_owned(), reason: "no key: set E_KEY".to_owned() }];
+        let told = DoctorReport::new("m", Vec::new(), &[], unasked).table(&VIEW);
+        assert_eq!(told, "e: cannot be asked: no key: set E_KEY\n");
     }
 
     #[test]
