@@ -109,8 +109,8 @@ fn alone(endpoints: &[&str]) -> String {
 /// From one request in so many on that stayed without an answer for what passes, these are had for less than more probes.
 const WORTH_ASKING_AGAIN: usize = 10;
 
-/// What to do about requests that failed, where more probes help less: where few requests are answered, or, of an endpoint that
-/// is not decided as drifted, where many were given up for something that passes.
+/// What to do about requests that failed, where more probes help less: where few requests are answered, or, beside an open verdict,
+/// where many were given up for something that passes.
 fn ask_again(e: &EndpointReport, report: &Report) -> Option<String> {
     let failed = e.unanswered.saturating_sub(e.not_asked);
     let asked = e.samples + failed;
@@ -120,7 +120,8 @@ fn ask_again(e: &EndpointReport, report: &Report) -> Option<String> {
     }
     let refused: usize = e.causes.iter().filter(|cause| cause.refused).map(|cause| cause.count).sum();
     let given_up = failed.saturating_sub(refused);
-    let is_worth_it = given_up > 0 && WORTH_ASKING_AGAIN * given_up >= asked && e.verdict != Verdict::Drifted;
+    let is_open = matches!(e.verdict, Verdict::Inconclusive | Verdict::Unmeasured);
+    let is_worth_it = is_open && given_up > 0 && WORTH_ASKING_AGAIN * given_up >= asked;
     let cause = e.causes.iter().find(|cause| is_passing(cause)).filter(|_| is_worth_it)?;
     Some(remedy(cause).to_owned() + how_to_go_on(cause, report))
 }
@@ -276,6 +277,8 @@ mod tests {
         assert_eq!(next(&e, &report), raise);
         (e.verdict, e.samples, e.unanswered) = (Verdict::Drifted, 128, 16);
         assert_eq!(next(&e, &report), "", "what has drifted is decided");
+        (e.verdict, e.samples_to_decide) = (Verdict::Consistent, None);
+        assert_eq!(next(&e, &report), "", "and what agrees is too");
     }
 
     #[test]
