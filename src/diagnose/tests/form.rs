@@ -24,7 +24,8 @@ fn another_normal_form_of_the_same_characters_is_told_and_is_no_drift_by_itself(
 
 #[test]
 fn what_transport_makes_of_a_text_is_told_and_is_no_drift() {
-    let rewritings: [(fn(&str) -> String, &str); 4] = [
+    type Rewriting = (fn(&str) -> String, &'static str);
+    let rewritings: [Rewriting; 4] = [
         (|text| text.replace('\n', "\r\n"), "the ends of lines"),
         (|text| text.replace(" the", "\u{a0}the"), "no-break spaces"),
         (|text| text.replace('"', "&quot;").replace('\'', "&#39;"), "entities of HTML"),
