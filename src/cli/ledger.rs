@@ -9,8 +9,8 @@ use crate::charge::cost;
 use crate::plural::count;
 use crate::probe::RequestClass;
 use crate::report::Account;
-use crate::report::cause::{Cause, Causes};
-use crate::store::Store;
+use crate::report::cause::{Cause, Causes, Step, Trail};
+use crate::store::{RecordedAttempt, Store};
 
 /// Where the accounts come from.
 pub(super) struct Ledger<'a> {
@@ -73,13 +73,14 @@ impl Ledger<'_> {
         let mut causes: BTreeMap<String, Causes> = BTreeMap::new();
         let mut failed: HashSet<Slot> = HashSet::new();
         let mut last: BTreeMap<String, String> = BTreeMap::new();
-        for attempt in self.store.attempts(id).await? {
-            if let (Some(failure), Some(account)) = (attempt.failure, accounts.get_mut(&attempt.slot.endpoint)) {
+        let attempts = self.store.attempts(id).await?;
+        for attempt in &attempts {
+            if let (Some(failure), Some(account)) = (&attempt.failure, accounts.get_mut(&attempt.slot.endpoint)) {
                 let class = classes.get(attempt.slot.probe.as_str()).map_or("", String::as_str);
                 causes.entry(attempt.slot.endpoint.clone()).or_default().count(&failure.kind, class, &failure.message);
-                *account.failures.entry(failure.kind).or_default() += 1;
-                last.insert(attempt.slot.endpoint.clone(), failure.message);
-                failed.insert(attempt.slot);
+                *account.failures.entry(failure.kind.clone()).or_default() += 1;
+                last.insert(attempt.slot.endpoint.clone(), failure.message.clone());
+                failed.insert(attempt.slot.clone());
             }
         }
         self.count_not_asked(&mut accounts, failed).await?;
@@ -89,13 +90,29 @@ impl Ledger<'_> {
                 account.taken_out = Some(format!("{left} not asked after this failure: {failure}"));
             }
         }
+        let mut trails = self.trails(&attempts);
         for (endpoint, causes) in causes {
-            accounts.entry(endpoint).or_default().causes = causes.finish();
+            let mut causes = causes.finish();
+            trails.remove(endpoint.as_str()).unwrap_or_default().tell(&mut causes);
+            accounts.entry(endpoint).or_default().causes = causes;
         }
         for left_out in &self.job.plan.left_out {
             accounts.entry(left_out.endpoint.clone()).or_default().causes.push(Cause::left_out(left_out));
         }
         Ok(accounts)
+    }
+
+    /// The plain requests to each endpoint.
+    fn trails<'a>(&self, attempts: &'a [RecordedAttempt]) -> BTreeMap<&'a str, Trail<'a>> {
+        let plain = self.job.plan.probes.iter().filter(|planned| RequestClass::of(&planned.probe).is_plain());
+        let plain: HashSet<&str> = plain.map(|planned| planned.probe.id.as_str()).collect();
+        let mut trails: BTreeMap<&str, Trail<'_>> = BTreeMap::new();
+        for attempt in attempts.iter().filter(|attempt| plain.contains(attempt.slot.probe.as_str())) {
+            let failure = attempt.failure.as_ref().map(|failure| failure.kind.as_str());
+            let step = Step { at: attempt.started_at, probe: &attempt.slot.probe, failure };
+            trails.entry(&attempt.slot.endpoint).or_default().push(step);
+        }
+        trails
     }
 
     /// Of requests without an answer, those of which no attempt failed were never asked, or not to the end.

@@ -2,8 +2,9 @@
 //!
 //! Part of layer 4. Failures of one class that say the same, numbers aside, are one cause, so that a thousand of them are a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ pub struct Cause {
     pub message: String,
     /// Attempts that failed so; 0 where an earlier examination found that they are refused, and they were left out.
     pub count: usize,
+    /// Prompts of plain requests that met this whenever they were sent, while others were answered; 0 where none is known to.
+    #[serde(skip)]
+    pub prompts: usize,
 }
 
 impl Cause {
@@ -39,6 +43,7 @@ impl Cause {
             refused: true,
             message: format!("{words} (found by `samemodel doctor` on {day}; {requests_left_out} left out)"),
             count: 0,
+            prompts: 0,
         }
     }
 }
@@ -60,6 +65,7 @@ impl Causes {
             refused: FailureKind::named(class).is_some_and(FailureKind::is_refusal),
             message: message.to_owned(),
             count: 0,
+            prompts: 0,
         };
         self.0.entry(key).or_insert_with(new).count += 1;
     }
@@ -79,6 +85,66 @@ fn without_numbers(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// A request that asks a plain question, and what came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// The probe.
+    pub probe: &'a str,
+    /// The class of the failure; `None` where it was answered.
+    pub failure: Option<&'a str>,
+}
+
+/// The plain requests to one endpoint, with what came of each.
+#[derive(Debug, Default)]
+pub struct Trail<'a>(Vec<Step<'a>>);
+
+/// Fewest times that an answer must follow a refusal: a right or an address that comes and goes is back a few times.
+const FEWEST_RETURNS: usize = 5;
+
+/// How many refused prompts there must be for each that was also answered: a route that leads astray now and then does so whatever
+/// is asked.
+const REFUSED_FOR_EACH_MIXED: usize = 10;
+
+/// How often a prompt must have been refused before it counts: each time.
+const FEWEST_TIMES: usize = 2;
+
+impl<'a> Trail<'a> {
+    /// Adds a request.
+    pub fn push(&mut self, step: Step<'a>) {
+        self.0.push(step);
+    }
+
+    /// Says of each cause of plain refusals how many prompts meet it each time.
+    pub fn tell(mut self, causes: &mut [Cause]) {
+        self.0.sort_by_key(|step| step.at);
+        for cause in causes.iter_mut().filter(|cause| cause.refused && cause.requests == PLAIN) {
+            cause.prompts = self.prompts_refused(&cause.class);
+        }
+    }
+
+    fn prompts_refused(&self, class: &str) -> usize {
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for step in self.0.iter().filter(|step| step.failure == Some(class)) {
+            *times.entry(step.probe).or_default() += 1;
+        }
+        let answered: BTreeSet<&str> = self.0.iter().filter(|s| s.failure.is_none()).map(|s| s.probe).collect();
+        let mixed = times.keys().filter(|probe| answered.contains(*probe)).count();
+        times.retain(|probe, times| *times >= FEWEST_TIMES && !answered.contains(probe));
+        let is_return = |pair: &&[Step<'_>]| {
+            let is_refused = pair[0].failure == Some(class) && times.contains_key(pair[0].probe);
+            is_refused && pair[1].failure.is_none()
+        };
+        let returns = self.0.windows(2).filter(is_return).count();
+        let are_of_prompts = returns >= FEWEST_RETURNS && REFUSED_FOR_EACH_MIXED * mixed <= times.len();
+        if are_of_prompts { times.len() } else { 0 }
+    }
+}
+
+/// The class of requests that have nothing particular in them.
+const PLAIN: &str = "plain";
+
 /// What came of an endpoint's requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -90,20 +156,34 @@ pub struct Asked<'a> {
     pub unanswered: usize,
 }
 
-/// What a cause calls requests with nothing particular in them.
-const PLAIN: &str = "plain";
-
 /// Classes of refusals that may be of any request: of a right, of an address or a model's name, of credit.
 const OF_ANY_REQUEST: [&str; 3] = ["forbidden", "not_found", "payment_required"];
 
+/// Fewest prompts that must meet such a refusal each time before it is about them: a firewall's, or that of a router by its route.
+const FEWEST_PROMPTS: usize = 3;
+
+impl Cause {
+    fn is_plain(&self) -> bool {
+        [PLAIN, Feature::Greedy.words()].contains(&self.requests.as_str())
+    }
+
+    fn may_be_of_any_request(&self) -> bool {
+        OF_ANY_REQUEST.contains(&self.class.as_str())
+    }
+
+    /// Whether plain requests meet it by what they ask, although it may be of any request.
+    fn is_of_prompts(&self) -> bool {
+        self.is_plain() && self.may_be_of_any_request() && self.prompts >= FEWEST_PROMPTS
+    }
+}
+
 impl Asked<'_> {
     /// Whether a refusal is about what was in the requests: others are answered, these are not to this day, and plain
-    /// ones do not meet the same.
+    /// ones do not meet the same, but where it is these by what they ask.
     fn is_about_them(&self, cause: &Cause) -> bool {
-        let is_plain = |cause: &Cause| [PLAIN, Feature::Greedy.words()].contains(&cause.requests.as_str());
-        let meets_the_same = |other: &Cause| is_plain(other) && other.class == cause.class;
-        let may_be_of_any = OF_ANY_REQUEST.contains(&cause.class.as_str());
-        let is_of_these = !may_be_of_any || !(is_plain(cause) || self.causes.iter().any(meets_the_same));
+        let meets_the_same = |other: &Cause| other.is_plain() && other.class == cause.class;
+        let is_met_by_others = cause.is_plain() || self.causes.iter().any(meets_the_same);
+        let is_of_these = !cause.may_be_of_any_request() || cause.is_of_prompts() || !is_met_by_others;
         let is_left = cause.count == 0 || (self.answered > 0 && self.unanswered > 0);
         cause.refused && !cause.requests.is_empty() && is_of_these && is_left
     }
@@ -117,10 +197,10 @@ pub fn refusals(endpoint: Asked<'_>, reference: &[Cause]) -> Option<Finding> {
     let parts: Vec<String> = refused
         .iter()
         .map(|cause| {
-            let requests = if cause.requests == PLAIN {
-                "plain requests".to_owned()
-            } else {
-                format!("requests {}", cause.requests)
+            let requests = match cause.requests.as_str() {
+                PLAIN if cause.is_of_prompts() => format!("plain requests, of {} prompts each time", cause.prompts),
+                PLAIN => "plain requests".to_owned(),
+                requests => format!("requests {requests}"),
             };
             match cause.count {
                 0 => format!("{requests}: known to be refused, of the reference's none ({})", cause.message),
@@ -128,8 +208,8 @@ pub fn refusals(endpoint: Asked<'_>, reference: &[Cause]) -> Option<Finding> {
             }
         })
         .collect();
-    // What an earlier examination found may have changed since.
-    let is_seen = refused.iter().any(|cause| cause.count > 0);
+    // What an earlier examination found may have changed since, and a right that is missing here and there may be of something else.
+    let is_seen = refused.iter().any(|cause| cause.count > 0 && !cause.is_of_prompts());
     (!parts.is_empty()).then(|| Finding {
         fault: "request-refused".to_owned(),
         confidence: if is_seen { Confidence::Certain } else { Confidence::Likely },
@@ -187,6 +267,47 @@ mod tests {
         assert!(!found(&[("unauthorized", "with tools", "HTTP 401: no")], 20, 2));
         assert!(found(&[("rejected", "plain", "HTTP 400: too long")], 20, 2));
         assert!(found(&[("rejected", "at temperature 0", "HTTP 422: no")], 20, 2));
+    }
+
+    /// The trail of these plain requests, each a probe with the class of its failure or nothing, a second apart.
+    fn prompts(steps: &[(&str, &str)]) -> usize {
+        let mut trail = Trail::default();
+        for (second, (probe, failure)) in (0_i64..).zip(steps) {
+            let at = Timestamp::from_second(second).expect("a time");
+            trail.push(Step { at, probe, failure: Some(*failure).filter(|class| !class.is_empty()) });
+        }
+        let mut causes = causes(&[("forbidden", "plain", "HTTP 403: blocked"), ("forbidden", "with tools", "no")]);
+        trail.tell(&mut causes);
+        assert!(causes.iter().all(|cause| cause.is_plain() || cause.prompts == 0));
+        causes.iter().map(|cause| cause.prompts).sum()
+    }
+
+    #[test]
+    fn plain_requests_that_are_refused_by_what_they_ask_are_told() {
+        let no = "forbidden";
+        let by_turns = ["a", "b", "c", "a", "b", "c"].map(|probe| [(probe, no), ("x", "")]).concat();
+        assert_eq!(prompts(&by_turns), 3);
+        let found = |prompts: usize| {
+            let mut host = causes(&[(no, "plain", "HTTP 403: blocked")]);
+            host[0].prompts = prompts;
+            refusals(Asked { causes: &host, answered: 20, unanswered: 6 }, &[])
+        };
+        let told = found(3).expect("a finding");
+        let expected = "plain requests, of 3 prompts each time: 1 refused, of the reference's none (HTTP 403: blocked)";
+        assert_eq!((told.evidence.as_str(), told.confidence), (expected, Confidence::Likely));
+        assert_eq!(found(2), None);
+    }
+
+    #[test]
+    fn a_right_that_is_lost_or_comes_and_goes_is_none_of_prompts() {
+        let no = "forbidden";
+        let refused = ["a", "b", "c"].map(|probe| [(probe, no), (probe, no)]).concat();
+        let answered = [("x", ""); 6];
+        assert_eq!(prompts(&[answered.as_slice(), &refused].concat()), 0, "lost");
+        assert_eq!(prompts(&[answered.as_slice(), &refused, &answered].concat()), 0, "away for a time");
+        let now_and_then = ["a", "b", "c", "a", "b", "c"].map(|probe| [(probe, no), ("x", "")]).concat();
+        assert_eq!(prompts(&[now_and_then.as_slice(), &[("a", "")]].concat()), 0, "one was answered in the end");
+        assert_eq!(prompts(&["a", "b", "c", "d", "e"].map(|probe| [(probe, no), ("x", "")]).concat()), 0, "once each");
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn why_nothing(examined: &Examined) -> Option<Cause> {
     let class = finding.evidence.strip_prefix(NO_ANSWER)?.to_owned();
     let message = finding.words.clone().unwrap_or_default();
     let refused = finding.state == State::Refused;
-    Some(Cause { class, requests: String::new(), refused, message, count: examined.requests })
+    Some(Cause { class, requests: String::new(), refused, message, count: examined.requests, prompts: 0 })
 }
 
 fn row(finding: &Finding, view: &View) -> String {

@@ -298,7 +298,7 @@ mod tests {
             (e.samples, e.attempts) = (0, 5);
             e.reason = format!("no answers: 5 forbidden ({said})");
             let (class, requests, message) = ("forbidden".into(), "plain".into(), "HTTP 403: no right".into());
-            e.causes = vec![Cause { class, requests, refused: true, message, count: 5 }];
+            e.causes = vec![Cause { class, requests, refused: true, message, count: 5, prompts: 0 }];
         }
         let seen = observations(&report, &BTreeMap::new(), &config(), Timestamp::UNIX_EPOCH);
         let of = |kind| seen.iter().find(|o| o.subject.kind == kind).expect("it is seen");

@@ -116,6 +116,9 @@ fn answer(request: &Request) -> Vec<u8> {
         "waking" if own < 5 && has("messages") => refuse("400 Bad Request", "the model is loading, try again in 0.1s"),
         "no-tools" if has("tools") => refuse("404 Not Found", "no endpoints support tool use"),
         "no-uncapped" if !has("max_tokens") => refuse("402 Payment Required", "fewer max_tokens, or more credits"),
+        "firewall" if digest(&[&request.body["messages"].to_string()]).is_multiple_of(4) => {
+            refuse("403 Forbidden", "blocked by the firewall")
+        }
         "no-right" => refuse("403 Forbidden", "this key may not use the model"),
         "no-credit" => refuse("429 Too Many Requests", "Insufficient balance. Please recharge."),
         "empty" if now_and_then => response("200 OK", &[], ""),
@@ -285,6 +288,15 @@ fn a_silent_host_is_out_after_a_few_time_outs_and_asked_nothing_more() {
     assert_eq!((&found["samples"], &found["failures"]), (&json!(0), &json!({"timeout": 3})), "{found:#}");
     let (_, after) = run.stderr.split_once("silent: nothing more is asked").expect("it is said");
     assert!(!after.contains("silent: timeout"), "{after}");
+}
+
+#[test]
+fn plain_requests_that_a_host_refuses_by_what_they_ask_are_told() {
+    let run = check("good", &["firewall"]);
+    let found = run.endpoint("at-firewall");
+    assert_ne!(found["verdict"], "drifted", "{found:#}");
+    assert!(found["unanswered"].as_u64().is_some_and(|n| n > 5), "{found:#}");
+    assert!(named(&found).contains(&("request-refused", "likely")), "{found:#}");
 }
 
 #[test]

@@ -126,6 +126,7 @@ mod tests {
             refused: true,
             message: "HTTP 400: no tools".into(),
             count,
+            prompts: 0,
         }
     }
 
@@ -180,6 +181,7 @@ mod tests {
             refused: false,
             message: message.into(),
             count: 12,
+            prompts: 0,
         };
         e.causes = vec![cause("local", "no file descriptors left: raise the limit"), cause("reset", "it broke")];
         let told = told(&e);

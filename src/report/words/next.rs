@@ -210,7 +210,7 @@ mod tests {
 
     fn cause(class: &str, message: &str) -> Cause {
         let (class, message) = (class.to_owned(), message.to_owned());
-        Cause { class, requests: String::new(), refused: false, message, count: 20 }
+        Cause { class, requests: String::new(), refused: false, message, count: 20, prompts: 0 }
     }
 
     #[test]
