@@ -23,6 +23,8 @@ const KEPT: &[&str] = &[
     "age",
     "apim-request-id",
     "azureml-model-deployment",
+    "cf-aig-model",
+    "cf-aig-provider",
     "cf-cache-status",
     "cf-ray",
     "content-type",
@@ -40,8 +42,11 @@ const KEPT: &[&str] = &[
     "x-api-version",
     "x-cache",
     "x-generation-id",
+    "x-litellm-model-id",
+    "x-model",
     "x-ms-deployment-name",
     "x-ms-region",
+    "x-portkey-provider",
     "x-request-id",
     "x-should-retry",
     "x-trace-id",
@@ -385,11 +390,13 @@ mod tests {
     #[test]
     fn credentials_and_cookies_are_not_kept() {
         let mut headers = HeaderMap::new();
-        for name in ["set-cookie", "authorization", "location", "api-key", "x-ratelimit-reset", "server", "cf-ray"] {
+        let secret = ["set-cookie", "authorization", "location", "api-key", "x-litellm-model-api-base"];
+        for name in secret.into_iter().chain(["x-ratelimit-reset", "server", "cf-ray", "x-portkey-provider"]) {
             headers.insert(name, HeaderValue::from_static("v"));
         }
         headers.append("server", HeaderValue::from_static("w"));
-        assert_eq!(kept(&headers), map(&[("cf-ray", "v"), ("server", "v, w"), ("x-ratelimit-reset", "v")]));
+        let told = [("cf-ray", "v"), ("server", "v, w"), ("x-portkey-provider", "v"), ("x-ratelimit-reset", "v")];
+        assert_eq!(kept(&headers), map(&told));
     }
 
     proptest! {

@@ -413,7 +413,8 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub prompt_tokens_offset: i64,
     /// The name under which the model answers there, or several, with `*` for any characters, such as `gpt-oss-120b*`: for a
-    /// deployment whose name says nothing of the model. Any other name in an answer is a finding.
+    /// deployment whose name says nothing of the model. An organisation before the name, such as `openai/`, may be there or not. Any
+    /// other name in an answer is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_model: Option<ExpectedModel>,
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tally::Tally;
+use super::tally::{FEWEST, Tally};
 use super::{Evidence, finding};
-use crate::signal::metadata::{Metadata, are_other_sizes, fits, may_be_same_model};
+use crate::signal::metadata::{Metadata, are_other_sizes, is_expected, may_be_same_model};
 use crate::signal::repeats::{self, repeated, replayed_ids};
 use crate::verdict::Confidence::{Likely, Possible};
-use crate::verdict::Finding;
+use crate::verdict::{Confidence, Finding};
 
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     [names, replays].into_iter().filter_map(|rule| rule(evidence)).collect()
@@ -31,7 +31,7 @@ fn names(evidence: &Evidence<'_>) -> Option<Finding> {
     let total: usize = theirs.values().sum();
     let seen = format!("asked for `{asked}`, and {}", say(*n, total, name));
     if are_other_sizes(asked, name) {
-        return Some(finding(if *n < total { "partial-routing" } else { "swapped-model" }, Likely, seen));
+        return Some(finding(if *n < total { "partial-routing" } else { "swapped-model" }, surest(*n), seen));
     }
     // A deployment has any name that its owner gave it.
     let seen =
@@ -50,12 +50,17 @@ fn say(n: usize, total: usize, name: &str) -> String {
 /// A model that answers by its own word under a name that the user does not expect.
 fn unexpected(evidence: &Evidence<'_>, models: &BTreeMap<String, usize>) -> Option<Finding> {
     let patterns = evidence.expected_models;
-    let others = || models.iter().filter(|(name, _)| !patterns.iter().any(|pattern| fits(pattern, name)));
+    let others = || models.iter().filter(|(name, _)| !is_expected(patterns, name));
     let (name, _) = others().max_by_key(|(_, n)| **n)?;
     let (n, total): (usize, usize) = (others().map(|(_, n)| n).sum(), models.values().sum());
     let expected: Vec<String> = patterns.iter().map(|pattern| format!("`{pattern}`")).collect();
     let seen = format!("{} is expected, and {}", expected.join(" or "), say(n, total, name));
-    Some(finding(if n < total { "partial-routing" } else { "swapped-model" }, Likely, seen))
+    Some(finding(if n < total { "partial-routing" } else { "swapped-model" }, surest(n), seen))
+}
+
+/// How sure another name is at most that comes with so many answers: one may be a slip.
+fn surest(answers: usize) -> Confidence {
+    if answers >= FEWEST { Likely } else { Possible }
 }
 
 /// Answers under the id and with the text of an earlier one: they were not made, they were kept. A host that makes an id of what it says

@@ -8,7 +8,7 @@ use super::{Feature, Finding, State};
 use crate::attempt::Answer;
 use crate::config::ExpectedModel;
 use crate::plural::count;
-use crate::signal::metadata::{fits, may_be_same_model};
+use crate::signal::metadata::{is_expected, may_be_same_model};
 
 /// The most limits that are told.
 const MOST_LIMITS: usize = 8;
@@ -51,11 +51,7 @@ pub(super) fn model(ex: &Examination<'_>) -> Finding {
     let endpoint = ex.subject.endpoint;
     let expected = endpoint.expected_model.as_ref().map_or(&[][..], ExpectedModel::patterns);
     let is_right = |name: &String| {
-        if expected.is_empty() {
-            may_be_same_model(&endpoint.model, name)
-        } else {
-            expected.iter().any(|p| fits(p, name))
-        }
+        if expected.is_empty() { may_be_same_model(&endpoint.model, name) } else { is_expected(expected, name) }
     };
     match names.as_slice() {
         [] if ex.has_any_answer() => found(State::Unknown, "the host does not say which model answers".to_owned()),

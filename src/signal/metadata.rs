@@ -205,6 +205,17 @@ fn size(word: &str) -> Option<f64> {
 /// parameters.
 const MOST_MILLIONS_OF_TOKENS: f64 = 0.01;
 
+/// Whether a name is one of those that are expected, with the organisation before it or without where either leaves that out.
+pub fn is_expected(patterns: &[String], name: &str) -> bool {
+    fn last(name: &str) -> &str {
+        name.rsplit('/').next().unwrap_or(name)
+    }
+    patterns.iter().any(|pattern| {
+        let is_short = !pattern.contains('/') || !name.contains('/');
+        fits(pattern, name) || is_short && fits(last(pattern), last(name))
+    })
+}
+
 /// Whether a name fits a pattern in which `*` stands for any characters; case does not matter.
 pub fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
@@ -311,6 +322,16 @@ mod tests {
         assert!(fits("gpt-oss-*", "gpt-oss-120b") && fits("*", "") && fits("*oss*b", "GPT-oss-120b"));
         assert!(fits("gpt-oss-120b", "GPT-OSS-120B") && fits("a*", "a"));
         assert!(!fits("gpt-oss-120b", "gpt-oss-120b-1") && !fits("*-20b", "gpt-oss-120b") && !fits("a*a", "a"));
+    }
+
+    #[test]
+    fn an_expected_name_may_come_with_its_organisation_or_without() {
+        let expected = |pattern: &str, name: &str| is_expected(&[pattern.to_owned()], name);
+        assert!(expected("gpt-oss-120b", "openai/gpt-oss-120b") && expected("openai/gpt-oss-*", "gpt-oss-120b"));
+        assert!(expected("gpt-oss-120b", "accounts/fireworks/models/gpt-oss-120b"));
+        assert!(
+            !expected("gpt-oss-120b", "openai/gpt-oss-20b") && !expected("openai/gpt-oss-120b", "acme/gpt-oss-120b")
+        );
     }
 
     proptest::proptest! {

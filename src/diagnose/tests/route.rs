@@ -55,17 +55,76 @@ fn a_fingerprint_that_alternates_is_a_route_and_one_that_changes_once_is_a_deplo
 }
 
 #[test]
-fn the_user_says_which_names_are_right() {
-    let of = |patterns: &[&str], name: &str| {
-        let expected: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
-        let endpoint = saying("endpoint", |_, s| s.response_model = Some(name.into()));
-        let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
-        let known = Known { model: Some("chat-prod-eu"), expected: &expected, token_offset: 0 };
-        let known = BTreeMap::from([("endpoint", known)]);
-        let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
-        let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
-        found.findings.into_iter().map(|f| (f.fault, f.confidence)).next()
+fn a_deployment_that_changes_while_requests_are_in_flight_is_no_route() {
+    let name = |number: usize, s: &mut Sample| {
+        s.response_model = Some(["m-1", "m-2"][usize::from(number >= 100)].into());
+        if (96..104).contains(&number) {
+            // Asked for together, and there in another order.
+            s.at = Some(at(100 + number * 5 % 8));
+            s.latency_ms.as_mut().unwrap().total = 20_000;
+        }
     };
+    assert_eq!(route(host("reference"), saying("endpoint", name)), None);
+    let back_again = |number: usize, s: &mut Sample| {
+        s.response_model = Some(["m-1", "m-2"][usize::from((60..120).contains(&number))].into());
+    };
+    let found = route(host("reference"), saying("endpoint", back_again)).unwrap();
+    assert_eq!(found.confidence, Confidence::Certain);
+}
+
+#[test]
+fn without_times_nothing_tells_a_route_from_a_deployment() {
+    let mut endpoint = host("endpoint");
+    for (number, draft) in endpoint.iter_mut().enumerate() {
+        draft.sample.at = None;
+        draft.sample.provider = Some(["alpha", "beta"][number % 2].into());
+    }
+    assert_eq!(route(host("reference"), endpoint).unwrap().confidence, Confidence::Possible);
+}
+
+#[test]
+fn gateways_name_what_they_route_to_in_headers_of_their_own() {
+    for name in ["cf-aig-model", "cf-aig-provider", "x-litellm-model-id", "x-model", "x-portkey-provider"] {
+        let header = |number: usize, s: &mut Sample| {
+            s.headers.insert(name.into(), ["a", "b"][number % 2].into());
+        };
+        assert_eq!(route(host("reference"), saying("endpoint", header)).unwrap().confidence, Confidence::Certain);
+    }
+}
+
+/// What is said of a host that answers under these names, where these are expected.
+fn told_of_names(patterns: &[&str], name: impl Fn(usize) -> &'static str) -> Vec<(String, Confidence)> {
+    let expected: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
+    let endpoint = saying("endpoint", |number, s| s.response_model = Some(name(number).into()));
+    let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
+    let known = Known { model: Some("chat-prod-eu"), expected: &expected, token_offset: 0 };
+    let known = BTreeMap::from([("endpoint", known)]);
+    let roles = Roles { known, ..Roles::new("reference", vec!["endpoint"]) };
+    let found = compare(&samples, &roles, &SETTINGS).unwrap().endpoints.remove(0);
+    found.findings.into_iter().map(|f| (f.fault, f.confidence)).collect()
+}
+
+#[test]
+fn several_names_that_the_user_expects_are_no_route() {
+    let named = |number: usize| ["gpt-oss-120b-a", "gpt-oss-120b-b"][number % 2];
+    let told = told_of_names(&["gpt-oss-120b*"], named);
+    assert!(told.is_empty(), "{told:?}");
+    let told = told_of_names(&["gpt-oss-120b-a"], named);
+    assert!(told.contains(&("route-not-pinned".into(), Confidence::Certain)), "{told:?}");
+    assert!(told.contains(&("partial-routing".into(), Confidence::Likely)), "{told:?}");
+}
+
+#[test]
+fn one_answer_under_another_name_than_is_expected_may_be_a_slip() {
+    let told =
+        told_of_names(&["gpt-oss-120b"], |number| if number == 20 { "gpt-oss-20b" } else { "openai/gpt-oss-120b" });
+    assert!(told.contains(&("partial-routing".into(), Confidence::Possible)), "{told:?}");
+    assert!(told.iter().all(|(_, confidence)| *confidence == Confidence::Possible), "{told:?}");
+}
+
+#[test]
+fn the_user_says_which_names_are_right() {
+    let of = |patterns: &[&str], name: &'static str| told_of_names(patterns, |_| name).into_iter().next();
     assert_eq!(of(&["gpt-oss-120b*"], "gpt-oss-120b-2025"), None);
     assert_eq!(of(&["x", "gpt-*"], "gpt-oss-120b"), None);
     assert_eq!(of(&["gpt-oss-20b"], "gpt-oss-120b"), Some(("swapped-model".into(), Confidence::Likely)));
@@ -77,7 +136,8 @@ fn the_user_says_which_names_are_right() {
 fn another_name_than_the_one_asked_for_is_told() {
     let of = |asked: Option<&'static str>, names: [&str; 2]| {
         let mut endpoint = host("endpoint");
-        for draft in &mut endpoint {
+        for (number, draft) in endpoint.iter_mut().enumerate() {
+            draft.sample.at = Some(at(number));
             draft.sample.response_model = Some(names[draft.number as usize % 2].to_owned());
         }
         let samples: Vec<Sample> = host("reference").into_iter().chain(endpoint).map(|d| d.sample).collect();
