@@ -188,13 +188,22 @@ fn beside(fault: &str, found: Finding, evidence: &Evidence<'_>) -> Option<Findin
         "low-output-cap" | "max-tokens-ignored" | "schema-not-enforced" | "tool-parser" => {
             (is_far || is_drawn).then(|| possible(found))
         }
-        "low-output-default" if evidence.answers.compared().any(Answer::is_uncapped) => {
+        "low-output-default" | "stop-ignored" if is_of_compared(fault, evidence) => {
             (is_far || is_drawn).then(|| possible(found))
         }
         // What is said once and kept varies as little as at a lower temperature.
         "cached-responses" if is_drawn => Some(possible(found)),
         _ => Some(found),
     }
+}
+
+/// Whether answers that are compared may end elsewhere by this fault: most often only those to canaries do.
+fn is_of_compared(fault: &str, evidence: &Evidence<'_>) -> bool {
+    let may_end_elsewhere = |a: &Answer<'_>| match fault {
+        "low-output-default" => a.is_uncapped(),
+        _ => a.sample.parameters.as_ref().is_some_and(|p| !p.stop.is_empty()),
+    };
+    evidence.answers.compared().any(may_end_elsewhere)
 }
 
 fn possible(finding: Finding) -> Finding {
