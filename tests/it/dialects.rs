@@ -131,6 +131,14 @@ fn answer(request: &Request) -> Vec<u8> {
             let broken = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "abort"}]});
             lines(&[data(&delta("a")), data(&broken.to_string()), data("[DONE]")])
         }
+        _ => odd_stream(name, request, number),
+    }
+}
+
+/// Answers in a stream that is odd and whole, or else in a plain one.
+fn odd_stream(name: &str, request: &Request, number: u64) -> Vec<u8> {
+    let said = || text(request, number);
+    match name {
         "halves" => {
             let half = |unit: &str| {
                 data(&format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"{unit}"}},"finish_reason":null}}]}}"#))
