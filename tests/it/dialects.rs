@@ -293,7 +293,10 @@ fn a_silent_host_is_out_after_a_few_time_outs_and_asked_nothing_more() {
         .with_endpoint("reference", &host.url("good"))
         .run(["check", "--seed", "1", "--format", "json"]);
     let found = &run.endpoint("silent");
-    assert_eq!((&found["samples"], &found["failures"]), (&json!(0), &json!({"timeout": 3})), "{found:#}");
+    // Three, and what was under way beside them.
+    let timeouts = found["failures"]["timeout"].as_u64();
+    assert!(timeouts.is_some_and(|n| (3..=6).contains(&n)) && found["samples"] == 0, "{found:#}");
+    assert_eq!(found["errors"].as_u64(), timeouts, "{found:#}");
     let (_, after) = run.stderr.split_once("silent: nothing more is asked").expect("it is said");
     assert!(!after.contains("silent: timeout"), "{after}");
 }
