@@ -171,16 +171,25 @@ const FEWEST_CUT: usize = 8;
 /// Tokens that a cap is lowered by at least. Hosts differ in whether they count the token that ends an answer.
 const LOWERED: u64 = 2;
 
-/// Many answers of one number of tokens below the caps that were sent, none longer, and the reference's longer.
+/// A cap below those that were sent: one for all of them, or for each of them another, such as half of it.
 fn lowered(evidence: &Evidence<'_>) -> Option<Finding> {
-    let (wall, at_wall) = wall(evidence)?;
+    let caps: BTreeSet<u64> = evidence.answers.all().filter_map(Answer::cap).collect();
+    lowered_to_one(evidence, None).or_else(|| caps.into_iter().find_map(|sent| lowered_to_one(evidence, Some(sent))))
+}
+
+/// Many answers of one number of tokens below the caps that were sent, none longer, and the reference's longer; of those with one cap
+/// alone where `sent` says which.
+fn lowered_to_one(evidence: &Evidence<'_>, sent: Option<u64>) -> Option<Finding> {
+    let (wall, at_wall) = wall(evidence, sent)?;
     let cut = at_wall.len();
     let above = |a: &Answer<'_>, longest: u64| {
         let tokens = evidence.completion_tokens(a)?;
-        a.cap().filter(|cap| *cap >= wall + LOWERED).map(|_| tokens > longest)
+        let is_meant = |cap: u64| cap >= wall + LOWERED && sent.is_none_or(|sent| sent == cap);
+        a.cap().filter(|cap| is_meant(*cap)).map(|_| tokens > longest)
     };
-    // A reference that counts what ends an answer has more tokens for the same texts.
-    let theirs = share(evidence.answers, |a| above(a, wall));
+    // Hosts that count what ends an answer have more tokens for the same texts: the reference, and an endpoint where its model was done.
+    let most_of = |a: &Answer<'_>| if Ended::of(a) == Ended::Naturally { wall + AT_ITS_END } else { wall };
+    let theirs = share(evidence.answers, |a| above(a, most_of(a)));
     let ours = share(evidence.reference, |a| above(a, wall + AT_ITS_END));
     // As many are cut there as would go on, give or take half.
     let is_wall = theirs.showing == 0 && 2 * cut * ours.all >= ours.showing * theirs.all;
@@ -240,12 +249,14 @@ fn lowered_by_length(evidence: &Evidence<'_>) -> Option<Finding> {
 
 /// The commonest number of tokens below their caps at which answers end that the reference did not give, with these answers, whatever
 /// the host says of them. A host that counts otherwise gives the reference's answers, and one text for many prompts is cut by nothing.
-fn wall<'a>(evidence: &Evidence<'a>) -> Option<(u64, Vec<&'a Answer<'a>>)> {
+/// Of answers with one cap alone those are meant that have reached one by the host's word, since a few probes may end alike.
+fn wall<'a>(evidence: &Evidence<'a>, sent: Option<u64>) -> Option<(u64, Vec<&'a Answer<'a>>)> {
     let (given, canned) = (texts(evidence.reference), canned(evidence.answers));
     let mut walls: BTreeMap<u64, Vec<&Answer<'_>>> = BTreeMap::new();
     for answer in evidence.answers.all().filter(|a| Ended::of(a) != Ended::WithCalls) {
         let tokens = evidence.completion_tokens(answer);
-        let below = tokens.filter(|n| answer.cap().is_some_and(|cap| n + LOWERED <= cap));
+        let is_meant = sent.is_none_or(|sent| answer.cap() == Some(sent) && Ended::of(answer) == Ended::AtCap);
+        let below = tokens.filter(|n| is_meant && answer.cap().is_some_and(|cap| n + LOWERED <= cap));
         let is_own = !given.contains(&(answer.sample.probe.as_str(), &*answer.text));
         if let Some(n) = below.filter(|_| is_own && !canned.contains_key(&*answer.text)) {
             walls.entry(n).or_default().push(answer);

@@ -174,6 +174,21 @@ fn a_lower_cap_than_was_sent_is_counted() {
             cut_at(d, 16);
         }
     });
+    // A host that counts what ends an answer has a token more where its model was done.
+    finds("low-output-cap", "end at 16 tokens and none is longer", |d| {
+        if d.kind != Kind::Uncapped {
+            cut_at(d, 16);
+            if d.kind != Kind::Tools && d.sample.finish_reason.as_deref() == Some("stop") {
+                completion(d, d.sample.text.split_whitespace().count() as u64 + 1);
+            }
+        }
+    });
+    // Each cap may be lowered by a share of its own.
+    finds("low-output-cap", "end at 8 tokens and none is longer", |d| match d.kind {
+        Kind::Uncapped => {}
+        Kind::Cut => cut_at(d, 10),
+        _ => cut_at(d, 8),
+    });
     let said_to_be_whole = spoilt(|d| {
         if d.kind != Kind::Uncapped {
             cut_at(d, 16);
