@@ -7,9 +7,10 @@
 
 use std::fmt::Write as _;
 
+use super::penalty::{self, Beside};
 use super::sampling::closeness;
 use super::tally::{FEWEST, RULED_OUT};
-use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told, penalty};
+use super::{Evidence, MOSTLY_ANOTHER_MODEL, finding as told};
 use crate::compare::control::Unit;
 use crate::compare::effect::{Sized, left_at};
 use crate::sample::Asking;
@@ -32,11 +33,10 @@ pub(super) fn finding(evidence: &Evidence<'_>) -> Option<Finding> {
     let (substitution, divergence) = (size(EffectName::Substitution), size(EffectName::Divergence));
     let largest = substitution.iter().chain(&divergence).map(|s| s.effect.low).fold(0.0, f64::max);
     // A penalty shows in what answers turn away from, however few of them part.
-    let penalty = penalty::turns_away(evidence);
     if DISTANCES.into_iter().all(|name| size(name).is_none()) {
-        return penalty;
+        return penalty::turns_away(evidence, Beside::Nothing);
     }
-    if let Some(found) = penalty.or_else(|| style(evidence)) {
+    if let Some(found) = penalty::turns_away(evidence, Beside::Distance).or_else(|| style(evidence)) {
         return Some(found);
     }
     if largest >= MOSTLY_ANOTHER_MODEL {
@@ -126,8 +126,17 @@ fn tail(evidence: &Evidence<'_>) -> Option<Finding> {
     if change > 0.0 && may_be_kept(evidence) {
         return Some(told("temperature-ignored", Possible, format!("{seen}, as answers that are kept would be too")));
     }
-    // What is more surprising may as well be another model's, behind requests of this kind alone.
-    Some(told("temperature-ignored", if change > 0.0 { Likely } else { Possible }, seen))
+    // What is more surprising may as well be another model's, behind requests of this kind alone; and what stands behind all answers
+    // makes each of them less so.
+    let is_cut = change > 0.0 && !is_left_by_nearly_all(evidence);
+    Some(told("temperature-ignored", if is_cut { Likely } else { Possible }, seen))
+}
+
+/// Whether nearly all greedy answers leave the reference's, however late.
+fn is_left_by_nearly_all(evidence: &Evidence<'_>) -> bool {
+    let probes = evidence.greedy.map_or(&[][..], |greedy| &greedy.probes);
+    let events: f64 = probes.iter().map(|p| p.cross.events).sum();
+    !probes.is_empty() && events >= NEARLY_ALL * probes.len() as f64
 }
 
 /// Whether chance is ruled out for a surprisal, at the level that all rules which can be wrong by chance share.
@@ -230,7 +239,7 @@ fn another_model(evidence: &Evidence<'_>) -> Option<Finding> {
     Some(told("swapped-model", if is_known { Likely } else { Possible }, seen))
 }
 
-/// The share of answers like the control's that may be all of them.
+/// From this share on it is nearly all: of answers that are like the control's, or of greedy ones that leave the reference's.
 const NEARLY_ALL: f64 = 0.9;
 
 /// Whether sampled answers are as the control's own, all of them as far as is seen and most of them surely.

@@ -5,8 +5,9 @@
 //! that is off.
 
 use super::pattern::Pattern;
+use super::penalty::{self, Beside};
 use super::tally::FEWEST;
-use super::{ANOTHER_MODEL, Evidence, finding, penalty};
+use super::{ANOTHER_MODEL, Evidence, finding};
 use crate::compare::band::{HONEST_SHARE_OF_DRAWS, honest_hazard as per_character};
 use crate::compare::control::Unit;
 use crate::stats::exact::{Share, more_often};
@@ -114,7 +115,7 @@ impl Reading {
 /// Whether answers are others in a way that no prompt makes them: at temperature 0 they change from one time to the next, or turn away
 /// from words that were used. Then the count is of another prompt, or of the same one by a host that also samples otherwise.
 fn is_drawn_by_other_rules(evidence: &Evidence<'_>) -> bool {
-    evidence.is_restless() || penalty::turns_away(evidence).is_some()
+    evidence.is_restless() || penalty::turns_away(evidence, Beside::Distance).is_some()
 }
 
 /// Whether sampled answers are others by more than the tolerance.

@@ -21,6 +21,12 @@ impl Share {
         self.showing += usize::from(shows == Shows::Yes);
     }
 
+    /// Those that do not show it, among as many.
+    #[must_use]
+    pub fn rest(self) -> Self {
+        Self { showing: self.all - self.showing, all: self.all }
+    }
+
     /// The share, between 0 and 1; 0 where nothing was looked at.
     pub fn value(self) -> f64 {
         if self.all == 0 { 0.0 } else { self.showing as f64 / self.all as f64 }
@@ -59,8 +65,16 @@ pub fn more_often(first: Share, second: Share) -> f64 {
 /// One-sided p-value of the sign test (Arbuthnott 1710): the chance that at least so many show it where each does or does not with
 /// even odds. 1 where nothing was looked at.
 pub fn tail_of_even(share: Share) -> f64 {
+    tail(share, 0.5)
+}
+
+/// The chance that at least so many show it where each does with these odds, above 0 and below 1. 1 where nothing was looked at.
+pub fn tail(share: Share, odds: f64) -> f64 {
     let Share { showing, all } = share;
-    let chance = |k: usize| (ln_binomial(all as u64, k as u64) - all as f64 * std::f64::consts::LN_2).exp();
+    let chance = |k: usize| {
+        let rest = (all - k) as f64;
+        (ln_binomial(all as u64, k as u64) + k as f64 * odds.ln() + rest * (1.0 - odds).ln()).exp()
+    };
     (showing..=all).map(chance).sum::<f64>().min(1.0)
 }
 
