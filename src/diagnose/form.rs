@@ -121,11 +121,23 @@ fn rewritten(evidence: &Evidence<'_>) -> Option<(Confidence, String)> {
         endpoint.count(twin.is_some().into());
         kinds.extend(twin.into_iter().flat_map(|r| between(r.content, answer.content)));
     }
-    let tally = Tally { endpoint, reference: Share { showing: 0, all: evidence.reference.count() } };
-    let is_of_host = kinds.iter().any(|kind| !kind.may_be_the_models());
+    let tally = Tally { endpoint, reference: rewritten_by_itself(evidence.reference) };
+    let is_of_host = tally.reference.showing == 0 && kinds.iter().any(|kind| !kind.may_be_the_models());
     let confidence = if is_of_host { tally.never() } else { tally.seldom() }?;
     let kinds: Vec<&str> = kinds.into_iter().map(Rewriting::words).collect();
     Some((confidence, format!("answers are the reference's but for {}: {}", kinds.join(", "), tally.words())))
+}
+
+/// Answers that are another one of the same host once both are folded, and not before: it writes them both ways itself.
+fn rewritten_by_itself(answers: &Answers<'_>) -> Share {
+    let mut share = Share::default();
+    for (_, _, of_probe) in answers.everything() {
+        for answer in of_probe {
+            let is_twin = |other: &Answer<'_>| other.text == answer.text && other.content != answer.content;
+            share.count(of_probe.iter().any(is_twin).into());
+        }
+    }
+    share
 }
 
 fn share(answers: &Answers<'_>, of: impl Fn(&Answer<'_>) -> Option<bool>) -> Share {

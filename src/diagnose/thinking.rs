@@ -11,6 +11,7 @@ use crate::signal::blank::Blank;
 use crate::stats::exact::Share;
 use crate::stats::features::{Values, mean_difference};
 use crate::stats::permutation;
+use crate::stats::survival::first_divergence;
 use crate::verdict::Confidence::{Certain, Likely, Possible};
 use crate::verdict::Finding;
 
@@ -102,6 +103,22 @@ fn hidden(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
+/// Whether greedy answers begin as the reference's thoughts do, more than as its contents: on most probes where either is the longer
+/// beginning.
+fn begin_as_thoughts(evidence: &Evidence<'_>) -> bool {
+    let mut share = Share::default();
+    for (probe, ours) in evidence.reference.probes(Asking::Greedy) {
+        let theirs = evidence.answers.of(Asking::Greedy, probe);
+        let (Some(ours), Some(theirs)) = (ours.first(), theirs.first()) else { continue };
+        let alike = |text: &str| first_divergence(&theirs.text, text).time;
+        let (thought, content) = (alike(ours.generated()), alike(&ours.text));
+        if thought != content {
+            share.count((thought > content).into());
+        }
+    }
+    share.showing >= FEWEST && 2 * share.showing > share.all
+}
+
 /// All tokens that are counted for the answers with a count of thinking and without a thought, and about how many their texts take, by
 /// the reference's own; `None` where the thoughts are not among the texts: these take what is counted beside the thinking, or, where a
 /// host counts that apart, are nearer in length to the reference's content than to all that it generates.
@@ -125,7 +142,7 @@ fn within_content(evidence: &Evidence<'_>) -> Option<(u64, f64)> {
     }
     let taken = text / evidence.characters_per_token?;
     let are_among_it = taken >= counted as f64 - of_thinking as f64 / 2.0 && text >= between;
-    (counted > 0 && are_among_it).then_some((counted, taken))
+    (counted > 0 && are_among_it && begin_as_thoughts(evidence)).then_some((counted, taken))
 }
 
 /// The part of the reference's thoughts that the endpoint's must reach to be more than a summary of them.
