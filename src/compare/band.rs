@@ -224,6 +224,11 @@ fn excess((a, own_a): (&Answers<'_>, f64), (b, own_b): (&Answers<'_>, f64)) -> f
     between.map_or(f64::INFINITY, |hazard| (hazard - f64::midpoint(own_a, own_b)).max(0.0))
 }
 
+/// What two answers both show: all that was generated, or content alone where one of them hides its thought.
+fn shown<'x>(x: &'x Answer<'_>, y: &'x Answer<'_>) -> (&'x str, &'x str) {
+    if x.thought.is_some() == y.thought.is_some() { (x.generated(), y.generated()) } else { (&x.text, &y.text) }
+}
+
 /// Divergences for each character over all greedy probes that both answered; `None` without any.
 fn hazard(a: &Answers<'_>, b: &Answers<'_>, among: Among) -> Option<f64> {
     let mut sum = Exposure::default();
@@ -233,7 +238,8 @@ fn hazard(a: &Answers<'_>, b: &Answers<'_>, among: Among) -> Option<f64> {
         for (i, x) in ours.iter().enumerate() {
             let others: &[Answer<'_>] = if among == Among::Itself { &ours[..i] } else { theirs };
             for y in others {
-                let seen = first_divergence(x.generated(), y.generated());
+                let (x, y) = shown(x, y);
+                let seen = first_divergence(x, y);
                 exposure =
                     exposure + Exposure { events: f64::from(u8::from(seen.event)), characters: f64::from(seen.time) };
                 pairs += 1.0;
@@ -322,6 +328,16 @@ mod tests {
         assert_eq!(band.source, Source::Twins);
         assert!(band.honest < 0.1, "the other twin is one: {band:?}");
         assert_eq!(fleet.band(2, &pace(), HONEST).source, Source::BuiltIn);
+    }
+
+    #[test]
+    fn a_twin_that_hides_its_thoughts_is_held_by_what_it_shows() {
+        let thinking = |samples: Vec<Sample>| -> Vec<Sample> {
+            samples.into_iter().map(|s| Sample { reasoning: Some("Let me see.".into()), ..s }).collect()
+        };
+        let hosts = [thinking(host(1000, "b")), host(1000, "c"), host(1, "d")];
+        let fleet = fleet(&hosts, vec![0, 1]);
+        assert_eq!(fleet.strangers(HONEST), [1]);
     }
 
     #[test]
