@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 /// Tokens of chat formats that are not written with bars and angles.
-const PLAIN_TOKENS: [&str; 8] =
-    ["<s>", "</s>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]"];
+const PLAIN_TOKENS: [&str; 10] =
+    ["<s>", "</s>", "<bos>", "<eos>", "<pad>", "[PAD]", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]"];
 
 /// Those of them that are tags of HTML as well.
 const STRIKES: [&str; 2] = ["<s>", "</s>"];

@@ -45,7 +45,8 @@ pub fn may_be_same_model(asked: &str, answered: &str) -> bool {
 }
 
 /// Words that make a model another one than that of the name without them.
-const OF_ANOTHER_MODEL: [&str; 26] = [
+const OF_ANOTHER_MODEL: [&str; 31] = [
+    "air",
     "audio",
     "base",
     "code",
@@ -60,6 +61,7 @@ const OF_ANOTHER_MODEL: [&str; 26] = [
     "large",
     "lite",
     "math",
+    "max",
     "medium",
     "micro",
     "mini",
@@ -67,8 +69,11 @@ const OF_ANOTHER_MODEL: [&str; 26] = [
     "o",
     "omni",
     "pico",
+    "plus",
+    "pro",
     "small",
     "tiny",
+    "ultra",
     "vision",
     "vl",
     "xl",
