@@ -34,6 +34,13 @@ pub enum Event {
         /// How long until the next try.
         wait: Duration,
     },
+    /// An attempt failed and is the last of its request, since no more is asked of the endpoint.
+    Failed {
+        /// The request.
+        slot: Slot,
+        /// Why the attempt failed.
+        kind: FailureKind,
+    },
     /// A planned request is given up.
     GaveUp {
         /// The request.

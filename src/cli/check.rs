@@ -253,7 +253,10 @@ fn can_be_compared(session: &Session, resolved: &Resolved) -> anyhow::Result<()>
         && let Some(unasked) = resolved.unasked.iter().find(|u| u.endpoint == *name)
     {
         let reason = &unasked.reason;
-        return Err(CannotBeAsked(format!("the reference `{name}` cannot be asked: {reason}, or name another")).into());
+        return Err(CannotBeAsked(format!(
+            "the reference `{name}` cannot be asked: {reason}; or name another reference"
+        ))
+        .into());
     }
     if resolved.ready.iter().any(|r| session.is_judged(&r.endpoint.name)) {
         return Ok(());

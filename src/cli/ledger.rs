@@ -87,7 +87,7 @@ impl Ledger<'_> {
         for (endpoint, failure) in last {
             if let Some(account) = accounts.get_mut(&endpoint).filter(|account| account.not_asked > 0) {
                 let left = count(account.not_asked, "planned request");
-                account.taken_out = Some(format!("{left} not asked after this failure: {failure}"));
+                account.taken_out = Some(format!("{left} left out after this failure: {failure}"));
             }
         }
         let mut trails = self.trails(&attempts);

@@ -198,7 +198,9 @@ pub fn refusals(endpoint: Asked<'_>, reference: &[Cause]) -> Option<Finding> {
         .iter()
         .map(|cause| {
             let requests = match cause.requests.as_str() {
-                PLAIN if cause.is_of_prompts() => format!("plain requests, of {} prompts each time", cause.prompts),
+                PLAIN if cause.is_of_prompts() => {
+                    format!("plain requests, the same {} prompts at every try", cause.prompts)
+                }
                 PLAIN => "plain requests".to_owned(),
                 requests => format!("requests {requests}"),
             };
@@ -293,7 +295,8 @@ mod tests {
             refusals(Asked { causes: &host, answered: 20, unanswered: 6 }, &[])
         };
         let told = found(3).expect("a finding");
-        let expected = "plain requests, of 3 prompts each time: 1 refused, of the reference's none (HTTP 403: blocked)";
+        let expected =
+            "plain requests, the same 3 prompts at every try: 1 refused, of the reference's none (HTTP 403: blocked)";
         assert_eq!((told.evidence.as_str(), told.confidence), (expected, Confidence::Likely));
         assert_eq!(found(2), None);
     }

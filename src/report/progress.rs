@@ -76,7 +76,7 @@ impl<C: Fn() -> Duration> Progress<C> {
         self.tally.on(event, now);
         match event {
             Event::Started { planned, .. } => self.start(*planned, now),
-            Event::Answered { .. } => {}
+            Event::Answered { .. } | Event::Failed { .. } => {}
             Event::Retrying { slot, kind, wait } => {
                 self.trouble(&slot.endpoint, *kind, &format!("next try {}", after(*wait)), now);
             }
@@ -202,7 +202,7 @@ impl Tally {
                     self.recent.pop_front();
                 }
             }
-            Event::Retrying { .. } => self.errors += 1,
+            Event::Retrying { .. } | Event::Failed { .. } => self.errors += 1,
             Event::GaveUp { .. } => {
                 self.errors += 1;
                 self.given_up += 1;

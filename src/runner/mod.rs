@@ -313,7 +313,10 @@ impl Shared<'_> {
                     let message = format!("{}; {reason}", failure.message);
                     return Ok(End::GaveUp(Failure { message, ..failure.clone() }, number));
                 }
-                Decision::Retry { .. } if state.is_down() => return Ok(End::Skipped),
+                Decision::Retry { .. } if state.is_down() => {
+                    (runner.events)(Event::Failed { slot, kind: failure.kind });
+                    return Ok(End::Skipped);
+                }
                 Decision::Retry { after } => {
                     (runner.events)(Event::Retrying { slot: slot.clone(), kind: failure.kind, wait: after });
                     tokio::select! {

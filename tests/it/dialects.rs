@@ -275,7 +275,7 @@ fn a_host_that_refuses_temperature_0_is_asked_all_else_and_one_without_credit_is
     assert_eq!((&causes(found)[0]["requests"], &causes(found)[0]["count"]), (&json!("at temperature 0"), &json!(60)));
     assert!(named(found).contains(&("request-refused", "certain")), "{found:#}");
     let found = &run.endpoint("at-spent");
-    assert_says(found["taken_out"].as_str().expect("a reason"), &["not asked after", "nothing is left of the credit"]);
+    assert_says(found["taken_out"].as_str().expect("a reason"), &["left out after", "nothing is left of the credit"]);
     let found = &run.endpoint("at-waking");
     assert_eq!((&found["samples"], &found["errors"]), (&json!(PLANNED), &found["failures"]["server"]), "{found:#}");
     assert_ne!(found["errors"], 0, "{found:#}");
