@@ -14,7 +14,7 @@ use crate::deliver::words;
 use crate::exit::ExitCode;
 use crate::report::View;
 use crate::report::status::{
-    AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, SCHEMA, SilenceStatus,
+    AlertStatus, EndpointStatus, LatestVerdict, MessageStatus, ModelStatus, NextCheck, OpenRun, SCHEMA, SilenceStatus,
     StatusReport,
 };
 use crate::snapshot::{Folder, State};
@@ -149,7 +149,8 @@ impl Desk<'_> {
         let prefix = Folder::name_of_model(&model) + "/";
         let entries = self.folder.entries()?;
         let waiting = entries.iter().filter(|e| e.state == State::Waiting && e.name.starts_with(&prefix)).count();
-        Ok(ModelStatus { next: self.next(&model).await?, waiting, endpoints, reference, model })
+        let open_run = open_run(&model, runs);
+        Ok(ModelStatus { next: self.next(&model).await?, open_run, waiting, endpoints, reference, model })
     }
 
     /// What was said last of each endpoint.
@@ -171,6 +172,16 @@ impl Desk<'_> {
         let step = watch::step(self.store, &self.config.watch, model, self.now).await?;
         Ok(NextCheck::of(step))
     }
+}
+
+/// The latest run of a model, where it has not ended.
+fn open_run(model: &str, runs: &[RunRecord]) -> Option<OpenRun> {
+    let latest = runs.iter().filter(|run| run.model == model).max_by_key(|run| run.started_at)?;
+    latest.end.is_none().then(|| OpenRun {
+        run: latest.id.to_string(),
+        reference: latest.reference.clone(),
+        started_at: latest.started_at.to_string(),
+    })
 }
 
 /// What a run said, with how the run ended.

@@ -50,10 +50,24 @@ pub struct ModelStatus {
     pub reference: Option<String>,
     /// The check that comes next; absent where none is to come.
     pub next: Option<NextCheck>,
+    /// The latest run, where it has not ended: it is at work, or was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_run: Option<OpenRun>,
     /// Snapshots that wait for review.
     pub waiting: usize,
     /// The endpoints that are judged.
     pub endpoints: Vec<EndpointStatus>,
+}
+
+/// A run that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenRun {
+    /// Its id.
+    pub run: String,
+    /// What it holds endpoints against.
+    pub reference: String,
+    /// When it began, RFC 3339 in UTC.
+    pub started_at: String,
 }
 
 /// A check that is to come.

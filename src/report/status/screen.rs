@@ -122,7 +122,7 @@ impl ModelStatus {
         let next = self.next.as_ref().map_or_else(|| "no check is to come".to_owned(), NextCheck::words);
         let against = self.reference.as_deref().map(|name| format!("held against {}", words::reference_name(name)));
         let waiting = (self.waiting > 0).then_some(review);
-        let parts: Vec<String> = against.into_iter().chain([next]).chain(waiting).chain(self.stopped()).collect();
+        let parts: Vec<String> = against.into_iter().chain([next]).chain(waiting).chain(self.left_open()).collect();
         put(out, &format!("{}: {}", self.model, parts.join("; ")), view);
         let column = self.name_column(view);
         for endpoint in &self.endpoints {
@@ -145,6 +145,17 @@ impl ModelStatus {
 }
 
 impl ModelStatus {
+    /// What a run left open, and which command goes on with it: the latest one that has not ended, or that of the verdicts.
+    fn left_open(&self) -> Option<String> {
+        let Some(open) = &self.open_run else { return self.stopped() };
+        let verb = if open.reference == Reference::SNAPSHOT { "test" } else { "check" };
+        let model = escape::shell_word(&self.model);
+        Some(format!(
+            "the run of {} UTC has not ended: it is at work, or it was killed and `samemodel {verb} {model} --resume` goes on with it",
+            minute(&open.started_at)
+        ))
+    }
+
     /// That the run which left a verdict open was stopped, and which command goes on with it.
     fn stopped(&self) -> Option<String> {
         let is_open = |latest: &&LatestVerdict| matches!(latest.verdict, Verdict::Inconclusive | Verdict::Unmeasured);

@@ -77,6 +77,7 @@ fn report() -> StatusReport {
             model: "m".to_owned(),
             reference: Some("together".to_owned()),
             next: NextCheck::of(Step::Wait { tier: Tier::Pulse, until }),
+            open_run: None,
             waiting: 4,
             endpoints: endpoints.into(),
         }],
@@ -149,6 +150,20 @@ fn what_had_no_snapshot_is_to_be_asked_again_once_nothing_waits() {
     let again = "unmeasured\n    then: no approved snapshot: 120 answers wait for review; \
                  nothing waits now: ask again with `samemodel test m`\n";
     assert!(told(&report).contains(again), "{}", told(&report));
+}
+
+#[test]
+fn a_run_that_has_not_ended_is_told_before_what_others_left_open() {
+    let mut report = report();
+    report.models[0].open_run = Some(OpenRun {
+        run: "0193a5c2-7f05-7000-8000-000000000000".into(),
+        reference: "together".into(),
+        started_at: "2026-03-01T12:04:00Z".into(),
+    });
+    let screen = report.screen(View { width: 400, ..NARROW });
+    let told = "the run of 2026-03-01 12:04 UTC has not ended: it is at work, or it was killed and \
+                `samemodel check m --resume` goes on with it\n";
+    assert!(screen.contains(told), "{screen}");
 }
 
 #[test]
