@@ -288,6 +288,7 @@ fn overhead(load: &Load) -> Vec<Row> {
 }
 
 /// The processor time of a check.
+#[derive(Clone, Copy)]
 struct Busy {
     /// Until the last question was answered.
     asking: Option<Duration>,
