@@ -20,8 +20,9 @@ const AWAY: f64 = 0.85;
 /// likeliest token.
 const MANY: f64 = 0.25;
 
-/// How often an answer that parts from another turns away from a used word without any penalty, at most: the likeliest word is one from
-/// before more often than others are, and beside a reference without noise of its own imitations of honest hosts went up to this.
+/// How often an answer that parts from another may turn away from a used word without any penalty. On a real engine other kernels and
+/// weights do so about as often as not (`tests/data/engine`). A likeliest word is one from before more often than others are, though, so
+/// that beside a reference without noise of its own even odds say too little: this leaves room for that, and is no measurement.
 const AWAY_WITHOUT: f64 = 0.75;
 
 /// What else speaks for another host.
